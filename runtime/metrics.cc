@@ -1,0 +1,107 @@
+#include "runtime/metrics.h"
+
+#include <cmath>
+
+#include "runtime/check.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+
+void Histogram::observe_us(uint64_t microseconds) {
+    count_++;
+    sum_us_ += microseconds;
+    uint64_t limit = kFirstBucketUs;
+    for (int i = 0; i < kBuckets; i++, limit *= 2) {
+        if (microseconds <= limit) {
+            buckets_[i]++;
+            return;
+        }
+    }
+}
+
+struct MetricsRegistry::Family {
+    std::string help;
+    std::string type;
+    std::map<std::string, Counter> counters;  // By rendered labels.
+    std::map<std::string, Gauge> gauges;
+    std::map<std::string, Histogram> histograms;
+};
+
+MetricsRegistry::MetricsRegistry() = default;
+MetricsRegistry::~MetricsRegistry() = default;
+
+static std::string render_labels(const MetricLabels& labels) {
+    std::string text;
+    for (const auto& [name, value] : labels) {
+        str_append(&text, text.empty() ? "" : ",", name, "=\"");
+        for (char c : value) {
+            if (c == '\\' || c == '"') text += '\\';
+            if (c == '\n') {
+                text += "\\n";
+            } else {
+                text += c;
+            }
+        }
+        text += '"';
+    }
+    return text;
+}
+
+MetricsRegistry::Family& MetricsRegistry::family(std::string_view name, std::string_view help, std::string_view type) {
+    auto found = families_.find(name);
+    if (found == families_.end()) {
+        auto made = std::make_unique<Family>();
+        made->help = help;
+        made->type = type;
+        found = families_.emplace(std::string(name), std::move(made)).first;
+    }
+    SANDSTORE_CHECK(found->second->type == type, "metric ", name, " is a ", found->second->type, ", not a ", type);
+    return *found->second;
+}
+
+Counter& MetricsRegistry::counter(std::string_view name, std::string_view help, const MetricLabels& labels) {
+    return family(name, help, "counter").counters[render_labels(labels)];
+}
+
+Gauge& MetricsRegistry::gauge(std::string_view name, std::string_view help, const MetricLabels& labels) {
+    return family(name, help, "gauge").gauges[render_labels(labels)];
+}
+
+Histogram& MetricsRegistry::histogram(std::string_view name, std::string_view help, const MetricLabels& labels) {
+    return family(name, help, "histogram").histograms[render_labels(labels)];
+}
+
+static std::string with_labels(std::string_view labels) {
+    return labels.empty() ? "" : str_cat("{", labels, "}");
+}
+
+static void render_histogram(std::string* out, const std::string& name, const std::string& labels,
+                             const Histogram& histogram) {
+    uint64_t limit = Histogram::kFirstBucketUs;
+    uint64_t total = 0;
+    const std::string prefix = labels.empty() ? "{le=\"" : str_cat("{", labels, ",le=\"");
+    for (int i = 0; i < Histogram::kBuckets; i++, limit *= 2) {
+        total += histogram.bucket(i);
+        str_append(out, name, "_bucket", prefix, str_format("%g", limit / 1e6), "\"} ", total, "\n");
+    }
+    str_append(out, name, "_bucket", prefix, "+Inf\"} ", histogram.count(), "\n");
+    str_append(out, name, "_sum", with_labels(labels), " ", str_format("%.6f", histogram.sum_us() / 1e6), "\n");
+    str_append(out, name, "_count", with_labels(labels), " ", histogram.count(), "\n");
+}
+
+std::string MetricsRegistry::render() const {
+    std::string out;
+    for (const auto& [name, family] : families_) {
+        str_append(&out, "# HELP ", name, " ", family->help, "\n# TYPE ", name, " ", family->type, "\n");
+        for (const auto& [labels, counter] : family->counters) {
+            str_append(&out, name, with_labels(labels), " ", counter.value(), "\n");
+        }
+        for (const auto& [labels, gauge] : family->gauges) {
+            str_append(&out, name, with_labels(labels), " ", str_format("%.17g", gauge.value()), "\n");
+        }
+        for (const auto& [labels, histogram] : family->histograms) render_histogram(&out, name, labels, histogram);
+    }
+    return out;
+}
+
+}  // namespace sandstore

@@ -1,0 +1,67 @@
+// Counters, gauges and histograms, rendered in Prometheus' text format. Reactor thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandstore {
+
+using MetricLabels = std::vector<std::pair<std::string, std::string>>;
+
+class Counter {
+ public:
+    void add(uint64_t amount = 1) { value_ += amount; }
+    uint64_t value() const { return value_; }
+
+ private:
+    uint64_t value_ = 0;
+};
+
+class Gauge {
+ public:
+    void set(double value) { value_ = value; }
+    double value() const { return value_; }
+
+ private:
+    double value_ = 0;
+};
+
+// Buckets double from 50 microseconds to about 6.7 seconds.
+class Histogram {
+ public:
+    static constexpr int kBuckets = 18;
+    static constexpr uint64_t kFirstBucketUs = 50;
+    void observe_us(uint64_t microseconds);
+    uint64_t count() const { return count_; }
+    uint64_t sum_us() const { return sum_us_; }
+    uint64_t bucket(int i) const { return buckets_[i]; }
+
+ private:
+    uint64_t buckets_[kBuckets] = {};
+    uint64_t count_ = 0;
+    uint64_t sum_us_ = 0;
+};
+
+// Owns all metrics of a node; what it returns stays valid as long as it lives. Asking twice for the same name and
+// labels gives the same metric. Names follow Prometheus: sandstore_<part>_<what>_<unit>, counters end in _total,
+// histograms in _seconds.
+class MetricsRegistry {
+ public:
+    MetricsRegistry();
+    ~MetricsRegistry();
+    Counter& counter(std::string_view name, std::string_view help, const MetricLabels& labels = {});
+    Gauge& gauge(std::string_view name, std::string_view help, const MetricLabels& labels = {});
+    Histogram& histogram(std::string_view name, std::string_view help, const MetricLabels& labels = {});
+    std::string render() const;
+
+ private:
+    struct Family;
+    Family& family(std::string_view name, std::string_view help, std::string_view type);
+    std::map<std::string, std::unique_ptr<Family>, std::less<>> families_;
+};
+
+}  // namespace sandstore
