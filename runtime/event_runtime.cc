@@ -1,0 +1,118 @@
+#include "runtime/event_runtime.h"
+
+#include <event2/event.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "runtime/trace_writer.h"
+
+namespace sandstore {
+
+namespace {
+
+constexpr size_t kMessagesPerRound = 256;
+constexpr uint64_t kRoundBudgetUs = 1'000;
+
+uint64_t read_clock(clockid_t clock) {
+    timespec time{};
+    clock_gettime(clock, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_nsec) / 1'000;
+}
+
+event_base* make_base() {
+    event_config* config = event_config_new();
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);  // One thread; workers wake the loop through eventfds.
+    event_base* base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (base == nullptr) throw std::runtime_error("libevent could not make an event loop");
+    return base;
+}
+
+}  // namespace
+
+uint64_t SystemClock::monotonic_us() const {
+    return read_clock(CLOCK_MONOTONIC);
+}
+uint64_t SystemClock::wall_us() const {
+    return read_clock(CLOCK_REALTIME);
+}
+
+uint64_t random_seed_of_system() {
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof(seed), 0) != static_cast<ssize_t>(sizeof(seed))) {
+        throw std::runtime_error("the system gives no random numbers");
+    }
+    return seed;
+}
+
+void EventRuntime::BaseDeleter::operator()(event_base* base) const {
+    event_base_free(base);
+}
+void EventRuntime::EventDeleter::operator()(event* event) const {
+    event_free(event);
+}
+
+EventRuntime::EventRuntime(Options options, Logger& logger, MetricsRegistry& metrics)
+    : root_seed_(options.root_seed != 0 ? options.root_seed : random_seed_of_system()),
+      base_(make_base()),
+      timer_(evtimer_new(
+          base_.get(), [](evutil_socket_t, short, void*) {}, nullptr)),
+      dispatcher_({options.node_id, root_seed_}, clock_, logger, metrics) {}
+
+EventRuntime::~EventRuntime() {
+    while (!ports_.empty()) ports_.pop_back();
+}
+
+void EventRuntime::arm_timer(uint64_t at_us) {
+    if (at_us == armed_at_us_) return;
+    armed_at_us_ = at_us;
+    const uint64_t now_us = clock_.monotonic_us();
+    const uint64_t delay_us = at_us > now_us ? at_us - now_us : 0;
+    const timeval delay{static_cast<time_t>(delay_us / 1'000'000), static_cast<suseconds_t>(delay_us % 1'000'000)};
+    evtimer_add(timer_.get(), &delay);
+}
+
+void EventRuntime::round() {
+    dispatcher_.fire_due();
+    const bool more = dispatcher_.run(kMessagesPerRound, kRoundBudgetUs);
+    if (dispatcher_.stop_reason() || stopping_) return;
+    if (more) {
+        event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        return;
+    }
+    dispatcher_.flush_trace();
+    const uint64_t due_us = std::min(dispatcher_.next_due_us().value_or(UINT64_MAX), limit_us_);
+    if (due_us != UINT64_MAX) {
+        if (due_us <= clock_.monotonic_us()) {
+            event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+            return;
+        }
+        arm_timer(due_us);
+    }
+    event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+    if (armed_at_us_ <= clock_.monotonic_us()) armed_at_us_ = 0;
+}
+
+void EventRuntime::run() {
+    stopping_ = false;
+    limit_us_ = UINT64_MAX;
+    while (!stopping_ && !dispatcher_.stop_reason()) round();
+    dispatcher_.flush_trace();
+}
+
+bool EventRuntime::run_until(const std::function<bool()>& done, uint64_t timeout_us) {
+    stopping_ = false;
+    limit_us_ = clock_.monotonic_us() + timeout_us;
+    bool reached = done();
+    while (!reached && !stopping_ && !dispatcher_.stop_reason() && clock_.monotonic_us() < limit_us_) {
+        round();
+        reached = done();
+    }
+    limit_us_ = UINT64_MAX;
+    return reached;
+}
+
+}  // namespace sandstore

@@ -1,0 +1,14 @@
+#include "runtime/version.h"
+
+namespace sandstore {
+
+std::string version_number() {
+    return SANDSTORE_VERSION;
+}
+
+std::string version_text() {
+    const std::string commit = SANDSTORE_COMMIT;
+    return commit.empty() ? version_number() : version_number() + " (" + commit + ")";
+}
+
+}  // namespace sandstore
