@@ -1,0 +1,42 @@
+// Feeds committed entries to the state machine, in order, in bounded batches, from memory or from the log.
+#pragma once
+
+#include <cstdint>
+
+#include "actors/raft/entry_cache.h"
+#include "runtime/actor.h"
+
+namespace sandstore {
+
+namespace pb {
+class Applied;
+}
+
+inline constexpr uint32_t kApplyRecordsMax = 1024;    // Of one Apply: keeps the state machine's turn short.
+inline constexpr uint64_t kApplyBytesMax = 1u << 20;  // Likewise.
+inline constexpr uint32_t kApplyBatchesInFlight = 2;  // One being applied, one waiting.
+
+class ApplyPump {
+ public:
+    // The state machine holds everything up to here already.
+    void start(uint64_t applied_index) { applied_ = sent_ = applied_index; }
+
+    // Sends what is committed and not sent yet. `commit_index` never falls.
+    void pump(Context& context, const EntryCache& cache, uint64_t commit_index, bool want_results);
+    // True when the message was the answer to a read of this pump; then pump() should follow.
+    bool on_log_answer(Context& context, const Message& message, bool want_results);
+    void on_applied(const pb::Applied& applied);
+
+    uint64_t applied_index() const { return applied_; }
+    uint64_t sent_index() const { return sent_; }
+
+ private:
+    void send(Context& context, uint32_t count, Payload records, bool want_results);
+
+    uint64_t applied_ = 0;
+    uint64_t sent_ = 0;
+    uint32_t in_flight_ = 0;
+    RequestId read_ = 0;
+};
+
+}  // namespace sandstore

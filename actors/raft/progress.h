@@ -1,0 +1,105 @@
+// What a leader knows of one peer's log, and how much it may send it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "runtime/check.h"
+
+namespace sandstore {
+
+// Invariant: match < next.
+class Progress {
+ public:
+    enum class State {
+        kProbe,      // Where the logs agree is unknown: one append at a time.
+        kReplicate,  // Appends are sent ahead, within the window.
+    };
+
+    Progress() = default;
+    Progress(uint64_t last_index, uint64_t now_us) : next_(last_index + 1), last_contact_us_(now_us) {}
+
+    State state() const { return state_; }
+    uint64_t match() const { return match_; }
+    uint64_t next() const { return next_; }
+    uint64_t in_flight() const { return window_.size(); }
+    uint64_t in_flight_bytes() const { return window_bytes_; }
+
+    bool may_send(uint64_t window, uint64_t window_bytes) const {
+        if (reading_) return false;
+        if (state_ == State::kProbe) return !probe_sent_;
+        return window_.size() < window && window_bytes_ < window_bytes;
+    }
+    // An append with entries up to `last` (or without any: last == next - 1) was sent.
+    void sent(uint64_t last, uint64_t bytes, uint64_t now_us) {
+        SANDSTORE_CHECK(last + 1 >= next_, "last=", last, " next=", next_);
+        if (state_ == State::kProbe) {
+            probe_sent_ = true;
+            sent_at_us_ = now_us;
+            return;
+        }
+        if (last < next_) return;
+        if (window_.empty()) sent_at_us_ = now_us;
+        next_ = last + 1;
+        window_.push_back({last, bytes});
+        window_bytes_ += bytes;
+    }
+    // The peer has everything up to `index`. True when that is news.
+    bool matched(uint64_t index, uint64_t now_us) {
+        const bool news = index > match_;
+        if (news) match_ = index;
+        if (next_ <= match_) next_ = match_ + 1;
+        while (!window_.empty() && window_.front().last <= match_) {
+            window_bytes_ -= window_.front().bytes;
+            window_.pop_front();
+            sent_at_us_ = now_us;
+        }
+        if (state_ == State::kProbe && index >= match_) {
+            state_ = State::kReplicate;
+            probe_sent_ = false;
+        }
+        return news;
+    }
+    // The peer refused: try again from `next`.
+    void probe_from(uint64_t next) {
+        state_ = State::kProbe;
+        probe_sent_ = false;
+        window_.clear();
+        window_bytes_ = 0;
+        next_ = next > match_ ? next : match_ + 1;
+    }
+    // Nothing was heard of what is in flight for this long: it, or its answer, is lost.
+    bool is_stalled(uint64_t now_us, uint64_t patience_us) const {
+        const bool waiting = state_ == State::kProbe ? probe_sent_ : !window_.empty();
+        return waiting && now_us - sent_at_us_ >= patience_us;
+    }
+
+    void contact(uint64_t now_us) { last_contact_us_ = now_us; }
+    uint64_t last_contact_us() const { return last_contact_us_; }
+    void confirm_round(uint64_t round) {
+        if (round > round_) round_ = round;
+    }
+    uint64_t round() const { return round_; }
+    // Older entries for this peer are being read from the log.
+    void set_reading(bool reading) { reading_ = reading; }
+    bool reading() const { return reading_; }
+
+ private:
+    struct Sent {
+        uint64_t last;
+        uint64_t bytes;
+    };
+
+    State state_ = State::kProbe;
+    uint64_t match_ = 0;
+    uint64_t next_ = 1;
+    std::deque<Sent> window_;
+    uint64_t window_bytes_ = 0;
+    bool probe_sent_ = false;
+    bool reading_ = false;
+    uint64_t sent_at_us_ = 0;
+    uint64_t last_contact_us_ = 0;
+    uint64_t round_ = 0;
+};
+
+}  // namespace sandstore

@@ -1,0 +1,354 @@
+#include "actors/raft/raft_node.h"
+
+#include <algorithm>
+
+#include "runtime/check.h"
+#include "runtime/message_of.h"
+#include "runtime/metrics.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+
+namespace {
+
+constexpr uint64_t kLogReadTimeoutUs = 30'000'000;
+
+uint64_t or_default(uint64_t value, uint64_t fallback) {
+    return value != 0 ? value : fallback;
+}
+
+RaftOptions options_of(const pb::StartRaft& start) {
+    RaftOptions options;
+    options.node_id = start.node_id();
+    options.bootstrap_voters.assign(start.bootstrap_voters().begin(), start.bootstrap_voters().end());
+    options.election_timeout_min_us =
+        or_default(start.election_timeout_min_ms() * 1000, options.election_timeout_min_us);
+    options.election_timeout_max_us =
+        or_default(start.election_timeout_max_ms() * 1000, options.election_timeout_max_us);
+    options.heartbeat_interval_us = or_default(start.heartbeat_interval_ms() * 1000, options.heartbeat_interval_us);
+    options.append_window = static_cast<uint32_t>(or_default(start.append_window(), options.append_window));
+    options.append_window_bytes = or_default(start.append_window_bytes(), options.append_window_bytes);
+    options.append_bytes_max = or_default(start.append_bytes_max(), options.append_bytes_max);
+    options.uncommitted_bytes_max = or_default(start.uncommitted_bytes_max(), options.uncommitted_bytes_max);
+    options.cache_bytes = or_default(start.cache_bytes(), options.cache_bytes);
+    return options;
+}
+
+}  // namespace
+
+void RaftNode::receive(Message message, Context& context) {
+    switch (message->body_case()) {
+        case pb::Envelope::kStartRaft:
+            return on_start_raft(message->start_raft(), context);
+        case pb::Envelope::kLogRecovered:
+            return on_log_recovered(message->log_recovered(), context);
+        case pb::Envelope::kStateMachineReady:
+            return on_state_machine_ready(message->state_machine_ready(), context);
+        case pb::Envelope::kRequestVote:
+        case pb::Envelope::kVoteReply:
+        case pb::Envelope::kAppendEntries:
+        case pb::Envelope::kAppendReply:
+        case pb::Envelope::kHeartbeat:
+        case pb::Envelope::kHeartbeatReply:
+            return on_peer_message(message, context);
+        case pb::Envelope::kPropose:
+            return on_propose(std::move(message), context);
+        case pb::Envelope::kFlush:
+            return on_flush(context);
+        case pb::Envelope::kReadIndex:
+            return on_read_index(message, context);
+        case pb::Envelope::kLogPersisted:
+            return on_log_persisted(message->log_persisted(), context);
+        case pb::Envelope::kLogRecords:
+        case pb::Envelope::kRequestFailed:
+            return on_log_answer(message, context);
+        case pb::Envelope::kApplied:
+            return on_applied(message->mutable_applied(), context);
+        case pb::Envelope::kPeerUp:
+            return on_peer_up(message->peer_up(), context);
+        case pb::Envelope::kPeerDown:
+            return on_peer_down(message->peer_down(), context);
+        case pb::Envelope::kTimerFired:
+            return on_timer(context);
+        case pb::Envelope::kRaftStatusRequest:
+            return on_status_request(message, context);
+        default:
+            context.unexpected(message);
+    }
+}
+
+// --- Start
+// -----------------------------------------------------------------------------------------------------------------
+
+void RaftNode::on_start_raft(const pb::StartRaft& start, Context& context) {
+    options_ = options_of(start);
+    begin_when_ready(context);
+}
+
+void RaftNode::on_log_recovered(const pb::LogRecovered& recovered, Context& context) {
+    recovered_ = recovered;
+    begin_when_ready(context);
+}
+
+void RaftNode::on_state_machine_ready(const pb::StateMachineReady& ready, Context& context) {
+    state_machine_index_ = ready.applied_index();
+    begin_when_ready(context);
+}
+
+void RaftNode::begin_when_ready(Context& context) {
+    if (core_ != nullptr || !options_ || !recovered_ || !state_machine_index_) return;
+    core_ = std::make_unique<RaftCore>(*options_, *recovered_, input(context));
+    applier_.start(*state_machine_index_);
+    context.info("raft started",
+                 {{"term", core_->term()}, {"last_index", core_->last_index()}, {"voters", core_->voters().size()}});
+    recovered_.reset();
+    carry_out(context);
+}
+
+// --- Events for the core
+// ---------------------------------------------------------------------------------------------------
+
+void RaftNode::on_peer_message(const Message& message, Context& context) {
+    if (core_ == nullptr || message->from_node().empty()) return;
+    core_->on_message(input(context), message->from_node(), message);
+    carry_out(context);
+}
+
+// Proposals that arrive together become one append: the Flush sent to ourselves comes after what is in the mailbox now.
+void RaftNode::on_propose(Message message, Context& context) {
+    const ReplyTo asker = reply_to(message);
+    if (core_ == nullptr) return refuse_proposal(asker, pb::STATUS_UNAVAILABLE, "this node is starting", context);
+    if (!core_->is_leader()) return refuse_proposal(asker, pb::STATUS_NOT_LEADER, "not the leader", context);
+    if (message.payload.size() > kRecordDataBytesMax) {
+        return refuse_proposal(asker, pb::STATUS_INVALID_ARGUMENT, "the command is too large for the log", context);
+    }
+    batch_.push_back({RecordType::kCommand, std::move(message.payload)});
+    batch_askers_.push_back(asker);
+    if (flush_pending_) return;
+    flush_pending_ = true;
+    context.send(context.self(), message_of(pb::Flush()));
+}
+
+void RaftNode::on_flush(Context& context) {
+    flush_pending_ = false;
+    std::vector<ReplyTo> askers = std::move(batch_askers_);
+    batch_askers_.clear();
+    std::vector<RaftCore::Proposal> batch = std::move(batch_);
+    batch_.clear();
+    uint64_t index = 0;
+    switch (core_->propose(input(context), std::move(batch), &index)) {
+        case RaftCore::ProposeOutcome::kNotLeader:
+            for (const ReplyTo& asker : askers) {
+                refuse_proposal(asker, pb::STATUS_NOT_LEADER, "not the leader", context);
+            }
+            return;
+        case RaftCore::ProposeOutcome::kTooMuchUncommitted:
+            for (const ReplyTo& asker : askers) {
+                refuse_proposal(asker, pb::STATUS_RESOURCE_EXHAUSTED, "too much waits to be committed", context);
+            }
+            return;
+        case RaftCore::ProposeOutcome::kAccepted:
+            for (ReplyTo& asker : askers) proposals_.add(index++, std::move(asker));
+            carry_out(context);
+            return;
+    }
+}
+
+void RaftNode::refuse_proposal(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context) {
+    pb::ProposeReply reply;
+    reply.mutable_status()->set_code(code);
+    reply.mutable_status()->set_message(std::string(why));
+    if (core_ != nullptr) reply.mutable_status()->set_leader_id(core_->leader_id());
+    context.reply(asker, message_of(std::move(reply)));
+}
+
+void RaftNode::on_read_index(const Message& message, Context& context) {
+    const uint64_t token = next_read_token_++;
+    if (core_ == nullptr || !core_->read_index(input(context), token)) {
+        pb::ReadIndexReply reply;
+        reply.mutable_status()->set_code(pb::STATUS_NOT_LEADER);
+        reply.mutable_status()->set_message("not the leader");
+        if (core_ != nullptr) reply.mutable_status()->set_leader_id(core_->leader_id());
+        context.reply(reply_to(message), message_of(std::move(reply)));
+        return;
+    }
+    reads_[token] = reply_to(message);
+    carry_out(context);
+}
+
+void RaftNode::on_log_persisted(const pb::LogPersisted& persisted, Context& context) {
+    if (core_ == nullptr) return;
+    persisted_write_ = std::max(persisted_write_, persisted.write_id());
+    send_held(context);
+    core_->on_persisted(input(context), persisted.write_id());
+    carry_out(context);
+}
+
+void RaftNode::on_log_answer(const Message& message, Context& context) {
+    if (core_ == nullptr) return;
+    const uint64_t sent = applier_.sent_index();
+    if (applier_.on_log_answer(context, message, !proposals_.empty())) {
+        if (applier_.sent_index() > sent) pump(context);  // After a failed read, the next event tries again.
+        return;
+    }
+    auto found = reads_for_peers_.find(message->reply_to());
+    if (found == reads_for_peers_.end()) return;
+    const std::string peer = found->second;
+    reads_for_peers_.erase(found);
+    const bool failed = message->body_case() != pb::Envelope::kLogRecords;
+    core_->on_records(input(context), peer, failed ? 0 : message->log_records().first_index(),
+                      failed ? 0 : message->log_records().record_count(), failed ? Payload() : message.payload);
+    carry_out(context);
+}
+
+void RaftNode::on_applied(pb::Applied* applied, Context& context) {
+    applier_.on_applied(*applied);
+    proposals_.resolve(context, applied);
+    core_->evict_cache(applier_.applied_index());
+    pump(context);
+}
+
+void RaftNode::on_peer_up(const pb::PeerUp& up, Context& context) {
+    if (core_ == nullptr) return;
+    core_->on_peer_up(input(context), up.node_id());
+    carry_out(context);
+}
+
+void RaftNode::on_peer_down(const pb::PeerDown& down, Context& context) {
+    if (core_ == nullptr) return;
+    core_->on_peer_down(input(context), down.node_id());
+    carry_out(context);
+}
+
+void RaftNode::on_timer(Context& context) {
+    tick_ = 0;
+    if (core_ == nullptr) return;
+    if (context.now_us() >= core_->next_deadline_us()) core_->on_tick(input(context));
+    carry_out(context);
+}
+
+// --- Effects of the core
+// ---------------------------------------------------------------------------------------------------
+
+void RaftNode::carry_out(Context& context) {
+    RaftEffects effects = core_->take_effects();
+    // Before the messages: a leader's own disk and its peers work at the same time.
+    if (effects.write) context.send(pb::ACTOR_LOG, std::move(*effects.write));
+    for (RaftEffects::Outgoing& outgoing : effects.messages) {
+        if (outgoing.after_write <= persisted_write_) {
+            context.send(Address(outgoing.to, pb::ACTOR_RAFT, context.self().instance), std::move(outgoing.message));
+        } else {
+            held_.push_back({std::move(outgoing.to), std::move(outgoing.message), outgoing.after_write});
+        }
+    }
+    for (const RaftEffects::ReadForPeer& wanted : effects.reads_for_peers) {
+        pb::LogRead read;
+        read.set_first_index(wanted.first_index);
+        read.set_last_index(wanted.last_index);
+        read.set_max_bytes(wanted.bytes_max);
+        reads_for_peers_[context.ask(pb::ACTOR_LOG, message_of(std::move(read)), kLogReadTimeoutUs)] = wanted.peer;
+    }
+    for (const RaftEffects::ReadReady& ready : effects.reads_ready) {
+        pb::ReadIndexReply reply;
+        reply.set_index(ready.index);
+        auto asker = reads_.extract(ready.token);
+        if (!asker.empty()) context.reply(asker.mapped(), message_of(std::move(reply)));
+    }
+    for (const uint64_t token : effects.reads_failed) {
+        pb::ReadIndexReply reply;
+        reply.mutable_status()->set_code(pb::STATUS_NOT_LEADER);
+        reply.mutable_status()->set_message("leadership was lost");
+        reply.mutable_status()->set_leader_id(core_->leader_id());
+        auto asker = reads_.extract(token);
+        if (!asker.empty()) context.reply(asker.mapped(), message_of(std::move(reply)));
+    }
+    if (effects.damaged_message) context.warn("a peer's entries did not check out and were ignored");
+    if (effects.role_changed) announce_role(context);
+    pump(context);
+    arm_tick(context);
+}
+
+// In the order of the writes they wait for. Gates of one step may name an older write than those before: the term's.
+void RaftNode::send_held(Context& context) {
+    std::deque<Held> still_held;
+    for (Held& held : held_) {
+        if (held.after_write <= persisted_write_) {
+            context.send(Address(held.to, pb::ACTOR_RAFT, context.self().instance), std::move(held.message));
+        } else {
+            still_held.push_back(std::move(held));
+        }
+    }
+    held_ = std::move(still_held);
+}
+
+void RaftNode::pump(Context& context) {
+    applier_.pump(context, core_->cache(), core_->commit_index(), !proposals_.empty());
+}
+
+// One timer for all deadlines. A deadline that moves away (each heartbeat moves it) leaves the timer where it is.
+void RaftNode::arm_tick(Context& context) {
+    const uint64_t due_us = core_->next_deadline_us();
+    if (tick_ != 0 && tick_at_us_ <= due_us) return;
+    context.cancel_timer(tick_);
+    tick_at_us_ = due_us;
+    tick_ = context.arm_timer(due_us > context.now_us() ? due_us - context.now_us() : 0, 0);
+}
+
+void RaftNode::announce_role(Context& context) {
+    pb::RoleChanged now;
+    now.set_role(core_->role());
+    now.set_term(core_->term());
+    now.set_leader_id(core_->leader_id());
+    const bool same =
+        now.role() == announced_.role() && now.term() == announced_.term() && now.leader_id() == announced_.leader_id();
+    if (same) return;
+    const bool was_leader = announced_.role() == pb::RoleChanged::LEADER;
+    if (was_leader && (!core_->is_leader() || now.term() != announced_.term())) {
+        proposals_.fail_all(context, pb::STATUS_UNAVAILABLE,
+                            "the leader changed before the outcome was known: ask again with the same sequence");
+    }
+    announced_ = now;
+    log_role(context);
+    for (const pb::ActorKind listener : {pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_REPAIRER}) {
+        context.send(Address(listener), message_of(pb::RoleChanged(now)));
+    }
+}
+
+void RaftNode::log_role(Context& context) {
+    if (core_->is_leader()) {
+        const uint64_t took_us = context.now_us() - core_->campaign_started_us();
+        context.info("Became Leader", {{"term", core_->term()},
+                                       {"index", core_->last_index()},
+                                       {"votes", str_cat(core_->votes(), "/", core_->voters().size())},
+                                       {"took", str_cat(took_us / 1000, "ms")}});
+        context.metrics().counter("sandstore_raft_elections_won_total", "Elections that this node won.").add();
+    } else if (core_->role() == pb::RoleChanged::FOLLOWER && !core_->leader_id().empty()) {
+        context.info("Became Follower", {{"term", core_->term()}, {"leader", core_->leader_id()}});
+    } else {
+        context.debug("role changed", {{"role", pb::RoleChanged::Role_Name(core_->role())}, {"term", core_->term()}});
+    }
+}
+
+void RaftNode::on_status_request(const Message& message, Context& context) {
+    pb::RaftStatus status;
+    if (core_ != nullptr) {
+        status.set_role(core_->role());
+        status.set_term(core_->term());
+        status.set_leader_id(core_->leader_id());
+        status.set_first_index(core_->first_index());
+        status.set_last_index(core_->last_index());
+        status.set_commit_index(core_->commit_index());
+        status.set_applied_index(applier_.applied_index());
+        for (const std::string& voter : core_->voters()) status.add_voters(voter);
+        for (const auto& [peer, progress] : core_->peers()) {
+            pb::RaftPeerStatus* line = status.add_peers();
+            line->set_node_id(peer);
+            line->set_match_index(progress.match());
+            line->set_next_index(progress.next());
+            line->set_reachable(core_->is_reachable(peer));
+        }
+    }
+    context.reply(reply_to(message), message_of(std::move(status)));
+}
+
+}  // namespace sandstore

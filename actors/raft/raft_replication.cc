@@ -1,0 +1,210 @@
+// RaftCore: entries from the leader to its peers.
+#include <algorithm>
+
+#include "actors/raft/raft_core.h"
+#include "runtime/check.h"
+#include "runtime/message_of.h"
+
+namespace sandstore {
+
+// --- Follower
+// --------------------------------------------------------------------------------------------------------------
+
+void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries& request, const Payload& payload) {
+    if (request.term() < term_) {
+        pb::AppendReply reply;
+        reply.set_term(term_);
+        reply.set_prev_log_index(request.prev_log_index());
+        send(from, message_of(std::move(reply)), Gate::kTerm);
+        return;
+    }
+    SANDSTORE_CHECK(!is_leader() || request.term() > term_, "two leaders in term ", term_, ": ", from);
+    become_follower(request.term(), from);
+    leader_contact_us_ = input_.now_us;
+    reset_election_deadline();
+    if (!terms_.matches(request.prev_log_index(), request.prev_log_term())) {
+        refuse_append(from, request);
+        return;
+    }
+    std::vector<Record> records;
+    if (!parse_records(request, payload, &records)) {
+        effects_.damaged_message = true;
+        return;
+    }
+    adopt_records(records);
+    const uint64_t match = request.prev_log_index() + records.size();
+    set_commit(std::min(request.leader_commit(), match));
+    pb::AppendReply reply;
+    reply.set_term(term_);
+    reply.set_success(true);
+    reply.set_prev_log_index(request.prev_log_index());
+    reply.set_match_index(match);  // What the request proved, never our own longer log.
+    send(from, message_of(std::move(reply)), Gate::kAll);
+}
+
+bool RaftCore::parse_records(const pb::AppendEntries& request, const Payload& payload, std::vector<Record>* records) {
+    RecordReader reader(payload);
+    Record record;
+    uint64_t index = request.prev_log_index();
+    uint64_t term = request.prev_log_term();
+    while (reader.next(&record)) {
+        if (record.index != ++index || record.term < term || record.term > request.term()) return false;
+        term = record.term;
+        records->push_back(std::move(record));
+    }
+    return !reader.damaged() && records->size() == request.record_count();
+}
+
+// Skips what is there already, replaces what conflicts, appends the rest.
+void RaftCore::adopt_records(const std::vector<Record>& records) {
+    size_t known = 0;
+    while (known < records.size() && terms_.matches(records[known].index, records[known].term)) known++;
+    if (known == records.size()) return;  // A late or repeated request takes nothing away.
+    const uint64_t first = records[known].index;
+    if (first <= terms_.last_index()) {
+        SANDSTORE_CHECK(first > commit_index_, "committed entry ", first, " would be replaced, commit=", commit_index_);
+        terms_.truncate_after(first - 1);
+        cache_.truncate_after(first - 1);
+        persisted_index_ = std::min(persisted_index_, first - 1);
+    }
+    write_first_index_ = first;
+    for (size_t i = known; i < records.size(); i++) {
+        terms_.append(records[i].term);
+        cache_.append(records[i].bytes);
+        write_records_.append(records[i].bytes);
+        write_count_++;
+    }
+}
+
+void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& request) {
+    // The best point at which the logs may agree, found by term: at most one round for each term (thesis 3.5).
+    const uint64_t hint =
+        terms_.last_at_or_below(std::min(request.prev_log_index(), terms_.last_index()), request.prev_log_term());
+    pb::AppendReply reply;
+    reply.set_term(term_);
+    reply.set_prev_log_index(request.prev_log_index());
+    reply.set_hint_index(hint);
+    reply.set_hint_term(terms_.term_at(hint).value_or(0));
+    send(from, message_of(std::move(reply)), Gate::kTerm);
+}
+
+// --- Leader
+// ----------------------------------------------------------------------------------------------------------------
+
+RaftCore::ProposeOutcome RaftCore::propose(RaftInput input, std::vector<Proposal> proposals, uint64_t* first_index) {
+    start_event(input);
+    if (!is_leader()) return ProposeOutcome::kNotLeader;
+    if (uncommitted_bytes_ >= options_.uncommitted_bytes_max) return ProposeOutcome::kTooMuchUncommitted;
+    *first_index = terms_.last_index() + 1;
+    append_own(std::move(proposals));
+    send_appends_to_all();
+    finish_event();
+    return ProposeOutcome::kAccepted;
+}
+
+// Encodes the entries once, into one buffer that log, cache and peers share.
+void RaftCore::append_own(std::vector<Proposal> proposals) {
+    std::string encoded;
+    size_t total = 0;
+    for (const Proposal& proposal : proposals) total += kRecordHeaderBytes + proposal.data.size();
+    encoded.reserve(total);
+    std::vector<size_t> starts;
+    const uint64_t first = terms_.last_index() + 1;
+    for (const Proposal& proposal : proposals) {
+        starts.push_back(encoded.size());
+        append_record(&encoded, term_, first + starts.size() - 1, proposal.type, proposal.data);
+    }
+    const Payload records(std::move(encoded));
+    starts.push_back(records.size());
+    for (size_t i = 0; i + 1 < starts.size(); i++) {
+        const uint64_t bytes = starts[i + 1] - starts[i];
+        cache_.append(records.slice(starts[i], bytes));
+        uncommitted_.push_back({first + i, bytes});
+        uncommitted_bytes_ += bytes;
+    }
+    terms_.append(term_, proposals.size());
+    if (write_count_ == 0) write_first_index_ = first;
+    write_count_ += static_cast<uint32_t>(proposals.size());
+    write_records_.append(records);
+}
+
+void RaftCore::send_appends_to_all() {
+    for (auto& [peer, progress] : peers_) send_appends(peer, progress);
+}
+
+void RaftCore::send_appends(const std::string& peer, Progress& progress) {
+    if (unreachable_.contains(peer)) return;
+    while (progress.may_send(options_.append_window, options_.append_window_bytes)) {
+        const uint64_t next = progress.next();
+        const bool nothing_new = next > terms_.last_index();
+        if (nothing_new && progress.state() == Progress::State::kReplicate) return;
+        if (nothing_new) {
+            send_records(peer, progress, next - 1, 0, Payload());
+            return;
+        }
+        if (!cache_.contains(next)) {
+            progress.set_reading(true);
+            effects_.reads_for_peers.push_back(
+                {peer, next, std::min(cache_.first_index() - 1, terms_.last_index()), options_.append_bytes_max});
+            return;
+        }
+        EntryCache::Range range = cache_.range(next, terms_.last_index(), options_.append_bytes_max);
+        send_records(peer, progress, range.last_index, range.count, std::move(range.records));
+    }
+}
+
+void RaftCore::send_records(const std::string& peer, Progress& progress, uint64_t last_index, uint32_t count,
+                            Payload records) {
+    const uint64_t previous = progress.next() - 1;
+    pb::AppendEntries request;
+    request.set_term(term_);
+    request.set_prev_log_index(previous);
+    request.set_prev_log_term(terms_.term_at(previous).value());
+    request.set_record_count(count);
+    request.set_leader_commit(commit_index_);
+    progress.sent(last_index, records.size(), input_.now_us);
+    send(peer, message_of(std::move(request), std::move(records)), Gate::kNone);
+}
+
+void RaftCore::on_records(RaftInput input, std::string_view peer, uint64_t first_index, uint32_t count,
+                          Payload records) {
+    start_event(input);
+    auto found = peers_.find(peer);
+    if (is_leader() && found != peers_.end() && found->second.reading()) {
+        Progress& progress = found->second;
+        progress.set_reading(false);
+        // The peer may have been probed elsewhere meanwhile; then what was read is of no use.
+        const bool useful = count > 0 && first_index == progress.next() && !unreachable_.contains(peer) &&
+                            progress.may_send(options_.append_window, options_.append_window_bytes);
+        if (useful) send_records(found->first, progress, first_index + count - 1, count, std::move(records));
+        if (count > 0) send_appends(found->first, progress);
+    }
+    finish_event();
+}
+
+void RaftCore::on_append_reply(std::string_view from, const pb::AppendReply& reply) {
+    if (reply.term() > term_) {
+        become_follower(reply.term(), "");
+        return;
+    }
+    auto found = peers_.find(from);
+    if (!is_leader() || reply.term() < term_ || found == peers_.end()) return;
+    Progress& progress = found->second;
+    progress.contact(input_.now_us);
+    if (reply.success()) {
+        SANDSTORE_CHECK(reply.match_index() <= terms_.last_index(), from, " claims ", reply.match_index(),
+                        " of a log that ends at ", terms_.last_index());
+        if (progress.matched(reply.match_index(), input_.now_us)) advance_commit();
+    } else {
+        const bool is_probe = progress.state() == Progress::State::kProbe;
+        // An answer to an earlier attempt, overtaken by what we know now.
+        if (is_probe ? reply.prev_log_index() + 1 != progress.next() : reply.prev_log_index() <= progress.match()) {
+            return;
+        }
+        const uint64_t agree = terms_.last_at_or_below(reply.hint_index(), reply.hint_term());
+        progress.probe_from(std::min(agree, reply.prev_log_index() - 1) + 1);
+    }
+    send_appends(found->first, progress);
+}
+
+}  // namespace sandstore
