@@ -40,12 +40,16 @@ uint64_t stream_of(LocalAddress address) {
     return static_cast<uint64_t>(address.actor) << 32 | address.instance;
 }
 
-// Request ids of different runs of a process must not meet: the upper half comes from the run's seed.
-uint64_t first_request_id(uint64_t root_seed, LocalAddress address) {
-    return (mix64(root_seed ^ mix64(stream_of(address) + 1)) & 0x7fffffff00000000u) | 1;
+}  // namespace
+
+RandomStream random_stream_of(LocalAddress address, uint64_t root_seed) {
+    return {root_seed, stream_of(address)};
 }
 
-}  // namespace
+// Request ids of different runs of a process must not meet: the upper half comes from the run's seed.
+RequestId first_request_id(uint64_t root_seed, LocalAddress address) {
+    return (mix64(root_seed ^ mix64(stream_of(address) + 1)) & 0x7fffffff00000000u) | 1;
+}
 
 struct Dispatcher::Cell {
     ActorSpec spec;
@@ -65,7 +69,7 @@ struct Dispatcher::Cell {
     Cell(ActorSpec the_spec, uint64_t root_seed)
         : spec(std::move(the_spec)),
           actor(spec.make()),
-          random(root_seed, stream_of(spec.address)),
+          random(random_stream_of(spec.address, root_seed)),
           next_request(first_request_id(root_seed, spec.address)) {}
 };
 

@@ -48,6 +48,10 @@ inline constexpr uint64_t kSlowTurnUs = 10'000;
 inline constexpr uint64_t kRestartDelayMinUs = 100'000;
 inline constexpr uint64_t kRestartDelayMaxUs = 10'000'000;
 
+// What an actor's randomness and request ids are under a seed: replay needs the same.
+RandomStream random_stream_of(LocalAddress address, uint64_t root_seed);
+RequestId first_request_id(uint64_t root_seed, LocalAddress address);
+
 class Dispatcher final : public PortHost {
  public:
     struct Options {

@@ -1,0 +1,28 @@
+// Runs one actor again from its recorded inbox and compares what it does with what it did.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "runtime/actor.h"
+
+namespace sandstore {
+
+class TraceReader;
+
+struct ReplayResult {
+    uint64_t deliveries = 0;
+    uint64_t effects = 0;
+    bool same = true;
+    std::string difference;  // The first one: delivery, what was recorded, what came now.
+    std::string note;        // "the trace is cut off at offset N" and the like.
+    bool damaged = false;    // The trace itself; `note` says where.
+};
+
+// Feeds every delivery that the trace holds for `address` to an actor made by `make`.
+ReplayResult replay_actor(TraceReader& trace, LocalAddress address,
+                          const std::function<std::unique_ptr<Actor>()>& make);
+
+}  // namespace sandstore
