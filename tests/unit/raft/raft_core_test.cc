@@ -1,0 +1,236 @@
+#include "actors/raft/raft_core.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/unit/raft/core_cluster.h"
+
+namespace sandstore {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000;
+
+bool has_leader(CoreCluster& cluster) {
+    return !cluster.leader().empty();
+}
+
+bool everywhere(CoreCluster& cluster, uint64_t index) {
+    for (const std::string& name : cluster.names()) {
+        if (!cluster.is_up(name) || cluster.core(name)->commit_index() < index) return false;
+    }
+    return true;
+}
+
+TEST(RaftCore, elects_one_leader_and_commits_its_no_op) {
+    CoreCluster cluster(3, 1, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    ASSERT_TRUE(cluster.run_until([&] { return everywhere(cluster, 2); }, kSecond));
+    EXPECT_EQ(cluster.core(cluster.leader())->last_index(), 2u);  // Configuration and no-op.
+}
+
+TEST(RaftCore, single_voter_leads_and_commits_alone) {
+    CoreCluster cluster(1, 1, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    EXPECT_TRUE(cluster.propose("n1", "a"));
+    EXPECT_TRUE(cluster.run_until([&] { return everywhere(cluster, 3); }, kSecond));
+    const auto token = cluster.read("n1");
+    ASSERT_TRUE(token);
+    EXPECT_EQ(cluster.reads_ready().at(*token), 3u);
+}
+
+TEST(RaftCore, a_minority_commits_nothing_and_its_leader_steps_down) {
+    CoreCluster cluster(3, 5, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    cluster.run_for(100'000);
+    const std::string old_leader = cluster.leader();
+    const uint64_t commit = cluster.core(old_leader)->commit_index();
+    cluster.partition({old_leader});
+    EXPECT_TRUE(cluster.propose(old_leader, "lost"));
+    cluster.run_for(2 * kSecond);
+    EXPECT_EQ(cluster.core(old_leader)->commit_index(), commit);
+    EXPECT_FALSE(cluster.core(old_leader)->is_leader());
+    EXPECT_NE(cluster.leader(), "");
+    cluster.heal();
+    const std::string new_leader = cluster.leader();
+    ASSERT_TRUE(cluster.propose(new_leader, "kept"));
+    const uint64_t last = cluster.core(new_leader)->last_index();
+    EXPECT_TRUE(cluster.run_until([&] { return everywhere(cluster, last); }, 2 * kSecond));
+}
+
+TEST(RaftCore, a_node_that_comes_back_does_not_raise_the_term) {  // Scenario 20: pre-vote.
+    CoreCluster cluster(3, 9, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    cluster.run_for(200'000);
+    const std::string leader = cluster.leader();
+    const uint64_t term = cluster.core(leader)->term();
+    const std::string lonely = leader == "n1" ? "n2" : "n1";
+    cluster.partition({lonely});
+    cluster.run_for(5 * kSecond);
+    EXPECT_EQ(cluster.core(lonely)->term(), term);
+    cluster.heal();
+    cluster.run_for(2 * kSecond);
+    EXPECT_EQ(cluster.leader(), leader);
+    EXPECT_EQ(cluster.core(leader)->term(), term);
+}
+
+TEST(RaftCore, a_leader_commits_through_two_followers_while_its_own_disk_hangs) {  // Scenario 7.
+    CoreCluster cluster(3, 3, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    cluster.run_for(100'000);
+    const std::string leader = cluster.leader();
+    cluster.hang_disk(leader, true);
+    ASSERT_TRUE(cluster.propose(leader, "x"));
+    const uint64_t index = cluster.core(leader)->last_index();
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.core(leader)->commit_index() >= index; }, kSecond));
+    EXPECT_LT(cluster.core(leader)->persisted_index(), index);
+    cluster.crash(leader);
+    ASSERT_TRUE(cluster.run_until([&] { return !cluster.leader().empty(); }, 2 * kSecond));
+    EXPECT_GE(cluster.core(cluster.leader())->last_index(), index);
+}
+
+TEST(RaftCore, a_vote_leaves_only_after_it_is_durable) {  // Scenario 4.
+    CoreCluster cluster(3, 2, {});
+    for (const std::string& name : cluster.names()) cluster.hang_disk(name, true);
+    cluster.run_for(3 * kSecond);
+    EXPECT_EQ(cluster.leader(), "");
+    for (const std::string& name : cluster.names()) {
+        EXPECT_EQ(cluster.messages_sent(pb::Envelope::kAppendEntries), 0u) << name;
+    }
+}
+
+TEST(RaftCore, reads_wait_for_the_first_commit_of_the_term) {  // Scenario 2.
+    CoreCluster cluster(3, 4, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    const std::string leader = cluster.leader();
+    const auto token = cluster.read(leader);
+    ASSERT_TRUE(token);
+    ASSERT_FALSE(cluster.reads_ready().contains(*token));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.reads_ready().contains(*token); }, kSecond));
+    EXPECT_GE(cluster.reads_ready().at(*token), 2u);
+}
+
+TEST(RaftCore, a_cut_off_leader_answers_no_read) {
+    CoreCluster cluster(3, 6, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    cluster.run_for(200'000);
+    const std::string leader = cluster.leader();
+    cluster.partition({leader});
+    const auto token = cluster.read(leader);
+    ASSERT_TRUE(token);
+    cluster.run_for(3 * kSecond);
+    EXPECT_FALSE(cluster.reads_ready().contains(*token));
+}
+
+TEST(RaftCore, long_divergent_tails_are_repaired_in_few_rounds) {  // Scenario 19.
+    CoreCluster cluster(3, 8, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    cluster.run_for(200'000);
+    const std::string old_leader = cluster.leader();
+    cluster.partition({old_leader});
+    for (int i = 0; i < 3000; i++) cluster.propose(old_leader, "old " + std::to_string(i));
+    cluster.run_for(2 * kSecond);
+    const std::string new_leader = cluster.leader();
+    ASSERT_NE(new_leader, old_leader);
+    for (int i = 0; i < 3000; i++) cluster.propose(new_leader, "new " + std::to_string(i));
+    cluster.run_for(kSecond);
+    cluster.heal();
+    const uint64_t last = cluster.core(new_leader)->last_index();
+    uint64_t refusals = 0;
+    cluster.filter = [&](const std::string&, const std::string&, const Message& message) {
+        if (message->has_append_reply() && !message->append_reply().success()) refusals++;
+        return true;
+    };
+    ASSERT_TRUE(cluster.run_until([&] { return everywhere(cluster, last); }, 10 * kSecond));
+    EXPECT_LE(refusals, 4u);
+}
+
+TEST(RaftCore, a_late_append_takes_nothing_away) {  // Scenario 17.
+    CoreCluster cluster(3, 12, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    cluster.run_for(100'000);
+    const std::string leader = cluster.leader();
+    std::vector<std::pair<std::string, Message>> recorded;
+    cluster.filter = [&](const std::string&, const std::string& to, const Message& message) {
+        if (message->has_append_entries()) recorded.emplace_back(to, message.clone());
+        return true;
+    };
+    for (int i = 0; i < 20; i++) {
+        cluster.propose(leader, std::to_string(i));
+        cluster.run_for(10'000);
+    }
+    cluster.filter = nullptr;
+    const uint64_t last = cluster.core(leader)->last_index();
+    ASSERT_TRUE(cluster.run_until([&] { return everywhere(cluster, last); }, kSecond));
+    for (auto& [to, message] : recorded) {
+        cluster.core(to)->on_message({cluster.now_us(), 1}, leader, message);
+        EXPECT_EQ(cluster.core(to)->last_index(), last);
+        cluster.core(to)->take_effects();
+    }
+}
+
+// Everything at once: loss, duplicates, reordering, slow disks, crashes, partitions. The checks are in CoreCluster.
+void storm(uint64_t seed) {
+    RandomStream dice(seed, 99);
+    CoreCluster::Faults faults;
+    faults.loss_percent = dice.below(3) == 0 ? dice.below(30) : 0;
+    faults.duplicate_percent = dice.below(3) == 0 ? dice.below(30) : 0;
+    faults.delay_max_us = dice.below(2) == 0 ? 500 : 1 + dice.below(60'000);
+    faults.sync_max_us = dice.below(2) == 0 ? 500 : 1 + dice.below(80'000);
+    faults.reorder = dice.below(3) == 0;
+    const int nodes = dice.below(3) == 0 ? 5 : 3;
+    const uint64_t crash_percent = dice.below(2) == 0 ? 0 : dice.below(10);
+    const uint64_t partition_percent = dice.below(2) == 0 ? 0 : dice.below(10);
+    CoreCluster cluster(nodes, seed, faults);
+    const std::vector<std::string> names = cluster.names();
+    uint64_t proposed = 0;
+    for (int step = 0; step < 300; step++) {
+        cluster.run_for(dice.below(30'000));
+        const std::string& name = names[dice.below(names.size())];
+        if (dice.below(100) < crash_percent) {
+            if (cluster.is_up(name)) {
+                cluster.crash(name);
+            } else {
+                cluster.restart(name);
+            }
+        }
+        if (dice.below(100) < partition_percent) {
+            std::set<std::string> side;
+            for (const std::string& each : names) {
+                if (dice.below(2) == 0) side.insert(each);
+            }
+            cluster.partition(side);
+        }
+        if (dice.below(100) < partition_percent) cluster.heal();
+        if (dice.below(100) < 3) cluster.hang_disk(name, dice.below(2) == 0);
+        const uint64_t burst = dice.below(10) == 0 ? 60 : 1;
+        for (uint64_t i = 0; i < burst; i++)
+            cluster.propose(cluster.leader().empty() ? name : cluster.leader(), "entry " + std::to_string(++proposed));
+    }
+    // Heal: then there must be one leader, and everything it holds must reach everybody.
+    cluster.heal();
+    cluster.set_faults({});
+    for (const std::string& name : names) {
+        cluster.hang_disk(name, false);
+        cluster.restart(name);
+    }
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, 20 * kSecond)) << "seed " << seed;
+    cluster.run_for(3 * kSecond);
+    const std::string leader = cluster.leader();
+    ASSERT_NE(leader, "") << "seed " << seed;
+    ASSERT_TRUE(cluster.propose(leader, "last")) << "seed " << seed;
+    const uint64_t last = cluster.core(leader)->last_index();
+    ASSERT_TRUE(cluster.run_until([&] { return everywhere(cluster, last); }, 20 * kSecond)) << "seed " << seed << "\n"
+                                                                                            << cluster.describe();
+}
+
+TEST(RaftCore, storms_never_break_an_invariant_and_always_heal) {
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        SCOPED_TRACE(seed);
+        storm(seed);
+        if (::testing::Test::HasFatalFailure()) return;
+    }
+}
+
+}  // namespace
+}  // namespace sandstore
