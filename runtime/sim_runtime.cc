@@ -7,6 +7,10 @@
 
 namespace sandstore {
 
+namespace {
+constexpr uint64_t kMessagesAtOneTimeMax = 1'000'000;  // More is a loop of messages that never waits.
+}
+
 SimRuntime::SimRuntime(uint64_t seed) : seed_(seed), random_(seed, 0) {}
 SimRuntime::~SimRuntime() = default;
 
@@ -48,6 +52,12 @@ bool SimRuntime::run_one_message() {
     }
     if (ready.empty()) return false;
     const std::string id = ready[random_.below(ready.size())];
+    if (++messages_at_this_time_ > kMessagesAtOneTimeMax) {
+        const std::string dump = nodes_.at(id).dispatcher->flight_recorder().dump();
+        throw std::runtime_error(str_cat("time stands still: ", messages_at_this_time_, " messages at ", clock_.now_us,
+                                         "us; the last ones on ", id, ":\n",
+                                         dump.substr(dump.size() - std::min<size_t>(dump.size(), 4000))));
+    }
     nodes_.at(id).dispatcher->run(1, UINT64_MAX);
     look_for_stops(id);
     return true;
@@ -68,7 +78,10 @@ bool SimRuntime::jump() {
             next_us = std::min(next_us, node.dispatcher->next_due_us().value_or(UINT64_MAX));
     }
     if (next_us == UINT64_MAX) return false;
-    clock_.now_us = std::max(clock_.now_us, next_us);
+    if (next_us > clock_.now_us) {
+        clock_.now_us = next_us;
+        messages_at_this_time_ = 0;
+    }
     for (auto& [id, node] : nodes_) node.dispatcher->fire_due();
     while (!actions_.empty() && actions_.begin()->first.first <= clock_.now_us) {
         Action action = std::move(actions_.begin()->second);

@@ -70,6 +70,7 @@ class SimRuntime {
     RandomStream random_;
     std::map<std::string, Node> nodes_;
     uint64_t next_life_ = 1;
+    uint64_t messages_at_this_time_ = 0;
     std::multimap<std::pair<uint64_t, uint64_t>, Action> actions_;  // By (time, tie drawn from the seed).
 };
 

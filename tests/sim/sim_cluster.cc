@@ -1,0 +1,248 @@
+#include "tests/sim/sim_cluster.h"
+
+#include "actors/chunk/chunk_service.h"
+#include "actors/chunk/repairer.h"
+#include "actors/cluster/bootstrap.h"
+#include "actors/cluster/etcd_poller.h"
+#include "actors/cluster/status_service.h"
+#include "actors/fs/file_service.h"
+#include "actors/fs/state_machine.h"
+#include "actors/log/log_store.h"
+#include "actors/raft/raft_node.h"
+#include "client/client_actor.h"
+#include "messages/envelope.pb.h"
+#include "runtime/check.h"
+#include "runtime/message_of.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+
+struct SimCluster::Ports {
+    SimDiskPort log_disk;
+    SimDiskPort chunk_disk;
+    SimEtcdPort http;
+    Ports(SimRuntime& runtime, Dispatcher& dispatcher, SimDisk& disk, SimEtcd& etcd)
+        : log_disk(runtime, dispatcher, disk, {pb::PORT_LOG_DISK, 0}, true),
+          chunk_disk(runtime, dispatcher, disk, {pb::PORT_CHUNK_DISK, 0}, false),
+          http(runtime, dispatcher, etcd) {}
+};
+
+namespace {
+
+template <typename SomeActor>
+void add(Dispatcher& dispatcher, pb::ActorKind kind, bool restartable = false) {
+    dispatcher.add_actor({{kind, 0}, [] { return std::make_unique<SomeActor>(); }, restartable});
+}
+
+}  // namespace
+
+SimCluster::SimCluster(int nodes, uint64_t seed) : runtime_(seed), network_(runtime_) {
+    for (int i = 1; i <= nodes; i++) {
+        const std::string id = str_cat("node-", i);
+        ids_.push_back(id);
+        disks_[id] = std::make_unique<SimDisk>(mix64(seed + static_cast<uint64_t>(i)));
+        disks_[id]->set_delays({.operation_us = 20, .sync_us = 150, .jitter_us = 200});
+        etcd_.records["/sandstore/config/nodes/" + id] =
+            str_cat(R"({"id":")", id, R"(","address":")", SimNetwork::address_of(id),
+                    R"(","role":"metadata-raft-member","metadata":{"zone":"a"}})");
+    }
+    std::string members;
+    for (const std::string& id : ids_) str_append(&members, members.empty() ? "\"" : ",\"", id, "\"");
+    etcd_.records["/sandstore/config/cluster"] = str_cat(R"({"id":"sim","members":[)", members, "]}");
+    runtime_.on_stop = [this](const std::string& node, const std::string& reason) {
+        stops_[node] = reason;
+        kill(node);
+    };
+    runtime_.after_step = [this] { check_invariants(); };
+}
+
+SimCluster::~SimCluster() = default;
+
+void SimCluster::start_all() {
+    for (const std::string& id : ids_) start(id);
+}
+
+void SimCluster::start(const std::string& id) {
+    if (is_running(id)) return;
+    Dispatcher& dispatcher = runtime_.add_node(id, logger_);
+    ports_[id] = std::make_unique<Ports>(runtime_, dispatcher, *disks_.at(id), etcd_);
+    dispatcher.add_port({pb::PORT_LOG_DISK, 0}, &ports_[id]->log_disk);
+    dispatcher.add_port({pb::PORT_CHUNK_DISK, 0}, &ports_[id]->chunk_disk);
+    dispatcher.add_port({pb::PORT_HTTP_CLIENT, 0}, &ports_[id]->http);
+    network_.attach(id, dispatcher, false);
+    add<Bootstrap>(dispatcher, pb::ACTOR_BOOTSTRAP);
+    add<LogStore>(dispatcher, pb::ACTOR_LOG);
+    add<RaftNode>(dispatcher, pb::ACTOR_RAFT);
+    add<StateMachine>(dispatcher, pb::ACTOR_STATE_MACHINE);
+    add<FileService>(dispatcher, pb::ACTOR_FILES);
+    add<ChunkService>(dispatcher, pb::ACTOR_CHUNKS);
+    add<Repairer>(dispatcher, pb::ACTOR_REPAIRER);
+    add<StatusService>(dispatcher, pb::ACTOR_STATUS);
+    add<EtcdPoller>(dispatcher, pb::ACTOR_ETCD_POLLER, true);
+    if (auto path = trace_paths_.find(id); path != trace_paths_.end()) {
+        std::string error;
+        traces_[id] = TraceWriter::open(path->second, id, mix64(runtime_.seed()), &error);
+        SANDSTORE_CHECK(traces_[id] != nullptr, error);
+        dispatcher.set_trace(traces_[id].get());
+    }
+    commit_seen_[id] = 0;
+    post_start_messages(dispatcher, id);
+}
+
+void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& id) {
+    pb::StartLog log;
+    log.set_segment_bytes(256 * 1024);
+    pb::StartRaft raft;
+    raft.set_election_timeout_min_ms(150);
+    raft.set_election_timeout_max_ms(300);
+    raft.set_heartbeat_interval_ms(30);
+    raft.set_append_bytes_max(16 * 1024);
+    raft.set_cache_bytes(64 * 1024);
+    pb::StartStateMachine state;
+    state.set_session_timeout_us(3'600'000'000);
+    state.set_sessions_max(1000);
+    state.set_chunk_commit_window_us(600'000'000);
+    pb::StartFiles files;
+    files.set_copies(3);
+    files.set_chunk_bytes_max(256 * 1024);
+    files.set_requests_max(4096);
+    pb::StartChunks chunks;
+    chunks.set_chunk_bytes_max(256 * 1024);
+    chunks.set_stats_interval_ms(1000);
+    pb::StartRepairer repairer;
+    repairer.set_interval_ms(2000);
+    repairer.set_orphan_grace_us(1'800'000'000);
+    pb::StartStatus status;
+    status.set_node_id(id);
+    pb::StartNode node;
+    node.set_node_id(id);
+    node.set_instance_id(str_cat(id, "-", runtime_.now_us()));
+    pb::StartPoller poller;
+    poller.add_endpoints("etcd:2379");
+    poller.set_poll_interval_ms(1000);
+    poller.set_request_timeout_ms(1000);
+    poller.set_retry_min_ms(100);
+    poller.set_retry_max_ms(1000);
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(log)));
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(raft)));
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(state)));
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(files)));
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(chunks)));
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(repairer)));
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(status)));
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(node)));
+    dispatcher.send(pb::ACTOR_ETCD_POLLER, message_of(std::move(poller)));
+}
+
+void SimCluster::kill(const std::string& id) {
+    // Later, because this may be called from inside the node's own step.
+    runtime_.remove_node(id);
+    traces_.erase(id);
+    network_.detach(id);
+    ports_.erase(id);
+}
+
+void SimCluster::power_cut(const std::string& id) {
+    kill(id);
+    disks_.at(id)->crash();
+}
+
+RaftNode* SimCluster::raft(const std::string& id) {
+    Dispatcher* dispatcher = runtime_.node(id);
+    return dispatcher == nullptr ? nullptr : static_cast<RaftNode*>(dispatcher->actor({pb::ACTOR_RAFT, 0}));
+}
+
+std::string SimCluster::leader() {
+    std::string leader;
+    uint64_t term = 0;
+    for (const std::string& id : ids_) {
+        RaftNode* node = raft(id);
+        if (node == nullptr || node->core() == nullptr || !node->core()->is_leader()) continue;
+        if (node->core()->term() > term) {
+            term = node->core()->term();
+            leader = id;
+        }
+    }
+    return leader;
+}
+
+void SimCluster::add_client(const std::string& id) {
+    Dispatcher& dispatcher = runtime_.add_node(id, logger_);
+    network_.attach(id, dispatcher, true);
+    add<ClientActor>(dispatcher, pb::ACTOR_CLIENT);
+    pb::StartClient start;
+    for (const std::string& node : ids_) start.add_servers(SimNetwork::address_of(node));
+    start.set_chunk_bytes_max(64 * 1024);
+    start.set_attempt_timeout_ms(500);
+    start.set_retry_min_ms(10);
+    start.set_retry_max_ms(200);
+    dispatcher.send(pb::ACTOR_CLIENT, message_of(std::move(start)));
+}
+
+void SimCluster::ask(const std::string& client, Message message, uint64_t timeout_us,
+                     std::function<void(Message)> done) {
+    runtime_.node(client)->ask(pb::ACTOR_CLIENT, std::move(message), timeout_us, std::move(done));
+}
+
+Message SimCluster::call(const std::string& client, Message message, uint64_t timeout_us) {
+    std::optional<Message> answer;
+    ask(client, std::move(message), timeout_us, [&answer](Message reply) { answer = std::move(reply); });
+    SANDSTORE_CHECK(runtime_.run_until([&answer] { return answer.has_value(); }, 2 * timeout_us), "no answer at all");
+    return std::move(*answer);
+}
+
+std::string SimCluster::compare_states() {
+    uint64_t index = 0;
+    for (const std::string& id : ids_) {
+        if (RaftNode* node = raft(id); node != nullptr && node->core() != nullptr) {
+            index = std::max(index, node->core()->commit_index());
+        }
+    }
+    std::map<std::string, pb::StateHash> hashes;
+    std::string problem;
+    for (const std::string& id : ids_) {
+        Dispatcher* dispatcher = runtime_.node(id);
+        if (dispatcher == nullptr) continue;
+        pb::StateHashRequest request;
+        request.set_minimum_index(index);
+        bool answered = false;
+        dispatcher->ask(pb::ACTOR_STATE_MACHINE, message_of(std::move(request)), 20'000'000, [&](Message reply) {
+            answered = true;
+            if (reply->has_state_hash()) hashes[id] = reply->state_hash();
+        });
+        runtime_.run_until([&answered] { return answered; }, 30'000'000);
+        if (!hashes.contains(id)) return str_cat(id, " does not reach index ", index);
+    }
+    for (const auto& [id, hash] : hashes) {
+        const auto& [first, expected] = *hashes.begin();
+        if (hash.applied_index() == expected.applied_index() && hash.hash() != expected.hash()) {
+            return str_cat(id, " and ", first, " differ at index ", hash.applied_index());
+        }
+        if (hash.applied_index() != expected.applied_index()) {
+            return str_cat(id, " is at ", hash.applied_index(), ", ", first, " at ", expected.applied_index());
+        }
+    }
+    return problem;
+}
+
+void SimCluster::check_invariants() {
+    for (const std::string& id : ids_) {
+        RaftNode* node = raft(id);
+        if (node == nullptr || node->core() == nullptr) continue;
+        const RaftCore& core = *node->core();
+        if (core.is_leader()) {
+            const auto known = leaders_.emplace(core.term(), id).first;
+            SANDSTORE_CHECK(known->second == id, "two leaders in term ", core.term(), ": ", known->second, ", ", id);
+        }
+        uint64_t& seen = commit_seen_[id];
+        SANDSTORE_CHECK(core.commit_index() >= seen, "commit fell on ", id);
+        for (uint64_t index = seen + 1; index <= core.commit_index(); index++) {
+            const uint64_t term = core.terms().term_at(index).value();
+            if (index > committed_terms_.size()) committed_terms_.push_back(term);
+            SANDSTORE_CHECK(committed_terms_[index - 1] == term, id, " commits another entry at ", index);
+        }
+        seen = core.commit_index();
+    }
+}
+
+}  // namespace sandstore

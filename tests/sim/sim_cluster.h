@@ -1,0 +1,76 @@
+// A whole cluster in one thread: every actor of every node is the real one, clients too; network, disks, etcd and time
+// are simulated from one seed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/sim_runtime.h"
+#include "runtime/trace_writer.h"
+#include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_network.h"
+#include "tests/sim/sim_ports.h"
+
+namespace sandstore {
+
+class RaftNode;
+
+class SimCluster {
+ public:
+    SimCluster(int nodes, uint64_t seed);
+    ~SimCluster();
+
+    SimRuntime& runtime() { return runtime_; }
+    SimNetwork& network() { return network_; }
+    SimEtcd& etcd() { return etcd_; }
+    SimDisk& disk(const std::string& id) { return *disks_.at(id); }
+    const std::vector<std::string>& ids() const { return ids_; }
+
+    void start(const std::string& id);
+    void start_all();
+    void kill(const std::string& id);       // The process dies; what it wrote stays in the page cache.
+    void power_cut(const std::string& id);  // The machine dies; unsynced bytes may be lost.
+    bool is_running(const std::string& id) { return runtime_.node(id) != nullptr; }
+    std::string leader();  // Of the highest term; empty without one.
+    RaftNode* raft(const std::string& id);
+    // Nodes that stopped by themselves, with the reason.
+    const std::map<std::string, std::string>& stops() const { return stops_; }
+    // Records what this node's actors do from its next start on.
+    void trace_to(const std::string& id, const std::string& path) { trace_paths_[id] = path; }
+
+    // A client on its own machine. Answers arrive while the runtime runs.
+    void add_client(const std::string& id);
+    void ask(const std::string& client, Message message, uint64_t timeout_us, std::function<void(Message)> done);
+    // Asks and runs until the answer is there.
+    Message call(const std::string& client, Message message, uint64_t timeout_us = 30'000'000);
+
+    // Equal state on all running nodes, asked through their own actors. Empty when equal, else what differs.
+    std::string compare_states();
+    // At most one leader a term, committed entries agree; after each step. Throws InvariantBroken.
+    void check_invariants();
+
+ private:
+    struct Ports;
+    void post_start_messages(Dispatcher& dispatcher, const std::string& id);
+
+    Logger logger_;
+    std::map<std::string, std::unique_ptr<SimDisk>> disks_;
+    std::vector<std::string> ids_;
+    SimEtcd etcd_;
+    std::map<std::string, std::unique_ptr<Ports>> ports_;
+    std::map<std::string, std::unique_ptr<TraceWriter>> traces_;
+    std::map<std::string, std::string> trace_paths_;
+    SimRuntime runtime_;
+    SimNetwork network_;
+    std::map<std::string, std::string> stops_;
+    std::map<uint64_t, std::string> leaders_;
+    std::map<std::string, uint64_t> commit_seen_;
+    std::vector<uint64_t> committed_terms_;
+};
+
+}  // namespace sandstore

@@ -1,0 +1,130 @@
+#include "tests/sim/sim_network.h"
+
+#include <algorithm>
+
+#include "messages/envelope.pb.h"
+#include "runtime/message_of.h"
+
+namespace sandstore {
+
+class SimNetwork::Gate final : public Port {
+ public:
+    Gate(SimNetwork& network, std::string id) : network_(network), id_(std::move(id)) {}
+    void handle(Message message) override { network_.handle(id_, std::move(message)); }
+
+ private:
+    SimNetwork& network_;
+    std::string id_;
+};
+
+SimNetwork::SimNetwork(SimRuntime& runtime) : runtime_(runtime) {}
+SimNetwork::~SimNetwork() = default;
+
+void SimNetwork::attach(const std::string& id, Dispatcher& dispatcher, bool is_client) {
+    Member member;
+    member.gate = std::make_unique<Gate>(*this, id);
+    member.dispatcher = &dispatcher;
+    member.is_client = is_client;
+    dispatcher.add_port({pb::PORT_TRANSPORT, 0}, member.gate.get());
+    members_[id] = std::move(member);
+}
+
+void SimNetwork::detach(const std::string& id) {
+    members_.erase(id);
+    for (auto& [other, member] : members_) {
+        if (member.is_client) {
+            tell(other, "@" + address_of(id), false);
+        } else if (member.listening) {
+            tell(other, id, false);
+        }
+    }
+}
+
+void SimNetwork::partition(const std::set<std::string>& side) {
+    blocked_.clear();
+    for (const auto& [a, member_a] : members_) {
+        for (const auto& [b, member_b] : members_) {
+            if (member_a.is_client || member_b.is_client) continue;
+            if (side.contains(a) != side.contains(b)) blocked_.insert({a, b});
+        }
+    }
+}
+
+void SimNetwork::start_listening(const std::string& id) {
+    members_[id].listening = true;
+    for (auto& [other, member] : members_) {
+        if (other == id || !member.listening || member.is_client) continue;
+        tell(other, id, true);
+        tell(id, other, true);
+    }
+}
+
+void SimNetwork::tell(const std::string& to, const std::string& about, bool up) {
+    runtime_.schedule(
+        100 + runtime_.random().below(5'000),
+        [this, to, about, up] {
+            auto found = members_.find(to);
+            if (found == members_.end()) return;
+            if (!up) found->second.dispatcher->node_unreachable(about, "connection lost");
+            if (found->second.is_client) return;
+            for (const pb::ActorKind actor : {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS}) {
+                Message message;
+                if (up) {
+                    message->mutable_peer_up()->set_node_id(about);
+                } else {
+                    message->mutable_peer_down()->set_node_id(about);
+                }
+                message->set_from_actor(pb::PORT_TRANSPORT);
+                message->set_to_actor(actor);
+                found->second.dispatcher->deliver(std::move(message));
+            }
+        },
+        to);
+}
+
+void SimNetwork::handle(const std::string& from, Message message) {
+    if (message->to_node().empty()) {
+        if (message->has_start_transport()) start_listening(from);
+        return;
+    }
+    std::string to = message->to_node();
+    if (to.starts_with("@")) to = to.substr(1, to.find(':') - 1);
+    if (to.starts_with("~")) to = to.substr(1);
+    transmit(from, to, std::move(message));
+}
+
+void SimNetwork::transmit(const std::string& from, const std::string& to, Message message) {
+    RandomStream& random = runtime_.random();
+    const int copies = 1 + (random.below(1000) < faults_.duplicate_per_mille ? 1 : 0);
+    for (int copy = 0; copy < copies; copy++) {
+        if (random.below(1000) < faults_.loss_per_mille) continue;
+        uint64_t delay_us = faults_.delay_min_us + random.below(faults_.delay_max_us - faults_.delay_min_us + 1);
+        if (!faults_.reorder) {
+            uint64_t& free_us = link_free_us_[{from, to}];
+            free_us = std::max(free_us, runtime_.now_us() + delay_us);
+            delay_us = free_us - runtime_.now_us();
+        }
+        auto shared = std::make_shared<Message>(message.clone());
+        runtime_.schedule(delay_us, [this, from, to, shared] { arrive(from, to, *shared); });
+    }
+}
+
+void SimNetwork::arrive(const std::string& from, const std::string& to, const Message& message) {
+    auto receiver = members_.find(to);
+    auto sender = members_.find(from);
+    const bool from_client = sender != members_.end() && sender->second.is_client;
+    if (receiver == members_.end() || sender == members_.end() || blocked_.contains({from, to})) {
+        // A connection attempt or a lost connection is noticed by the asker, sooner or later.
+        if (sender != members_.end() && message->request_id() != 0 && receiver == members_.end()) {
+            sender->second.dispatcher->reply(reply_to(message), {pb::PORT_TRANSPORT, 0},
+                                             request_failed(pb::STATUS_UNAVAILABLE, "no connection"));
+        }
+        return;
+    }
+    Message copy = message.clone();
+    copy->clear_to_node();
+    copy->set_from_node(from_client ? "~" + from : receiver->second.is_client ? "@" + address_of(from) : from);
+    receiver->second.dispatcher->deliver(std::move(copy));
+}
+
+}  // namespace sandstore

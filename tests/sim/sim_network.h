@@ -1,0 +1,61 @@
+// The network between simulated nodes and clients: the transport port's messages with delay, loss, duplicates,
+// reordering and partitions. Links keep their order unless told otherwise, as connections do. What it does not cover:
+// frames and their damage (net tests do), bandwidth, hello refusals.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "runtime/sim_runtime.h"
+
+namespace sandstore {
+
+class SimNetwork {
+ public:
+    struct Faults {
+        uint64_t loss_per_mille = 0;
+        uint64_t duplicate_per_mille = 0;
+        uint64_t delay_min_us = 50;
+        uint64_t delay_max_us = 300;
+        bool reorder = false;
+    };
+
+    explicit SimNetwork(SimRuntime& runtime);
+    ~SimNetwork();
+
+    // The node's transport port. Peers that listen are told that it is up, and it of them.
+    void attach(const std::string& id, Dispatcher& dispatcher, bool is_client);
+    void detach(const std::string& id);  // The node died: connections break.
+    void set_faults(Faults faults) { faults_ = faults; }
+    void block(const std::string& from, const std::string& to) { blocked_.insert({from, to}); }
+    void partition(const std::set<std::string>& side);  // Clients reach everyone.
+    void heal() { blocked_.clear(); }
+
+    // "node-1:8080" for node-1.
+    static std::string address_of(const std::string& id) { return id + ":8080"; }
+
+ private:
+    class Gate;  // One node's port.
+    struct Member {
+        std::unique_ptr<Gate> gate;
+        Dispatcher* dispatcher = nullptr;
+        bool is_client = false;
+        bool listening = false;
+    };
+
+    void handle(const std::string& from, Message message);
+    void start_listening(const std::string& id);
+    void transmit(const std::string& from, const std::string& to, Message message);
+    void arrive(const std::string& from, const std::string& to, const Message& message);
+    void tell(const std::string& to, const std::string& about, bool up);
+
+    SimRuntime& runtime_;
+    Faults faults_;
+    std::map<std::string, Member> members_;
+    std::set<std::pair<std::string, std::string>> blocked_;
+    std::map<std::pair<std::string, std::string>, uint64_t> link_free_us_;
+};
+
+}  // namespace sandstore
