@@ -283,6 +283,10 @@ bool Dispatcher::close_request(const Message& message) {
         count_drop("late reply", message);
         return false;
     }
+    if (!message->from_node().empty() && message->from_node() != found->second.to_node) {
+        count_drop("reply from another node", message);  // Only the node that was asked may answer.
+        return false;
+    }
     const uint32_t incarnation = found->second.incarnation;
     open_requests_.erase(found);
     forget_stale_dues();

@@ -135,6 +135,23 @@ TEST_F(DispatcherTest, requests_to_an_unreachable_node_fail_and_others_stay_open
     EXPECT_EQ(failed, std::vector<std::string>{"node-2"});
 }
 
+TEST_F(DispatcherTest, only_the_node_that_was_asked_may_answer) {
+    Recorder transport;
+    dispatcher.add_port({pb::PORT_TRANSPORT, 0}, &transport);
+    int answers = 0;
+    dispatcher.ask(Address("node-2", pb::ACTOR_CHUNKS), message_of(pb::ChunkGet()), 5'000,
+                   [&answers](Message) { answers++; });
+    for (const std::string node : {"node-3", "node-2"}) {
+        Message reply = message_of(pb::ChunkGetReply());
+        reply->set_reply_to(transport.messages.at(0)->request_id());
+        reply->set_from_node(node);
+        reply->set_to_actor(pb::ACTOR_EXTERNAL);
+        dispatcher.deliver(std::move(reply));
+        run();
+        EXPECT_EQ(answers, node == "node-2" ? 1 : 0);
+    }
+}
+
 TEST_F(DispatcherTest, timers_fire_in_order_and_a_cancelled_one_never_does_even_when_due) {
     std::vector<uint32_t> fired;
     add(pb::ACTOR_LOG, [&](Message message, Context& context) {

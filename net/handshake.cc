@@ -1,0 +1,74 @@
+#include "net/handshake.h"
+
+#include "net/message_policy.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+namespace {
+
+struct Refusal {
+    pb::StatusCode code = pb::STATUS_OK;
+    std::string why;
+};
+
+Refusal refuse_peer(const pb::Hello& hello, const LocalNames& names) {
+    if (!is_valid_node_id(hello.node_id())) return {pb::STATUS_INVALID_ARGUMENT, "the hello has no valid node id"};
+    if (hello.cluster_id() != names.cluster_id) {
+        return {pb::STATUS_INVALID_ARGUMENT,
+                str_cat("node ", names.node_id, " belongs to cluster ", names.cluster_id, ", and ", hello.node_id(),
+                        " to cluster ", hello.cluster_id(), "; check the addresses and the data directories")};
+    }
+    if (hello.node_id() == names.node_id) {
+        return {pb::STATUS_INVALID_ARGUMENT,
+                str_cat("another process already runs as node ", names.node_id, "; give each node its own id")};
+    }
+    return {};
+}
+
+Refusal refusal(const pb::Hello& hello, const LocalNames& names) {
+    if (hello.protocol_version() != kProtocolVersion) {
+        return {pb::STATUS_INVALID_ARGUMENT,
+                str_cat("this node speaks protocol version ", kProtocolVersion, ", the caller ",
+                        hello.protocol_version(), "; run the same Sandstore version on both")};
+    }
+    switch (hello.kind()) {
+        case pb::Hello::CLIENT:
+            return {};
+        case pb::Hello::PROBE:
+        case pb::Hello::PEER_CONTROL:
+        case pb::Hello::PEER_BULK:
+            if (!names.started()) return {pb::STATUS_UNAVAILABLE, "the node is still starting"};
+            return hello.kind() == pb::Hello::PROBE ? Refusal{} : refuse_peer(hello, names);
+        default:
+            return {pb::STATUS_INVALID_ARGUMENT, "the hello is of an unknown kind"};
+    }
+}
+
+}  // namespace
+
+pb::Hello make_hello(pb::Hello::Kind kind, const LocalNames& names) {
+    pb::Hello hello;
+    hello.set_protocol_version(kProtocolVersion);
+    hello.set_kind(kind);
+    hello.set_software_version(names.software_version);
+    if (kind == pb::Hello::CLIENT) return hello;
+    hello.set_cluster_id(names.cluster_id);
+    hello.set_node_id(names.node_id);
+    hello.set_instance_id(names.instance_id);
+    return hello;
+}
+
+pb::HelloReply answer_hello(const pb::Hello& hello, const LocalNames& names) {
+    pb::HelloReply reply;
+    const Refusal refused = refusal(hello, names);
+    reply.mutable_status()->set_code(refused.code);
+    reply.mutable_status()->set_message(refused.why);
+    reply.set_protocol_version(kProtocolVersion);
+    reply.set_cluster_id(names.cluster_id);
+    reply.set_node_id(names.node_id);
+    reply.set_instance_id(names.instance_id);
+    reply.set_software_version(names.software_version);
+    return reply;
+}
+
+}  // namespace sandstore

@@ -1,0 +1,57 @@
+// Health, metrics and status over HTTP: GET /livez, /readyz (?verbose), /status, /metrics. Everything else is a JSON
+// error. It knows no actors: main gives it the function that asks for the status.
+//
+// libevent's HTTP server cannot limit the number of connections; each is closed after one answer, and after
+// `timeout_us` without progress, and headers and bodies are small, so that what strangers can occupy stays bounded.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "messages/cluster.pb.h"
+#include "runtime/actor.h"
+
+struct event_base;
+
+namespace sandstore {
+
+// Asks this node's StatusService; `done` is called once, with a status or (null) with a sentence.
+using StatusDone = std::function<void(const pb::ClusterStatus* status, std::string error)>;
+using AskStatus = std::function<void(bool local, StatusDone done)>;
+
+struct HttpServerOptions {
+    uint64_t timeout_us = 10'000'000;
+    size_t header_bytes_max = 8 << 10;
+    size_t body_bytes_max = 4 << 10;
+    size_t questions_max = 64;  // To the StatusService at once; beyond it the answer is 503.
+};
+
+class HttpServer {
+ public:
+    HttpServer(event_base* base, PortHost& host, AskStatus ask_status, HttpServerOptions options = {});
+    ~HttpServer();
+    HttpServer(const HttpServer&) = delete;
+    HttpServer& operator=(const HttpServer&) = delete;
+
+    [[nodiscard]] std::string listen(std::string_view address);  // Empty, or a sentence that names the address.
+    uint16_t port() const;
+    void close_listener();
+
+ private:
+    class Server;
+    std::shared_ptr<Server> server_;
+};
+
+// The checks of /readyz, apart from the server: name, whether it passed, and details.
+struct ReadyCheck {
+    std::string name;
+    bool passed = false;
+    std::string detail;
+};
+std::vector<ReadyCheck> ready_checks(const pb::ClusterStatus* local_status, const std::string& error);
+
+}  // namespace sandstore

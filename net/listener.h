@@ -1,0 +1,47 @@
+// The listening socket: binds, accepts, and gives the connected sockets to its owner.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "net/address.h"
+#include "net/event_handle.h"
+#include "net/net_context.h"
+
+namespace sandstore {
+
+// A bound, listening, non-blocking socket for `address` (see parse_listen_address), or -1 and a sentence in *error.
+// Every interface means IPv6 and IPv4 where the system has both. Looks a host name up, which may block: for the start.
+int open_listening_socket(std::string_view address, std::string* error);
+uint16_t port_of_socket(int socket);
+
+class Listener {
+ public:
+    // The socket belongs to the callee.
+    using OnAccept = std::function<void(int socket, std::string remote)>;
+
+    Listener(NetContext& net, OnAccept on_accept);
+    ~Listener();
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+
+    [[nodiscard]] std::string listen(std::string_view address);  // Empty, or what went wrong.
+    void close();
+    bool listening() const { return socket_ >= 0; }
+    uint16_t port() const { return port_; }  // The real one when the system chose it.
+
+ private:
+    static void on_readable(int, short, void* self);
+    void accept_some();
+
+    NetContext& net_;
+    OnAccept on_accept_;
+    int socket_ = -1;
+    uint16_t port_ = 0;
+    EventPointer event_;
+    LoopTimer resume_timer_;
+};
+
+}  // namespace sandstore

@@ -1,0 +1,20 @@
+// The cluster's state as JSON: GET /status and `sandstore status --json`. Scripts rely on these names.
+#pragma once
+
+#include <string>
+
+#include "messages/cluster.pb.h"
+
+namespace Json {
+class Value;
+}
+
+namespace sandstore {
+
+Json::Value status_json(const pb::ClusterStatus& status);
+std::string status_json_text(const pb::ClusterStatus& status);  // Indented, with a newline at the end.
+
+std::string_view role_name(
+    const pb::NodeStatus& node);  // "leader", "follower", "pre-candidate", "candidate", "unknown".
+
+}  // namespace sandstore

@@ -1,0 +1,274 @@
+#include "net/http_server.h"
+
+#include <gtest/gtest.h>
+#include <json/json.h>
+
+#include "net/status_json.h"
+#include "runtime/random.h"
+#include "tests/unit/net/net_kit.h"
+
+namespace sandstore {
+namespace {
+
+pb::ClusterStatus healthy() {
+    pb::ClusterStatus status;
+    status.set_cluster_id("cluster-a");
+    status.set_leader_id("node-1");
+    status.set_term(3);
+    pb::NodeStatus* node = status.add_nodes();
+    node->set_id("node-1");
+    node->set_address("node-1:8080");
+    node->set_http_address("node-1:9400");
+    node->set_zone("a");
+    node->set_up(true);
+    node->set_version("0.1.0");
+    node->set_uptime_us(12'345'678);
+    node->mutable_raft()->set_role(pb::RoleChanged::LEADER);
+    node->mutable_raft()->set_term(3);
+    node->mutable_raft()->set_leader_id("node-1");
+    node->mutable_raft()->set_commit_index(5000);
+    node->mutable_raft()->set_applied_index(4500);
+    node->mutable_raft()->set_last_index(5001);
+    node->mutable_chunks()->set_chunk_count(7);
+    node->mutable_chunks()->set_chunk_bytes(uint64_t{1} << 40);
+    return status;
+}
+
+struct Web {
+    explicit Web(HttpServerOptions options = {})
+        : server(
+              loop.base(), host,
+              [this](bool local, StatusDone done) {
+                  asked_local.push_back(local);
+                  if (silent) {
+                      waiting.push_back(std::move(done));
+                  } else if (error.empty()) {
+                      done(&status, "");
+                  } else {
+                      done(nullptr, error);
+                  }
+              },
+              options) {
+        EXPECT_EQ(server.listen("127.0.0.1:0"), "");
+    }
+
+    // Everything that comes back until the server closes.
+    std::string raw(const std::string& bytes) {
+        RawSocket socket(server.port());
+        socket.send(bytes);
+        EXPECT_TRUE(loop.until([&] { return socket.closed(); })) << bytes.substr(0, 80);
+        return socket.received();
+    }
+    std::string get(const std::string& path, const std::string& method = "GET") {
+        return raw(method + " " + path + " HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+
+    TestLoop loop;
+    FakeHost host;
+    pb::ClusterStatus status = healthy();
+    std::string error;
+    bool silent = false;
+    std::vector<bool> asked_local;
+    std::vector<StatusDone> waiting;
+    HttpServer server;
+};
+
+bool has(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+std::string body_of(const std::string& response) {
+    return response.substr(response.find("\r\n\r\n") + 4);
+}
+
+TEST(HttpServer, livez_answers_whatever_the_node_does) {
+    Web web;
+    web.error = "nothing works";
+    const std::string response = web.get("/livez");
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 200 ")) << response;
+    EXPECT_EQ(body_of(response), "ok\n");
+    EXPECT_TRUE(has(response, "X-Content-Type-Options: nosniff"));
+    EXPECT_TRUE(has(response, "Cache-Control: no-store"));
+}
+
+TEST(HttpServer, readyz_asks_for_the_local_status_and_is_ok_with_a_leader) {
+    Web web;
+    EXPECT_EQ(body_of(web.get("/readyz")), "ok\n");
+    EXPECT_EQ(web.asked_local, std::vector<bool>{true});
+    const std::string verbose = web.get("/readyz?verbose");
+    EXPECT_TRUE(has(verbose, "[+] leader: node-1\n[+] applied: applied 4500 of 5000 committed\nready\n")) << verbose;
+}
+
+TEST(HttpServer, readyz_gives_the_reason_when_not_ready) {
+    Web web;
+    web.status.mutable_nodes(0)->mutable_raft()->set_applied_index(3999);
+    std::string response = web.get("/readyz");
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 503 "));
+    EXPECT_EQ(body_of(response), "applied 3999 of 5000 committed\n");
+
+    web.status.mutable_nodes(0)->mutable_raft()->clear_leader_id();
+    EXPECT_EQ(body_of(web.get("/readyz")), "no leader is known\n");
+    EXPECT_TRUE(has(web.get("/readyz?verbose=1"), "[-] leader: no leader is known\n"));
+
+    web.status.mutable_nodes(0)->set_up(false);
+    web.status.mutable_nodes(0)->set_detail("waiting for etcd");
+    EXPECT_EQ(body_of(web.get("/readyz")), "waiting for etcd\n");
+
+    web.error = "the status service does not answer";
+    EXPECT_EQ(body_of(web.get("/readyz")), "the status service does not answer\n");
+}
+
+TEST(HttpServer, status_is_the_documented_json) {
+    Web web;
+    const std::string response = web.get("/status");
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 200 "));
+    EXPECT_TRUE(has(response, "Content-Type: application/json"));
+    EXPECT_EQ(web.asked_local, std::vector<bool>{false});
+    Json::Value json;
+    std::istringstream text(body_of(response));
+    text >> json;
+    EXPECT_EQ(json["cluster_id"], "cluster-a");
+    EXPECT_EQ(json["leader"], "node-1");
+    EXPECT_EQ(json["term"].asUInt64(), 3u);
+    const Json::Value& node = json["nodes"][0];
+    EXPECT_EQ(node["id"], "node-1");
+    EXPECT_EQ(node["role"], "leader");
+    EXPECT_EQ(node["up"], true);
+    EXPECT_EQ(node["commit_index"].asUInt64(), 5000u);
+    EXPECT_EQ(node["applied_index"].asUInt64(), 4500u);
+    EXPECT_EQ(node["last_index"].asUInt64(), 5001u);
+    EXPECT_EQ(node["chunk_bytes"].asUInt64(), uint64_t{1} << 40);
+    EXPECT_EQ(node["uptime_seconds"].asUInt64(), 12u);
+    for (const char* name :
+         {"address", "http_address", "zone", "term", "chunks", "disk_free_bytes", "version", "detail"}) {
+        EXPECT_TRUE(node.isMember(name)) << name;
+    }
+}
+
+TEST(HttpServer, status_without_a_leader_has_null) {
+    pb::ClusterStatus status;
+    status.add_nodes()->set_id("node-2");
+    const Json::Value json = status_json(status);
+    EXPECT_TRUE(json["leader"].isNull());
+    EXPECT_EQ(json["nodes"][0]["role"], "unknown");
+    EXPECT_EQ(json["nodes"][0]["up"], false);
+    EXPECT_FALSE(json["nodes"][0].isMember("state_hash"));
+    status.mutable_nodes(0)->set_state_hash(0xabcull);
+    status.mutable_nodes(0)->set_state_hash_index(9);
+    EXPECT_EQ(status_json(status)["nodes"][0]["state_hash"], "0000000000000abc");
+}
+
+TEST(HttpServer, status_that_cannot_be_had_is_503_with_the_reason) {
+    Web web;
+    web.error = "no \"answer\"";
+    const std::string response = web.get("/status");
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 503 "));
+    EXPECT_EQ(body_of(response), "{\"error\": \"no \\\"answer\\\"\"}\n");
+}
+
+TEST(HttpServer, metrics_are_in_prometheus_format) {
+    Web web;
+    web.host.metrics().counter("sandstore_test_total", "A test.").add(5);
+    const std::string response = web.get("/metrics");
+    EXPECT_TRUE(has(response, "Content-Type: text/plain; version=0.0.4"));
+    EXPECT_TRUE(has(response, "# TYPE sandstore_test_total counter\nsandstore_test_total 5\n"));
+}
+
+TEST(HttpServer, other_paths_and_methods_are_errors_in_json) {
+    Web web;
+    EXPECT_TRUE(web.get("/").starts_with("HTTP/1.1 404 "));
+    EXPECT_TRUE(web.get("/livez/").starts_with("HTTP/1.1 404 "));
+    EXPECT_TRUE(web.get("/../etc/passwd").starts_with("HTTP/1.1 404 "));
+    EXPECT_TRUE(has(web.get("/nothing"), "{\"error\": \"not found"));
+    for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "PATCH"}) {
+        const std::string response = web.raw(std::string(method) + " /livez HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+        EXPECT_TRUE(response.starts_with("HTTP/1.1 405 ")) << method << response;
+        EXPECT_TRUE(has(response, "Allow: GET, HEAD"));
+    }
+}
+
+TEST(HttpServer, head_has_headers_only) {
+    Web web;
+    const std::string response = web.get("/livez", "HEAD");
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 200 ")) << response;
+    EXPECT_TRUE(has(response, "Content-Length: 3"));
+    EXPECT_EQ(body_of(response), "");
+}
+
+TEST(HttpServer, junk_is_closed_and_others_are_served) {
+    Web web;
+    RandomStream random(5, 5);
+    for (int run = 0; run < 100; run++) {
+        std::string bytes(1 + random.below(2000), '\0');
+        for (char& byte : bytes) byte = static_cast<char>(random.next());
+        if (run % 4 == 1) bytes = "GET " + bytes;
+        if (run % 4 == 2) bytes = "GET /status HTTP/1.1\r\n" + bytes;
+        if (run % 4 == 3) bytes = "GET /livez HTTP/9.9\r\n\r\n" + bytes;
+        RawSocket socket(web.server.port());
+        socket.send(bytes);
+        socket.finish_sending();
+        ASSERT_TRUE(web.loop.until([&] { return socket.closed(); })) << "run " << run;
+    }
+    EXPECT_TRUE(web.get("/livez").starts_with("HTTP/1.1 200 "));
+}
+
+TEST(HttpServer, oversized_headers_and_bodies_are_refused) {
+    Web web;
+    const std::string large_header = "GET /livez HTTP/1.1\r\nX: " + std::string(100'000, 'a') + "\r\n\r\n";
+    EXPECT_FALSE(has(web.raw(large_header), " 200 "));
+    const std::string large_line = "GET /" + std::string(100'000, 'a') + " HTTP/1.1\r\n\r\n";
+    EXPECT_FALSE(has(web.raw(large_line), " 200 "));
+    const std::string large_body = "POST /livez HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n";
+    EXPECT_FALSE(has(web.raw(large_body), " 200 "));
+    EXPECT_TRUE(web.get("/livez").starts_with("HTTP/1.1 200 "));
+}
+
+TEST(HttpServer, slow_clients_are_closed_and_others_are_served_meanwhile) {
+    Web web(HttpServerOptions{.timeout_us = 200'000});
+    RawSocket silent(web.server.port()), halfway(web.server.port());
+    halfway.send("GET /livez HT");
+    EXPECT_TRUE(web.get("/livez").starts_with("HTTP/1.1 200 "));
+    EXPECT_TRUE(web.loop.until([&] { return silent.closed() && halfway.closed(); }));
+}
+
+TEST(HttpServer, a_client_that_leaves_before_the_answer_harms_nobody) {
+    Web web;
+    web.silent = true;
+    {
+        RawSocket impatient(web.server.port());
+        impatient.send("GET /status HTTP/1.1\r\n\r\nGET /status HTTP/1.1\r\n\r\n");
+        ASSERT_TRUE(web.loop.until([&] { return web.waiting.size() == 1; }));
+    }
+    web.loop.turn();
+    web.loop.turn();
+    web.waiting[0](&web.status, "");
+    web.waiting[0](&web.status, "");  // Twice: the second one finds nobody.
+    web.silent = false;
+    EXPECT_TRUE(web.get("/livez").starts_with("HTTP/1.1 200 "));
+}
+
+TEST(HttpServer, questions_are_bounded_and_survive_the_server) {
+    HttpServerOptions options;
+    options.questions_max = 2;
+    auto web = std::make_unique<Web>(options);
+    web->silent = true;
+    RawSocket first(web->server.port()), second(web->server.port());
+    first.send("GET /status HTTP/1.1\r\n\r\n");
+    second.send("GET /readyz HTTP/1.1\r\n\r\n");
+    ASSERT_TRUE(web->loop.until([&] { return web->waiting.size() == 2; }));
+    EXPECT_TRUE(web->get("/status").starts_with("HTTP/1.1 503 "));
+    const StatusDone late = std::move(web->waiting[0]);
+    web.reset();
+    late(nullptr, "too late");
+}
+
+TEST(HttpServer, a_taken_address_is_named) {
+    Web web;
+    const std::string address = str_cat("127.0.0.1:", web.server.port());
+    HttpServer second(web.loop.base(), web.host, [](bool, StatusDone) {});
+    EXPECT_EQ(second.listen(address),
+              "cannot listen on " + address + ": the address is already in use by another process");
+}
+
+}  // namespace
+}  // namespace sandstore
