@@ -71,7 +71,8 @@ bool belongs_to_gflags(const gflags::CommandLineFlagInfo& info) {
 
 // What the user may set: name, type and default, from gflags.
 struct FlagInfo {
-    std::string name;  // With underscores, as defined.
+    std::string name;     // With underscores, as the user knows it,
+    std::string defined;  // and as gflags does: see FlagGroup.
     std::string type;
     std::string description;
     std::string default_value;
@@ -80,11 +81,13 @@ struct FlagInfo {
 
 FlagInfo flag_info(std::string_view name) {
     gflags::CommandLineFlagInfo info;
-    const std::string defined = underscored(name);
+    const size_t equals = name.find('=');
+    const std::string defined = underscored(equals == std::string_view::npos ? name : name.substr(equals + 1));
+    name = name.substr(0, equals);
     if (!gflags::GetCommandLineFlagInfo(defined.c_str(), &info)) {
         throw std::logic_error(str_cat("a command takes the flag --", hyphened(name), ", which is not defined"));
     }
-    return {defined, info.type, info.description, info.default_value};
+    return {underscored(name), defined, info.type, info.description, info.default_value};
 }
 
 std::vector<std::string> environment_names(const std::string& flag) {
@@ -98,7 +101,7 @@ std::vector<std::string> environment_names(const std::string& flag) {
 }
 
 std::string expected_value(const FlagInfo& flag) {
-    const auto rule = rules().find(flag.name);
+    const auto rule = rules().find(flag.defined);
     if (rule != rules().end()) return rule->second.expected;
     if (flag.is_boolean()) return "true|false";
     if (flag.type == "string") return "text";
@@ -144,7 +147,7 @@ class Parser {
         for (const FlagGroup& group : spec.groups) {
             for (const std::string_view name : group.names) {
                 FlagInfo info = flag_info(name);
-                gflags::SetCommandLineOption(info.name.c_str(), info.default_value.c_str());
+                gflags::SetCommandLineOption(info.defined.c_str(), info.default_value.c_str());
                 sources()[info.name] = "default";
                 flags_.emplace(info.name, std::move(info));
             }
@@ -166,6 +169,9 @@ class Parser {
         if (done()) return;
         result_.exit_code = 2;
         result_.error = str_cat(prefix(), what);
+        // One line, whatever was typed.
+        std::replace_if(
+            result_.error.begin(), result_.error.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
     }
 
     std::string prefix() const { return str_cat(spec_.program, spec_.name.empty() ? "" : " ", spec_.name, ": "); }
@@ -260,7 +266,7 @@ class Parser {
     void answer(const std::string& name, bool has_value) {
         if (has_value) return fail(str_cat("--", name, " takes no value"));
         result_.exit_code = 0;
-        result_.output = name == "help" ? help_text(spec_) : str_cat(version_line(), "\n");
+        result_.output = name == "help" ? help_text(spec_) : str_cat(spec_.program, " ", version_text(), "\n");
     }
 
     std::string see_help() const {
@@ -277,9 +283,9 @@ class Parser {
 
     // False when the value is bad.
     static bool try_set(const FlagInfo& flag, const std::string& value) {
-        const auto rule = rules().find(flag.name);
+        const auto rule = rules().find(flag.defined);
         if (rule != rules().end() && !rule->second.accepts(value)) return false;
-        return !gflags::SetCommandLineOption(flag.name.c_str(), value.c_str()).empty();
+        return !gflags::SetCommandLineOption(flag.defined.c_str(), value.c_str()).empty();
     }
 
     void set(const FlagInfo& flag, const std::string& value) {
@@ -308,11 +314,11 @@ class Parser {
 
     void check_complete() {
         for (const std::string_view name : spec_.required) {
-            const std::string defined = underscored(name);
+            const FlagInfo& flag = flags_.at(underscored(name));
             std::string value;
-            gflags::GetCommandLineOption(defined.c_str(), &value);
+            gflags::GetCommandLineOption(flag.defined.c_str(), &value);
             if (!value.empty()) continue;
-            std::vector<std::string> names = environment_names(defined);
+            const std::vector<std::string> names = environment_names(flag.name);
             return fail(str_cat("missing --", hyphened(name), ": give it on the command line, or as ",
                                 joined(names, " or "), " in the environment"));
         }
@@ -327,6 +333,9 @@ class Parser {
         std::vector<gflags::CommandLineFlagInfo> all;
         gflags::GetAllFlags(&all);
         std::vector<std::string> known;
+        for (const auto& [name, flag] : flags_) {
+            for (std::string& variable : environment_names(name)) known.push_back(std::move(variable));
+        }
         for (const gflags::CommandLineFlagInfo& info : all) {
             if (belongs_to_gflags(info)) continue;
             for (std::string& name : environment_names(info.name)) known.push_back(std::move(name));

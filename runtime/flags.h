@@ -55,22 +55,24 @@ class FlagRule {
 };
 
 struct FlagGroup {
-    std::string_view title;               // "Replication"
-    std::vector<std::string_view> names;  // As defined: "data_dir" or "data-dir".
+    std::string_view title;  // "Replication"
+    // As defined: "data_dir" or "data-dir". "nodes=members": this command's --nodes is the flag defined as `members`,
+    // because another command's --nodes is something else.
+    std::vector<std::string_view> names;
 };
 
 struct CommandSpec {
-    std::string_view name;     // "node"; "fs put". Stands in messages after "sandstore ".
-    std::string_view summary;  // One sentence.
-    std::string_view usage;    // "sandstore node --node-id=ID [flags]"
-    std::vector<FlagGroup> groups;
-    std::vector<std::string_view> required;  // Flags without a default that must come from somewhere.
+    std::string_view name = {};     // "node"; "fs put". Stands in messages after "sandstore ".
+    std::string_view summary = {};  // One sentence.
+    std::string_view usage = {};    // "sandstore node --node-id=ID [flags]"
+    std::vector<FlagGroup> groups = {};
+    std::vector<std::string_view> required = {};  // Flags without a default that must come from somewhere.
     size_t positionals_min = 0;
     size_t positionals_max = 0;
-    std::string_view positionals_name;                       // "PATH", for messages.
-    std::vector<std::pair<char, std::string_view>> letters;  // {'r', "recursive"}: -r; -n 3; -la.
-    std::string_view notes;                                  // Ends the help text.
-    std::string_view program = "sandstore";                  // "smoke" for the smoke client.
+    std::string_view positionals_name = {};                       // "PATH", for messages.
+    std::vector<std::pair<char, std::string_view>> letters = {};  // {'r', "recursive"}: -r; -n 3; -la.
+    std::string_view notes = {};                                  // Ends the help text.
+    std::string_view program = "sandstore";                       // "smoke" for the smoke client.
 };
 
 struct ParsedCommandLine {

@@ -1,0 +1,138 @@
+// LogStore: the write-ahead log of a Raft group, in segments on the log's disk.
+//
+// In:  StartLog, once, from Bootstrap
+//      LogWrite, from the replicator; write_id rises by one, records continue or replace what was written before
+//      LogRead, a request
+//      DiskReply, RequestFailed, TimerFired
+// Out: LogRecovered to RAFT, once; then LogWrites are taken
+//      LogPersisted to the sender of LogWrites: the newest of its writes that is durable
+//      LogRecords, the reply to LogRead: durable entries only. ENOENT and no records when the first one is not durable
+//      yet, or about to be replaced: Raft still holds those.
+//      DiskRequest to PORT_LOG_DISK, which carries them out in the order sent
+//
+// Persists: the entries and the hard state, in log/*.seg; segment_format.h and docs/formats.md have the layout.
+//
+// Group commit: one write is on its way to the disk at a time; all that arrives meanwhile becomes the next one, a
+// single block with a single sync. There is no timer, so an idle log costs no latency and a busy one batches.
+//
+// Never: acknowledges before the sync, overwrites what was written (truncation is a block that replaces), tries a
+// failed sync again (it stops the node), takes a damaged log for a shorter one. A full disk only delays: blocks go into
+// files that are already filled, and the next file is made ahead of time.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "actors/log/disk_call.h"
+#include "actors/log/log_index.h"
+#include "actors/log/recovery.h"
+#include "actors/log/spare_maker.h"
+#include "actors/log/write_group.h"
+#include "messages/runtime.pb.h"
+#include "runtime/actor.h"
+
+namespace sandstore {
+
+class Counter;
+class Gauge;
+class Histogram;
+
+class LogStore final : public Actor {
+ public:
+    static constexpr size_t kGroupBytesMax = size_t{4} << 20;      // Of one block with several writes.
+    static constexpr size_t kReadsMax = 64;                        // LogReads under way.
+    static constexpr uint64_t kReadBytesMax = uint64_t{16} << 20;  // Of one LogRecords.
+    static constexpr uint64_t kDiskTimeoutUs = 300'000'000;        // After that the node stops: a dead disk.
+    static constexpr uint64_t kOutOfSpaceRetryUs = 1'000'000;
+    static constexpr uint64_t kBusyRetryUs = 10'000;
+
+    LogStore();
+    ~LogStore() override;
+    void receive(Message message, Context& context) override;
+
+ private:
+    enum class State { kNew, kRecovering, kRunning, kStopped };
+    enum TimerTag : uint32_t { kRetryRecovery = 1, kRetryWrite = 2, kRetrySpare = 3 };
+    struct PendingRead;
+    struct Metrics;
+
+    void on_start_log(const pb::StartLog& start, Context& context);
+    void on_log_write(Message message, Context& context);
+    void on_log_read(const Message& message, Context& context);
+    void on_disk_reply(Message message, Context& context);
+    void on_request_failed(const Message& message, Context& context);
+    void on_timer_fired(const pb::TimerFired& fired, Context& context);
+
+    // Recovery at boot.
+    void ask_recovery(Context& context);
+    void on_recovery_reply(const pb::DiskReply& reply, const Payload& payload, Context& context);
+    void finish_recovery(Context& context);
+
+    // Writing: log_store_write.cc.
+    void accept_write(PendingWrite write);
+    void accept_hard_state(const pb::HardState& next);
+    void write_next(Context& context);
+    bool choose_segment(size_t block_bytes, Context& context);
+    void form_group();
+    void check_terms() const;
+    void submit_group(Context& context);
+    void append_roll(DiskCall* call, Context& context);
+    void on_write_reply(const pb::DiskReply& reply, Context& context);
+    void apply_group(Context& context);
+
+    // The next segment's file.
+    void make_spare(uint64_t size_bytes, Context& context);
+    void ask_spare(Context& context);
+    void on_spare_reply(const pb::DiskReply& reply, Context& context);
+
+    // Reading: log_store_read.cc.
+    uint64_t readable_end() const;
+    std::unique_ptr<PendingRead> plan_read(const pb::LogRead& read, DiskCall* call) const;
+    void on_read_reply(const PendingRead& read, const pb::DiskReply& reply, const Payload& payload, Context& context);
+    void reply_records(const ReplyTo& to, pb::StatusCode code, std::string_view why, uint64_t first_index,
+                       Context& context);
+
+    RequestId ask_disk(const DiskCall& call, Context& context);
+    void stop(std::string reason, Context& context);
+
+    State state_ = State::kNew;
+    pb::StartLog start_;
+    std::unique_ptr<Metrics> metrics_;
+
+    std::unique_ptr<LogRecovery> recovery_;
+    DiskCall recovery_call_;
+    RequestId recovery_request_ = 0;
+
+    // What is durable.
+    LogIndex index_;
+    pb::HardState hard_state_;
+    uint64_t next_sequence_ = 1;
+    std::optional<OpenSegment> segment_;
+    size_t segment_count_ = 0;
+
+    // What is not: the group on its way to the disk, and the writes behind it.
+    std::deque<PendingWrite> queue_;
+    uint64_t last_write_id_ = 0;
+    uint64_t queued_last_index_ = 0;   // The log's end with all that is queued,
+    pb::HardState queued_hard_state_;  // and the hard state.
+    WriteGroup group_;
+    std::optional<SpareSegment> roll_into_;  // The group begins a new segment, in this file,
+    SegmentHeader roll_header_;              // with this header.
+    uint32_t roll_operations_ = 0;           // Of the request: those that make the segment.
+    DiskCall write_call_;                    // Kept: it is sent again when the disk was full or busy.
+    RequestId write_request_ = 0;
+    bool write_waits_for_retry_ = false;
+
+    std::deque<SpareSegment> spares_;
+    uint64_t next_spare_number_ = 1;
+    SpareMaker maker_;
+    DiskCall spare_call_;
+    RequestId spare_request_ = 0;
+    bool write_waits_for_spare_ = false;
+
+    std::map<RequestId, std::unique_ptr<PendingRead>> reads_;
+};
+
+}  // namespace sandstore

@@ -1,0 +1,116 @@
+// Reads the log back at boot. A plain object: it says what to ask the disk next and is handed the answers, so that no
+// turn is long: at most kReadBytes are looked at in one step.
+//
+// What it accepts and refuses:
+// - The blocks of all segments must follow one another without a gap. After the last valid block of the last segment
+// may
+//   come anything that is not a later block: zeros, the former life of a recycled file, a block that was torn by a
+//   crash. That block was never acknowledged, and is dropped.
+// - Anything else is damage before the tail, and refused: a bad block with a later one behind it, a segment that does
+//   not continue the one before, a missing or bad segment header, a file of the wrong size. (A segment gets its name
+//   only after its zeros and its header are synced, so a crash leaves nothing of that kind.)
+// - Files of another cluster or node, or of an unknown version, are refused.
+// - spare-*.seg files are what a crash may leave half made: those of a useful size are used, the others removed.
+//
+// It cannot see that the very last block was acknowledged and damaged later: that looks like a torn one.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/log/disk_call.h"
+#include "actors/log/log_index.h"
+#include "actors/log/segment_format.h"
+#include "actors/log/spare_maker.h"
+
+namespace sandstore {
+
+// The segment that takes the next block.
+struct OpenSegment {
+    uint64_t number = 0;
+    uint64_t segment_bytes = 0;
+    uint32_t salt = 0;
+    uint64_t end = 0;  // Where the next block goes.
+};
+
+struct RecoveredLog {
+    LogIndex index;
+    pb::HardState hard_state;
+    std::map<uint64_t, std::string> configurations;  // Serialized, by index.
+    uint64_t next_sequence = 1;
+    std::optional<OpenSegment> segment;  // None: nothing was ever written.
+    size_t segment_count = 0;
+    std::vector<SpareSegment> spares;
+    uint64_t next_spare_number = 1;
+};
+
+class LogRecovery {
+ public:
+    static constexpr uint64_t kReadBytes = uint64_t{1} << 20;
+    static constexpr size_t kSparesMax = 2;
+
+    explicit LogRecovery(const pb::StartLog& start);
+
+    DiskCall begin();
+    enum class Progress { kMore, kDone, kRefused };
+    // The answer to the call before. kMore: *next is the next one. Errors of the disk are refusals here.
+    Progress on_reply(const DiskCall& call, const pb::DiskReply& reply, const Payload& payload, DiskCall* next);
+
+    const std::string& refusal() const { return refusal_; }           // A sentence for the operator.
+    const std::vector<std::string>& notes() const { return notes_; }  // For the log, in order.
+    RecoveredLog& result() { return result_; }
+
+ private:
+    enum class Phase { kList, kHeaders, kBlocks, kTail, kSettle };
+    enum class Walk { kBlock, kNeedMore, kSegmentEnd, kRefused };
+    struct Segment {
+        uint64_t number = 0;
+        uint64_t size_bytes = 0;
+        SegmentHeader header;
+    };
+
+    Progress on_list(const pb::DiskReply& reply, DiskCall* next);
+    Progress read_headers(DiskCall* next);
+    Progress on_headers(const Payload& payload, DiskCall* next);
+    bool check_header(Segment* segment, std::string_view bytes);
+    bool check_order();
+
+    Progress enter_segment(DiskCall* next);
+    Progress walk(DiskCall* next);
+    Walk walk_block();
+    Walk bad_block(std::string_view why);
+    bool apply_block(const BlockHeader& header, std::string_view body);
+    Progress search_tail(DiskCall* next);
+    Progress settle(DiskCall* next);
+
+    // The file as a window: bytes from window_start_ on.
+    bool in_window(uint64_t length) const { return window_start_ + window_.size() >= position_ + length; }
+    std::string_view window_at_position() const { return std::string_view(window_).substr(position_ - window_start_); }
+    DiskCall read_more();
+    bool take_read(const DiskCall& call, const pb::DiskReply& reply, const Payload& payload);
+
+    const Segment& current() const { return segments_[place_]; }
+    bool in_last_segment() const { return place_ + 1 == segments_.size(); }
+    Progress refuse(std::string why);
+    Progress damaged(uint64_t offset, std::string_view what);
+
+    pb::StartLog start_;
+    Phase phase_ = Phase::kList;
+    std::vector<Segment> segments_;
+    std::vector<std::string> junk_;  // Spares of no use.
+    size_t place_ = 0;               // Which of segments_ is looked at.
+    std::string window_;
+    uint64_t window_start_ = 0;
+    uint64_t position_ = 0;           // Where the next block is looked for.
+    uint64_t tail_offset_ = 0;        // In the last segment: the end of the last valid block.
+    std::string tail_problem_;        // Why the bytes there are no block; empty when nothing was begun there.
+    std::string last_block_;          // The last valid block, when it is in the last segment,
+    uint64_t last_block_offset_ = 0;  // and where it begins.
+    RecoveredLog result_;
+    std::string refusal_;
+    std::vector<std::string> notes_;
+};
+
+}  // namespace sandstore

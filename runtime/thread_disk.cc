@@ -1,0 +1,149 @@
+#include "runtime/thread_disk.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <system_error>
+
+#include "runtime/message_of.h"
+#include "runtime/metrics.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+
+ThreadDisk::ThreadDisk(event_base* base, PortHost& host, LocalAddress self, std::string data_directory, int threads)
+    : host_(host),
+      self_(self),
+      files_(data_directory),
+      wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      queue_length_(host.metrics().gauge("sandstore_disk_queue_length", "Disk requests waiting for a worker",
+                                         {{"port", std::string(actor_name(self.actor))}})),
+      requests_(host.metrics().counter("sandstore_disk_requests_total", "Disk requests taken",
+                                       {{"port", std::string(actor_name(self.actor))}})),
+      refused_(host.metrics().counter("sandstore_disk_refused_total", "Disk requests refused: too many were waiting",
+                                      {{"port", std::string(actor_name(self.actor))}})) {
+    if (!wake_.open()) throw std::runtime_error("cannot make an eventfd for the disk");
+    const auto on_wake = [](evutil_socket_t, short, void* disk) { static_cast<ThreadDisk*>(disk)->deliver_answers(); };
+    wake_event_ = event_new(base, wake_.number(), EV_READ | EV_PERSIST, on_wake, this);
+    event_add(wake_event_, nullptr);
+
+    // Signals are the reactor's: workers start with all of them blocked.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int i = 0; i < threads; i++) {
+        workers_.emplace_back([this] { work(); });
+        pthread_setname_np(workers_.back().native_handle(), std::string(actor_name(self.actor)).substr(0, 15).c_str());
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+ThreadDisk::~ThreadDisk() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    arrived_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    event_free(wake_event_);
+}
+
+void ThreadDisk::handle(Message message) {
+    if (message->body_case() != pb::Envelope::kDiskRequest) {
+        complete({reply_to(message), request_failed(pb::STATUS_INVALID_ARGUMENT, "a disk takes disk requests only")});
+        return;
+    }
+    requests_.add();
+    std::unique_lock lock(mutex_);
+    const size_t bytes = message.payload.size();
+    const bool full =
+        queue_.size() >= kQueuedRequestsMax || (!queue_.empty() && queued_bytes_ + bytes > kQueuedBytesMax);
+    if (!full) {
+        queued_bytes_ += bytes;
+        queue_.push_back(std::move(message));
+        queue_length_.set(static_cast<double>(queue_.size()));
+        lock.unlock();
+        arrived_.notify_one();
+        return;
+    }
+    lock.unlock();
+    refused_.add();
+    complete({reply_to(message), request_failed(pb::STATUS_RESOURCE_EXHAUSTED, "too much waits for the disk")});
+}
+
+// A worker's life.
+void ThreadDisk::work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        if (queue_.empty()) return;  // Stopping, and all is done.
+        Message request = std::move(queue_.front());
+        queue_.pop_front();
+        queued_bytes_ -= request.payload.size();
+        lock.unlock();
+
+        Payload read;
+        pb::DiskReply reply;
+        try {
+            reply = files_.execute(request->disk_request(), request.payload, &read);
+        } catch (const std::bad_alloc&) {
+            reply.set_error(ENOMEM);
+        }
+        complete({reply_to(request), message_of(std::move(reply), std::move(read))});
+        lock.lock();
+    }
+}
+
+void ThreadDisk::complete(Answer answer) {
+    bool first;
+    {
+        const std::lock_guard lock(mutex_);
+        first = answers_.empty();
+        answers_.push_back(std::move(answer));
+    }
+    if (!first) return;  // The reactor has been told, and takes all it finds.
+    const uint64_t one = 1;
+    ssize_t written;
+    do {
+        written = write(wake_.number(), &one, sizeof(one));
+    } while (written < 0 && errno == EINTR);
+}
+
+void ThreadDisk::deliver_answers() {
+    uint64_t count;
+    [[maybe_unused]] const ssize_t taken = read(wake_.number(), &count, sizeof(count));
+    std::vector<Answer> answers;
+    {
+        const std::lock_guard lock(mutex_);
+        answers.swap(answers_);
+        queue_length_.set(static_cast<double>(queue_.size()));
+    }
+    for (Answer& answer : answers) host_.reply(answer.to, self_, std::move(answer.message));
+}
+
+std::optional<std::string> lock_directory(const std::string& directory) {
+    std::error_code problem;
+    std::filesystem::create_directories(directory, problem);
+    if (problem) return str_cat("cannot make the data directory ", directory, ": ", problem.message());
+    const std::string path = str_cat(directory, "/LOCK");
+    const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (file < 0) return str_cat("cannot open ", path, ": ", std::generic_category().message(errno));
+    if (flock(file, LOCK_EX | LOCK_NB) == 0) return std::nullopt;  // Kept open: the lock ends with the process.
+    const int error = errno;
+    close(file);
+    if (error == EWOULDBLOCK) return str_cat("data directory ", directory, " is in use by another sandstore process");
+    return str_cat("cannot lock ", path, ": ", std::generic_category().message(error));
+}
+
+}  // namespace sandstore

@@ -1,0 +1,76 @@
+// The real disk port: worker threads carry out DiskRequests, so that the reactor never waits for a disk.
+//
+// In:  DiskRequest, a request. With one thread, requests take effect and are answered in the order sent
+//      (PORT_LOG_DISK); with more, in any order (PORT_CHUNK_DISK).
+// Out: DiskReply; or RequestFailed with RESOURCE_EXHAUSTED, before any effect, when too much is queued.
+//
+// Answers travel back to the reactor through one eventfd and are delivered from the event loop, never from handle().
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "runtime/actor.h"
+#include "runtime/disk_files.h"
+
+struct event;
+struct event_base;
+
+namespace sandstore {
+
+class Counter;
+class Gauge;
+
+class ThreadDisk final : public Port {
+ public:
+    static constexpr size_t kQueuedRequestsMax = 1024;
+    static constexpr size_t kQueuedBytesMax = size_t{256} << 20;
+
+    // Throws std::runtime_error when the directory cannot be opened. See lock_directory().
+    ThreadDisk(event_base* base, PortHost& host, LocalAddress self, std::string data_directory, int threads);
+    // Finishes what was queued; the answers are dropped.
+    ~ThreadDisk() override;
+    ThreadDisk(const ThreadDisk&) = delete;
+    ThreadDisk& operator=(const ThreadDisk&) = delete;
+
+    void handle(Message message) override;
+
+ private:
+    struct Answer {
+        ReplyTo to;
+        Message message;
+    };
+
+    void work();
+    void complete(Answer answer);
+    void deliver_answers();
+
+    PortHost& host_;
+    const LocalAddress self_;
+    DiskFiles files_;
+    FileDescriptor wake_;  // An eventfd: there are answers.
+    event* wake_event_ = nullptr;
+    Gauge& queue_length_;
+    Counter& requests_;
+    Counter& refused_;
+
+    std::mutex mutex_;  // Guards all below.
+    std::condition_variable arrived_;
+    std::deque<Message> queue_;
+    size_t queued_bytes_ = 0;
+    bool stopping_ = false;
+    std::vector<Answer> answers_;
+
+    std::vector<std::thread> workers_;
+};
+
+// Makes sure that no other process uses the data directory (made when missing) for as long as this one lives. The error
+// is a sentence.
+std::optional<std::string> lock_directory(const std::string& directory);
+
+}  // namespace sandstore
