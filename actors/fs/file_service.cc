@@ -1,0 +1,361 @@
+#include "actors/fs/file_service.h"
+
+#include <algorithm>
+
+#include "actors/fs/limits.h"
+#include "actors/fs/outcome.h"
+#include "actors/fs/validate.h"
+#include "runtime/check.h"
+#include "runtime/message_of.h"
+
+namespace sandstore {
+
+namespace {
+
+pb::Status status_of(const Outcome& outcome) {
+    pb::Status status;
+    fill_status(outcome, &status);
+    return status;
+}
+
+// What only this node's own actors may say.
+bool is_internal(pb::Envelope::BodyCase body) {
+    switch (body) {
+        case pb::Envelope::kMutation:
+        case pb::Envelope::kQuery:
+        case pb::Envelope::kAllocateChunks:
+        case pb::Envelope::kChunkAudit:
+        case pb::Envelope::kChunkStats:
+            return false;
+        default:
+            return true;
+    }
+}
+
+Outcome check_chunk_lengths(const pb::Mutation& mutation, uint64_t chunk_bytes_max) {
+    for (const pb::Extent& extent : mutation.commit_extents().extents()) {
+        if (extent.chunk_length() > chunk_bytes_max) return {pb::STATUS_EINVAL, "A chunk is larger than chunks may be"};
+    }
+    return {};
+}
+
+}  // namespace
+
+void FileService::receive(Message message, Context& context) {
+    if (!message->from_node().empty() && is_internal(message->body_case())) return context.unexpected(message);
+    switch (message->body_case()) {
+        case pb::Envelope::kStartFiles:
+            return on_start_files(message->start_files(), context);
+        case pb::Envelope::kClusterView:
+            return placement_.set_members(message->cluster_view());
+        case pb::Envelope::kRoleChanged:
+            return on_role_changed(message->role_changed());
+        case pb::Envelope::kPeerUp:
+            return placement_.set_up(message->peer_up().node_id(), true);
+        case pb::Envelope::kPeerDown:
+            return placement_.set_up(message->peer_down().node_id(),
+                                     message->peer_down().node_id() == settings_.node_id());
+        case pb::Envelope::kChunkStats:
+            // A node speaks for itself only.
+            if (!message->from_node().empty() && message->from_node() != message->chunk_stats().node_id()) {
+                return context.unexpected(message);
+            }
+            return placement_.set_stats(message->chunk_stats());
+        case pb::Envelope::kMutation:
+            return on_mutation(std::move(message), context);
+        case pb::Envelope::kQuery:
+            return on_query(std::move(message), context);
+        case pb::Envelope::kAllocateChunks:
+            return on_allocate_chunks(message, context);
+        case pb::Envelope::kChunkAudit:
+            return on_chunk_audit(message, context);
+        case pb::Envelope::kProposeReply:
+            return on_propose_reply(std::move(message), context);
+        case pb::Envelope::kReadIndexReply:
+            return on_read_index_reply(message, context);
+        case pb::Envelope::kQueryResult:
+            return on_query_result(std::move(message), context);
+        case pb::Envelope::kRequestFailed:
+            return on_request_failed(message, context);
+        default:
+            return context.unexpected(message);
+    }
+}
+
+// --- What this node knows --------------------------------------------------------------------------------------------
+
+void FileService::on_start_files(const pb::StartFiles& start, Context& context) {
+    SANDSTORE_CHECK(!started_, "the file service was started twice");
+    started_ = true;
+    settings_ = start;
+    placement_.set_up(settings_.node_id(), true);
+    MetricsRegistry& metrics = context.metrics();
+    requests_ =
+        &metrics.counter("sandstore_file_requests_total", "Requests of clients and repairers that were taken in.");
+    failures_ =
+        &metrics.counter("sandstore_file_failures_total", "Requests that ended without an answer from the namespace.");
+    in_flight_ = &metrics.gauge("sandstore_file_requests_in_flight", "Requests that wait for Raft or the namespace.");
+    mutation_time_ = &metrics.histogram("sandstore_file_mutation_seconds", "From a mutation's arrival to its result.");
+}
+
+void FileService::on_role_changed(const pb::RoleChanged& role) {
+    role_known_ = true;
+    role_ = role;
+    // A term has one leader, and that leader counts: no two chunks get the same id. The count goes on when the same
+    // term is announced again.
+    if (role.role() != pb::RoleChanged::LEADER || role.term() <= allocation_term_) return;
+    allocation_term_ = role.term();
+    next_number_ = 1;
+}
+
+// --- Requests --------------------------------------------------------------------------------------------------------
+
+bool FileService::admit(Kind kind, const ReplyTo& asker, bool leader_only, Context& context) {
+    if (!started_) {
+        refuse(kind, asker, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
+    } else if (leader_only && role_known_ && role_.role() != pb::RoleChanged::LEADER) {
+        refuse(kind, asker, not_leader(role_.leader_id()), context);
+    } else if (asker.deadline_us != 0 && asker.deadline_us <= context.now_us()) {
+        refuse(kind, asker, pb::STATUS_DEADLINE_EXCEEDED, "The deadline had passed before the request was looked at",
+               context);
+    } else if (pending_.size() >= settings_.requests_max()) {
+        refuse(kind, asker, pb::STATUS_RESOURCE_EXHAUSTED, "The node has too many requests in flight: try again later",
+               context);
+    } else {
+        requests_->add();
+        return true;
+    }
+    return false;
+}
+
+void FileService::on_mutation(Message message, Context& context) {
+    const ReplyTo asker = reply_to(message);
+    pb::Mutation& mutation = *message->mutable_mutation();
+    if (!started_) return refuse(Kind::kMutation, asker, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
+    Outcome outcome = check_mutation(mutation);
+    if (outcome.ok()) outcome = check_chunk_lengths(mutation, settings_.chunk_bytes_max());
+    if (!outcome.ok()) return refuse(Kind::kMutation, asker, status_of(outcome), context);
+    if (!admit(Kind::kMutation, asker, true, context)) return;
+    // Addresses change; the log keeps node ids only.
+    if (mutation.has_commit_extents()) {
+        for (pb::Extent& extent : *mutation.mutable_commit_extents()->mutable_extents()) {
+            extent.mutable_chunk()->clear_addresses();
+        }
+    }
+    pb::Command command;
+    command.set_time_us(context.wall_us());
+    *command.mutable_mutation() = std::move(mutation);
+    std::string bytes = command.SerializeAsString();
+    if (bytes.size() > kCommandBytesMax) {
+        return refuse(Kind::kMutation, asker, pb::STATUS_INVALID_ARGUMENT, "The mutation is too large: split it",
+                      context);
+    }
+    Pending pending;
+    pending.kind = Kind::kMutation;
+    pending.asker = asker;
+    pending.since_us = context.now_us();
+    ask(pb::ACTOR_RAFT, message_of(pb::Propose(), Payload(std::move(bytes))), std::move(pending), context);
+}
+
+void FileService::on_query(Message message, Context& context) {
+    const ReplyTo asker = reply_to(message);
+    if (Outcome outcome = check_query(message->query()); !outcome.ok()) {
+        return refuse(Kind::kQuery, asker, status_of(outcome), context);
+    }
+    if (!admit(Kind::kQuery, asker, false, context)) return;
+    Pending pending;
+    pending.kind = Kind::kQuery;
+    pending.asker = asker;
+    pending.query = std::move(*message->mutable_query());
+    ask(pb::ACTOR_RAFT, message_of(pb::ReadIndex()), std::move(pending), context);
+}
+
+void FileService::on_chunk_audit(const Message& message, Context& context) {
+    const ReplyTo asker = reply_to(message);
+    const pb::ChunkAudit& audit = message->chunk_audit();
+    if (Outcome outcome = check_audit(audit); !outcome.ok()) {
+        return refuse(Kind::kAudit, asker, status_of(outcome), context);
+    }
+    if (!admit(Kind::kAudit, asker, true, context)) return;
+    Pending pending;
+    pending.kind = Kind::kAudit;
+    pending.asker = asker;
+    pb::ChunksOfNode& chunks = *pending.query.mutable_chunks_of_node();
+    chunks.set_node_id(audit.node_id());
+    *chunks.mutable_after() = audit.after();
+    chunks.set_limit(std::min(audit.limit(), kAuditChunksMax));
+    ask(pb::ACTOR_RAFT, message_of(pb::ReadIndex()), std::move(pending), context);
+}
+
+void FileService::on_allocate_chunks(const Message& message, Context& context) {
+    const ReplyTo asker = reply_to(message);
+    const uint32_t count = message->allocate_chunks().count();
+    if (count < 1 || count > kAllocationsPerRequestMax) {
+        return refuse(Kind::kAllocation, asker, pb::STATUS_INVALID_ARGUMENT, "count is 1 to 64", context);
+    }
+    if (!admit(Kind::kAllocation, asker, true, context)) return;
+    if (!role_known_) return refuse(Kind::kAllocation, asker, not_leader(""), context);
+    pb::AllocateChunksReply reply;
+    for (uint32_t i = 0; i < count; ++i) {
+        pb::ChunkPlace* place = reply.add_places();
+        std::string why;
+        const auto random = [&context] { return context.random(); };
+        if (!placement_.choose(settings_.copies(), settings_.chunk_bytes_max(), random, place, &why)) {
+            return refuse(Kind::kAllocation, asker, pb::STATUS_UNAVAILABLE, why, context);
+        }
+        place->mutable_id()->set_term(allocation_term_);
+        place->mutable_id()->set_number(next_number_++);
+        place->set_allocated_at_us(context.wall_us());
+    }
+    context.reply(asker, message_of(std::move(reply)));
+}
+
+// --- Answers from Raft and the state machine -------------------------------------------------------------------------
+
+void FileService::ask(const Address& to, Message message, Pending pending, Context& context) {
+    const uint64_t timeout_us = time_left_us(pending.asker, context);
+    const RequestId id = context.ask(to, std::move(message), timeout_us);
+    pending_.emplace(id, std::move(pending));
+    in_flight_->set(static_cast<double>(pending_.size()));
+}
+
+bool FileService::take_pending(const Message& answer, Pending* pending) {
+    auto found = pending_.extract(answer->reply_to());
+    if (found.empty()) return false;  // Of a request that ended already.
+    *pending = std::move(found.mapped());
+    in_flight_->set(static_cast<double>(pending_.size()));
+    return true;
+}
+
+void FileService::on_propose_reply(Message message, Context& context) {
+    Pending pending;
+    if (!take_pending(message, &pending)) return;
+    const pb::ProposeReply& outcome = message->propose_reply();
+    if (outcome.status().code() != pb::STATUS_OK) {
+        return refuse(Kind::kMutation, pending.asker, status_for_client(outcome.status()), context);
+    }
+    Message reply;
+    if (!reply->mutable_mutation_result()->ParseFromString(outcome.result())) {
+        return refuse(Kind::kMutation, pending.asker, pb::STATUS_INTERNAL, "The result cannot be read", context);
+    }
+    mutation_time_->observe_us(context.now_us() - pending.since_us);
+    context.reply(pending.asker, std::move(reply));
+}
+
+void FileService::on_read_index_reply(const Message& message, Context& context) {
+    Pending pending;
+    if (!take_pending(message, &pending)) return;
+    const pb::ReadIndexReply& outcome = message->read_index_reply();
+    if (outcome.status().code() != pb::STATUS_OK) {
+        return refuse(pending.kind, pending.asker, status_for_client(outcome.status()), context);
+    }
+    pending.query.set_minimum_index(outcome.index());
+    if (pending.asker.deadline_us != 0 && pending.asker.deadline_us <= context.now_us()) {
+        return refuse(pending.kind, pending.asker, pb::STATUS_DEADLINE_EXCEEDED, "The read took too long", context);
+    }
+    Message question = message_of(pending.query);
+    ask(pb::ACTOR_STATE_MACHINE, std::move(question), std::move(pending), context);
+}
+
+void FileService::on_query_result(Message message, Context& context) {
+    Pending pending;
+    if (!take_pending(message, &pending)) return;
+    if (pending.kind == Kind::kAudit) return answer_audit(message->mutable_query_result(), pending, context);
+    answer_query(message->mutable_query_result(), pending, context);
+}
+
+void FileService::on_request_failed(const Message& message, Context& context) {
+    Pending pending;
+    if (!take_pending(message, &pending)) return;
+    refuse(pending.kind, pending.asker, status_for_client(message->request_failed().status()), context);
+}
+
+void FileService::answer_query(pb::QueryResult* result, const Pending& pending, Context& context) {
+    for (pb::Extent& extent : *result->mutable_extents()) fill_addresses(extent.mutable_chunk());
+    for (pb::ChunkPlace& place : *result->mutable_chunks()) fill_addresses(&place);
+    if (pending.query.has_stat_file_system()) {
+        result->set_disk_total_bytes(placement_.disk_total_bytes());
+        result->set_disk_free_bytes(placement_.disk_free_bytes());
+        result->set_copies(settings_.copies());
+    }
+    context.reply(pending.asker, message_of(std::move(*result)));
+}
+
+void FileService::answer_audit(pb::QueryResult* result, const Pending& pending, Context& context) {
+    pb::ChunkAuditReply reply;
+    *reply.mutable_status() = std::move(*result->mutable_status());
+    for (pb::ChunkPlace& place : *result->mutable_chunks()) {
+        fill_addresses(&place);
+        *reply.add_chunks() = std::move(place);
+    }
+    // An empty answer is one too: nothing beyond `after`.
+    *reply.mutable_last() = result->has_last_chunk() ? result->last_chunk() : pending.query.chunks_of_node().after();
+    reply.set_done(reply.status().code() == pb::STATUS_OK && !result->more());
+    context.reply(pending.asker, message_of(std::move(reply)));
+}
+
+void FileService::fill_addresses(pb::ChunkPlace* place) const {
+    place->clear_addresses();
+    for (const std::string& node : place->replicas()) place->add_addresses(std::string(placement_.address_of(node)));
+}
+
+// --- Refusals --------------------------------------------------------------------------------------------------------
+
+void FileService::refuse(Kind kind, const ReplyTo& asker, pb::Status status, Context& context) {
+    if (failures_ != nullptr) failures_->add();
+    Message reply;
+    switch (kind) {
+        case Kind::kMutation:
+            *reply->mutable_mutation_result()->mutable_status() = std::move(status);
+            break;
+        case Kind::kQuery:
+            *reply->mutable_query_result()->mutable_status() = std::move(status);
+            break;
+        case Kind::kAllocation:
+            *reply->mutable_allocate_chunks_reply()->mutable_status() = std::move(status);
+            break;
+        case Kind::kAudit:
+            *reply->mutable_chunk_audit_reply()->mutable_status() = std::move(status);
+            break;
+    }
+    context.reply(asker, std::move(reply));
+}
+
+void FileService::refuse(Kind kind, const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context) {
+    pb::Status status;
+    status.set_code(code);
+    status.set_message(std::string(why));
+    refuse(kind, asker, std::move(status), context);
+}
+
+pb::Status FileService::not_leader(std::string_view leader_id) const {
+    pb::Status status;
+    status.set_code(pb::STATUS_NOT_LEADER);
+    // A leader that has just lost its place may still be named by itself: no hint is better than that one.
+    if (leader_id.empty() || leader_id == settings_.node_id()) {
+        status.set_message("This node is not the leader, and knows of none");
+        return status;
+    }
+    status.set_message(str_cat("This node is not the leader; ", leader_id, " is"));
+    status.set_leader_id(std::string(leader_id));
+    status.set_leader_address(std::string(placement_.address_of(leader_id)));
+    return status;
+}
+
+pb::Status FileService::status_for_client(const pb::Status& status) const {
+    if (status.code() == pb::STATUS_OK) {
+        pb::Status broken;
+        broken.set_code(pb::STATUS_INTERNAL);
+        broken.set_message("A failure without a reason");
+        return broken;
+    }
+    if (status.code() != pb::STATUS_NOT_LEADER) return status;
+    return not_leader(status.leader_id().empty() ? role_.leader_id() : status.leader_id());
+}
+
+uint64_t FileService::time_left_us(const ReplyTo& asker, const Context& context) const {
+    if (asker.deadline_us == 0) return kDefaultTimeoutUs;
+    return std::min(asker.deadline_us - context.now_us(), kTimeoutMaxUs);
+}
+
+}  // namespace sandstore

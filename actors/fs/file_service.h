@@ -1,0 +1,87 @@
+// FileService: the clients' door on every node. It judges what comes in, has mutations replicated and reads confirmed,
+// and places new chunks.
+//
+// In:  StartFiles; ClusterView (addresses, zones), RoleChanged (from RaftNode), PeerUp and PeerDown (from the
+// transport),
+//      ChunkStats (from the chunk services of all nodes).
+//      Requests: Mutation, Query, AllocateChunks from clients, ChunkAudit from the repairers of all nodes.
+// Out: Propose and ReadIndex to RaftNode, Query to the StateMachine (requests); one answer to each request, always of
+//      the matching kind with a status in it: MutationResult, QueryResult, AllocateChunksReply, ChunkAuditReply.
+//
+// Persists nothing. Never answers from the state machine without a read index taken after the request came in, and
+// never proposes a mutation that it has not judged whole. A node that knows it is not the leader says so at once; only
+// queries are left to Raft to refuse.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "actors/fs/placement.h"
+#include "messages/envelope.pb.h"
+#include "runtime/actor.h"
+#include "runtime/metrics.h"
+
+namespace sandstore {
+
+class FileService final : public Actor {
+ public:
+    static constexpr uint64_t kDefaultTimeoutUs = 10'000'000;  // Of a request that names no deadline.
+    static constexpr uint64_t kTimeoutMaxUs = 300'000'000;
+
+    void receive(Message message, Context& context) override;
+
+ private:
+    enum class Kind { kMutation, kQuery, kAllocation, kAudit };
+
+    // A request that Raft or the state machine is asked about.
+    struct Pending {
+        Kind kind = Kind::kMutation;
+        ReplyTo asker;
+        uint64_t since_us = 0;
+        pb::Query query;  // Of a query or an audit: what to ask the state machine.
+    };
+
+    void on_start_files(const pb::StartFiles& start, Context& context);
+    void on_role_changed(const pb::RoleChanged& role);
+    void on_mutation(Message message, Context& context);
+    void on_query(Message message, Context& context);
+    void on_allocate_chunks(const Message& message, Context& context);
+    void on_chunk_audit(const Message& message, Context& context);
+    void on_propose_reply(Message message, Context& context);
+    void on_read_index_reply(const Message& message, Context& context);
+    void on_query_result(Message message, Context& context);
+    void on_request_failed(const Message& message, Context& context);
+
+    // True when the request may go on; otherwise it has been answered.
+    bool admit(Kind kind, const ReplyTo& asker, bool leader_only, Context& context);
+    void ask(const Address& to, Message message, Pending pending, Context& context);
+    bool take_pending(const Message& answer, Pending* pending);
+
+    void refuse(Kind kind, const ReplyTo& asker, pb::Status status, Context& context);
+    void refuse(Kind kind, const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context);
+    pb::Status not_leader(std::string_view leader_id) const;
+    pb::Status status_for_client(const pb::Status& status) const;
+    uint64_t time_left_us(const ReplyTo& asker, const Context& context) const;
+
+    void answer_query(pb::QueryResult* result, const Pending& pending, Context& context);
+    void answer_audit(pb::QueryResult* result, const Pending& pending, Context& context);
+    void fill_addresses(pb::ChunkPlace* place) const;
+
+    bool started_ = false;
+    pb::StartFiles settings_;
+    Placement placement_;
+    bool role_known_ = false;
+    pb::RoleChanged role_;
+    uint64_t allocation_term_ = 0;  // Numbers below have been given out in this term.
+    uint64_t next_number_ = 1;
+    std::map<RequestId, Pending> pending_;
+
+    Counter* requests_ = nullptr;  // Of the node's registry; set at the start.
+    Counter* failures_ = nullptr;
+    Gauge* in_flight_ = nullptr;
+    Histogram* mutation_time_ = nullptr;
+};
+
+}  // namespace sandstore

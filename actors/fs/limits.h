@@ -1,0 +1,42 @@
+// What the namespace accepts at most. Replicas must agree on these to the byte: they are part of the state machine's
+// behaviour, not settings.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sandstore {
+
+inline constexpr uint64_t kRootInode = 1;
+
+inline constexpr size_t kNameBytesMax = 255;
+inline constexpr size_t kPathBytesMax = 4096;
+inline constexpr uint32_t kModeMask = 07777;
+
+inline constexpr uint64_t kFileBytesMax = uint64_t{1} << 53;
+inline constexpr uint64_t kInodesMax = 100'000'000;
+inline constexpr size_t kFileExtentsMax = size_t{1} << 20;
+
+// Of one CommitExtents: 32 GiB in chunks of 8 MiB.
+inline constexpr int kExtentsPerCommandMax = 4096;
+inline constexpr int kReplicasMax = 16;
+inline constexpr size_t kNodeIdBytesMax = 255;
+// A serialized pb::Command; below what a log record may hold (kRecordDataBytesMax).
+inline constexpr size_t kCommandBytesMax = size_t{2} << 20;
+
+inline constexpr uint32_t kDirectoryEntriesDefault = 1000;
+inline constexpr uint32_t kDirectoryEntriesMax = 10'000;
+inline constexpr size_t kExtentsPerAnswerMax = 4096;  // Then QueryResult.more is set.
+inline constexpr uint32_t kAuditChunksDefault = 1000;
+inline constexpr uint32_t kAuditChunksMax = 10'000;
+// Chunks that one audit query looks at, of the node asked about or not: keeps the turn short.
+inline constexpr uint32_t kAuditScanMax = 20'000;
+inline constexpr uint32_t kAllocationsPerRequestMax = 64;
+
+// Results kept for one session whose client does not say which it has.
+inline constexpr size_t kSessionResultsMax = 1024;
+// Work that one command does on behalf of earlier ones.
+inline constexpr size_t kSessionsExpiredPerCommand = 16;
+inline constexpr size_t kExtentsReclaimedPerCommand = 2048;
+
+}  // namespace sandstore

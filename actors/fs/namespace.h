@@ -1,0 +1,103 @@
+// The POSIX namespace: directories, files, their attributes and where their bytes are. A plain object without I/O,
+// clock or randomness: the same operations in the same order give the same state, to the byte, on every replica.
+//
+// Operations are checked (actors/fs/validate.h) before they come here. Each either takes effect whole or leaves
+// everything as it was. A file's chunks are released in small portions after it is gone: reclaim().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string_view>
+#include <vector>
+
+#include "actors/fs/chunk_table.h"
+#include "actors/fs/extent_map.h"
+#include "actors/fs/inode.h"
+#include "actors/fs/outcome.h"
+#include "messages/fs.pb.h"
+
+namespace sandstore {
+
+// Who asks for a change, and when.
+struct Occasion {
+    uint64_t time_us = 0;   // Wall clock of the leader at the proposal: what inodes record.
+    uint64_t clock_us = 0;  // The greatest time seen so far: what ages are measured by.
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+    uint64_t chunk_commit_window_us = 0;
+};
+
+class Namespace {
+ public:
+    Namespace();  // With an empty root.
+    Namespace(const Namespace&) = delete;
+    Namespace& operator=(const Namespace&) = delete;
+
+    // --- Changes ----------------------------------------------------------------------------------------------------
+    Outcome make_directory(const pb::MakeDirectory& request, const Occasion& when, pb::MutationResult* result);
+    Outcome create_file(const pb::CreateFile& request, const Occasion& when, pb::MutationResult* result);
+    Outcome remove_file(const pb::RemoveFile& request, const Occasion& when);
+    Outcome remove_directory(const pb::RemoveDirectory& request, const Occasion& when);
+    Outcome rename(const pb::Rename& request, const Occasion& when, pb::MutationResult* result);
+    Outcome set_attributes(const pb::SetAttributes& request, const Occasion& when, pb::MutationResult* result);
+    Outcome commit_extents(const pb::CommitExtents& request, const Occasion& when, pb::MutationResult* result);
+
+    // Releases at most this many extents of files that were removed or cut.
+    void reclaim(size_t extents_max);
+    bool reclaiming() const { return !detached_.empty(); }
+
+    // --- Questions --------------------------------------------------------------------------------------------------
+    Outcome stat(const pb::Stat& query, pb::QueryResult* result) const;
+    Outcome list_directory(const pb::ListDirectory& query, pb::QueryResult* result) const;
+    Outcome read_extents(const pb::ReadExtents& query, pb::QueryResult* result) const;
+    void stat_file_system(pb::QueryResult* result) const;
+    void chunks_of_node(const pb::ChunksOfNode& query, pb::QueryResult* result) const;
+
+    size_t inode_count() const { return inodes_.size(); }
+    size_t chunk_count() const { return chunks_.size(); }
+    uint64_t hash() const;
+    uint64_t walk_hash() const;     // The same, computed from scratch: for tests.
+    void check_invariants() const;  // Walks everything: for tests and simulation.
+
+ private:
+    // Where a path leads. Its last part may be missing.
+    struct Located {
+        uint64_t parent = 0;    // Directory of the last part; 0: the path is just its starting inode.
+        std::string_view name;  // The last part; into the request.
+        uint64_t inode = 0;     // 0: not there.
+        bool wants_directory = false;
+        bool ends_in_dot = false;
+    };
+    // Extents that no file has any more, still counted in chunks_ and extents_hash_.
+    struct Detached {
+        uint64_t inode;
+        ExtentMap extents;
+    };
+
+    Outcome locate(const pb::At& at, Located* located) const;
+    Outcome locate_existing(const pb::At& at, uint64_t* inode) const;  // Something that is there, of the wanted kind.
+    Outcome locate_file(const pb::At& at, uint64_t* inode) const;      // A regular file.
+    Outcome walk_to_parent(uint64_t start, const std::vector<std::string_view>& parts, uint64_t* parent) const;
+
+    Outcome make_missing_directories(const pb::MakeDirectory& request, const Occasion& when, uint64_t* made);
+    uint64_t add_child(uint64_t parent, std::string_view name, bool directory, uint32_t mode, const Occasion& when);
+    void remove_child(uint64_t parent, std::string_view name, uint64_t child, const Occasion& when);
+    Outcome check_rename(const Located& from, const Located& to, bool no_replace) const;
+    bool is_inside(uint64_t directory, uint64_t ancestor) const;
+
+    Outcome check_chunks(const pb::CommitExtents& request, const Occasion& when) const;
+    void resize(uint64_t inode, uint64_t size);
+    void add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent);
+    void account(uint64_t inode, const ExtentChanges& changes);
+    void detach(uint64_t inode, ExtentMap extents);
+    void fill_attributes(uint64_t id, pb::Attributes* attributes) const;
+
+    InodeTable inodes_;
+    ChunkTable chunks_;
+    std::deque<Detached> detached_;
+    uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
+    uint64_t extents_hash_ = 0;  // Of the extents of files and of detached_.
+};
+
+}  // namespace sandstore

@@ -1,0 +1,97 @@
+// The questions to the namespace. Nothing here changes it, and each answer is bounded.
+#include "actors/fs/limits.h"
+#include "actors/fs/namespace.h"
+
+namespace sandstore {
+
+// A directory's size is the number of its entries.
+void Namespace::fill_attributes(uint64_t id, pb::Attributes* attributes) const {
+    const Inode& inode = inodes_.at(id);
+    attributes->set_inode(id);
+    attributes->set_type(inode.is_directory() ? pb::FILE_TYPE_DIRECTORY : pb::FILE_TYPE_REGULAR);
+    attributes->set_mode(inode.mode);
+    attributes->set_uid(inode.uid);
+    attributes->set_gid(inode.gid);
+    attributes->set_links(inode.links);
+    attributes->set_size(inode.is_directory() ? inode.directory->entries.size() : inode.size);
+    attributes->set_stored_bytes(inode.stored_bytes());
+    attributes->set_access_time_us(inode.access_time_us);
+    attributes->set_modify_time_us(inode.modify_time_us);
+    attributes->set_change_time_us(inode.change_time_us);
+    attributes->set_birth_time_us(inode.birth_time_us);
+}
+
+Outcome Namespace::stat(const pb::Stat& query, pb::QueryResult* result) const {
+    uint64_t inode = 0;
+    if (Outcome outcome = locate_existing(query.at(), &inode); !outcome.ok()) return outcome;
+    fill_attributes(inode, result->mutable_attributes());
+    return {};
+}
+
+Outcome Namespace::list_directory(const pb::ListDirectory& query, pb::QueryResult* result) const {
+    uint64_t inode = 0;
+    if (Outcome outcome = locate_existing(query.at(), &inode); !outcome.ok()) return outcome;
+    if (!inodes_.at(inode).is_directory()) return pb::STATUS_ENOTDIR;
+    fill_attributes(inode, result->mutable_attributes());
+    const auto& entries = inodes_.at(inode).directory->entries;
+    const uint32_t limit = query.limit() == 0 ? kDirectoryEntriesDefault : query.limit();
+    for (auto entry = entries.upper_bound(query.after()); entry != entries.end(); ++entry) {
+        if (static_cast<uint32_t>(result->entries_size()) >= limit) {
+            result->set_more(true);
+            break;
+        }
+        pb::DirectoryEntry* added = result->add_entries();
+        added->set_name(entry->first);
+        fill_attributes(entry->second, added->mutable_attributes());
+    }
+    return {};
+}
+
+Outcome Namespace::read_extents(const pb::ReadExtents& query, pb::QueryResult* result) const {
+    uint64_t id = 0;
+    if (Outcome outcome = locate_file(query.at(), &id); !outcome.ok()) return outcome;
+    fill_attributes(id, result->mutable_attributes());
+    const Inode& inode = inodes_.at(id);
+    if (!inode.extents) return {};
+    inode.extents->for_each_in(query.offset(), query.length(), [&](const FileExtent& extent) {
+        if (static_cast<size_t>(result->extents_size()) >= kExtentsPerAnswerMax) {
+            result->set_more(true);  // Complete up to the end of the last extent.
+            return false;
+        }
+        const ChunkTable::Chunk* chunk = chunks_.find(extent.chunk);
+        pb::Extent* added = result->add_extents();
+        added->set_offset(extent.offset);
+        added->set_length(extent.length);
+        added->set_chunk_offset(extent.chunk_offset);
+        added->set_chunk_length(chunk->length);
+        chunks_.fill_place(extent.chunk, *chunk, added->mutable_chunk());
+        return true;
+    });
+    return {};
+}
+
+void Namespace::stat_file_system(pb::QueryResult* result) const {
+    result->set_inode_count(inodes_.size());
+    result->set_file_bytes(file_bytes_);
+    result->set_chunk_count(chunks_.size());
+}
+
+void Namespace::chunks_of_node(const pb::ChunksOfNode& query, pb::QueryResult* result) const {
+    const uint32_t limit = query.limit() == 0 ? kAuditChunksDefault : query.limit();
+    uint32_t scanned = 0;
+    const auto& chunks = chunks_.chunks();
+    for (auto at = chunks.upper_bound(key_of(query.after())); at != chunks.end(); ++at) {
+        if (scanned >= kAuditScanMax || static_cast<uint32_t>(result->chunks_size()) >= limit) {
+            result->set_more(true);
+            return;
+        }
+        ++scanned;
+        fill_chunk_id(at->first, result->mutable_last_chunk());
+        const std::vector<std::string>& replicas = at->second.replicas->first;
+        for (const std::string& node : replicas) {
+            if (node == query.node_id()) chunks_.fill_place(at->first, at->second, result->add_chunks());
+        }
+    }
+}
+
+}  // namespace sandstore

@@ -1,0 +1,63 @@
+// Where new chunks go: who is a member, who is up, how loaded each node is. Chooses the replicas of one chunk at a
+// time, spread by zone and load.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "messages/chunk.pb.h"
+#include "messages/cluster.pb.h"
+
+namespace sandstore {
+
+class Placement {
+ public:
+    using Random = std::function<uint64_t()>;
+
+    // A view without members changes nothing: discovery that fails must not make nodes disappear.
+    void set_members(const pb::ClusterView& view);
+    void set_up(std::string_view node, bool up);
+    // What others than members say is ignored once there are members.
+    void set_stats(const pb::ChunkStats& stats);
+
+    // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. False, with a sentence, when
+    // too few nodes are up to store a chunk on a majority of its copies. `chunk_bytes` counts as load until the nodes
+    // report.
+    bool choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place, std::string* why);
+
+    std::string_view address_of(std::string_view node) const;  // Empty: unknown.
+    uint64_t disk_total_bytes() const;                         // Over all members that have reported.
+    uint64_t disk_free_bytes() const;
+
+ private:
+    static constexpr uint64_t kNearlyFullPercent = 5;  // Of the disk free: such a node comes last.
+    static constexpr size_t kNodesKeptMax = 4096;      // Heard of before the members are known.
+
+    struct Node {
+        bool is_member = false;
+        bool is_up = false;
+        bool has_stats = false;
+        std::string address;
+        std::string zone;
+        uint64_t chunk_bytes = 0;
+        uint64_t disk_total_bytes = 0;
+        uint64_t disk_free_bytes = 0;
+        uint64_t promised_bytes = 0;  // Placed here since it last reported.
+
+        bool nearly_full() const {
+            return has_stats && disk_total_bytes > 0 && disk_free_bytes < disk_total_bytes / 100 * kNearlyFullPercent;
+        }
+    };
+    using Nodes = std::map<std::string, Node, std::less<>>;
+
+    Node* known_or_new(std::string_view node);
+    uint64_t load_of(const Node& node, uint64_t greatest_load) const;
+
+    Nodes nodes_;
+    size_t member_count_ = 0;
+};
+
+}  // namespace sandstore

@@ -1,0 +1,161 @@
+#include "actors/fs/replicated_state.h"
+
+#include <algorithm>
+
+#include "actors/fs/limits.h"
+#include "actors/fs/state_hasher.h"
+#include "actors/fs/validate.h"
+#include "runtime/check.h"
+
+namespace sandstore {
+
+namespace {
+
+std::string result_of(const Outcome& outcome) {
+    pb::MutationResult result;
+    fill_status(outcome, result.mutable_status());
+    return result.SerializeAsString();
+}
+
+}  // namespace
+
+void ReplicatedState::configure(const pb::StartStateMachine& settings) {
+    chunk_commit_window_us_ = settings.chunk_commit_window_us();
+    session_timeout_us_ = settings.session_timeout_us();
+    sessions_max_ = settings.sessions_max();
+    sessions_.configure(session_timeout_us_, sessions_max_);
+}
+
+void ReplicatedState::advance(uint64_t index) {
+    SANDSTORE_CHECK(index == applied_index_ + 1, "index=", index, " applied=", applied_index_);
+    applied_index_ = index;
+}
+
+void ReplicatedState::skip(uint64_t index) {
+    advance(index);
+    namespace_.reclaim(kExtentsReclaimedPerCommand);
+}
+
+std::string ReplicatedState::apply(uint64_t index, std::string_view command_bytes) {
+    advance(index);
+    pb::Command command;
+    if (!command.ParseFromArray(command_bytes.data(), static_cast<int>(command_bytes.size()))) {
+        return result_of({pb::STATUS_INVALID_ARGUMENT, "The command cannot be read"});
+    }
+    clock_us_ = std::max(clock_us_, command.time_us());
+    sessions_.expire(clock_us_, kSessionsExpiredPerCommand);
+    const pb::Mutation& mutation = command.mutation();
+    std::string bytes;
+    if (Outcome outcome = check_mutation(mutation); !outcome.ok()) {
+        bytes = result_of(outcome);
+    } else if (mutation.has_open_session()) {
+        sessions_.open(index, clock_us_);
+        pb::MutationResult result;
+        result.set_session_id(index);
+        bytes = result.SerializeAsString();
+    } else if (mutation.has_close_session()) {
+        const bool closed = sessions_.close(mutation.session_id(), clock_us_);
+        bytes = result_of(closed ? Outcome() : Outcome(pb::STATUS_SESSION_EXPIRED));
+    } else {
+        const Occasion when{command.time_us(), clock_us_, mutation.uid(), mutation.gid(), chunk_commit_window_us_};
+        bytes = apply_in_session(mutation, when);
+    }
+    namespace_.reclaim(kExtentsReclaimedPerCommand);
+    return bytes;
+}
+
+std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, const Occasion& when) {
+    std::string bytes;
+    switch (sessions_.admit(mutation.session_id(), mutation.sequence(), mutation.oldest_needed(), clock_us_, &bytes)) {
+        case Sessions::Admission::kDuplicate:
+            return bytes;
+        case Sessions::Admission::kUnknown:
+            return result_of(pb::STATUS_SESSION_EXPIRED);
+        case Sessions::Admission::kForgotten:
+            return result_of(
+                {pb::STATUS_INVALID_ARGUMENT,
+                 "The result of this sequence number is no longer kept; whether it was applied is unknown"});
+        case Sessions::Admission::kNew:
+            break;
+    }
+    pb::MutationResult result;
+    const Outcome outcome = perform(mutation, when, &result);
+    if (!outcome.ok()) result.Clear();
+    fill_status(outcome, result.mutable_status());
+    bytes = result.SerializeAsString();
+    sessions_.remember(mutation.session_id(), mutation.sequence(), bytes);
+    return bytes;
+}
+
+Outcome ReplicatedState::perform(const pb::Mutation& mutation, const Occasion& when, pb::MutationResult* result) {
+    switch (mutation.operation_case()) {
+        case pb::Mutation::kMakeDirectory:
+            return namespace_.make_directory(mutation.make_directory(), when, result);
+        case pb::Mutation::kCreateFile:
+            return namespace_.create_file(mutation.create_file(), when, result);
+        case pb::Mutation::kRemoveFile:
+            return namespace_.remove_file(mutation.remove_file(), when);
+        case pb::Mutation::kRemoveDirectory:
+            return namespace_.remove_directory(mutation.remove_directory(), when);
+        case pb::Mutation::kRename:
+            return namespace_.rename(mutation.rename(), when, result);
+        case pb::Mutation::kSetAttributes:
+            return namespace_.set_attributes(mutation.set_attributes(), when, result);
+        case pb::Mutation::kCommitExtents:
+            return namespace_.commit_extents(mutation.commit_extents(), when, result);
+        case pb::Mutation::kOpenSession:
+        case pb::Mutation::kCloseSession:
+        case pb::Mutation::OPERATION_NOT_SET:
+            break;
+    }
+    SANDSTORE_CHECK(false, "operation ", mutation.operation_case(), " was not checked");
+    return pb::STATUS_INTERNAL;
+}
+
+void ReplicatedState::answer(const pb::Query& query, pb::QueryResult* result) const {
+    Outcome outcome = check_query(query);
+    if (outcome.ok()) {
+        switch (query.operation_case()) {
+            case pb::Query::kStat:
+                outcome = namespace_.stat(query.stat(), result);
+                break;
+            case pb::Query::kListDirectory:
+                outcome = namespace_.list_directory(query.list_directory(), result);
+                break;
+            case pb::Query::kReadExtents:
+                outcome = namespace_.read_extents(query.read_extents(), result);
+                break;
+            case pb::Query::kStatFileSystem:
+                namespace_.stat_file_system(result);
+                break;
+            case pb::Query::kChunksOfNode:
+                namespace_.chunks_of_node(query.chunks_of_node(), result);
+                break;
+            case pb::Query::OPERATION_NOT_SET:
+                break;
+        }
+    }
+    fill_status(outcome, result->mutable_status());
+}
+
+uint64_t ReplicatedState::combine(uint64_t namespace_hash, uint64_t sessions_hash) const {
+    return StateHasher(StateHasher::Kind::kState)
+        .add(chunk_commit_window_us_)
+        .add(session_timeout_us_)
+        .add(sessions_max_)
+        .add(applied_index_)
+        .add(clock_us_)
+        .add(namespace_hash)
+        .add(sessions_hash)
+        .value();
+}
+
+uint64_t ReplicatedState::hash() const {
+    return combine(namespace_.hash(), sessions_.hash());
+}
+
+uint64_t ReplicatedState::walk_hash() const {
+    return combine(namespace_.walk_hash(), sessions_.walk_hash());
+}
+
+}  // namespace sandstore

@@ -1,0 +1,50 @@
+// All that the replicas of a cluster agree on, and the one way to change it: apply(), command by command in the order
+// of the log. Namespace and client sessions, and a clock that is the greatest command time seen. A plain object: the
+// same configuration and commands give the same results and the same hash everywhere.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "actors/fs/namespace.h"
+#include "actors/fs/sessions.h"
+#include "messages/fs.pb.h"
+
+namespace sandstore {
+
+class ReplicatedState {
+ public:
+    // All nodes of a cluster must be given the same values; the hash covers them, so that a difference shows.
+    void configure(const pb::StartStateMachine& settings);
+
+    // A command's outcome: a serialized MutationResult. Bytes that are no command change nothing but applied_index.
+    std::string apply(uint64_t index, std::string_view command_bytes);
+    // An entry of the log that is not a command.
+    void skip(uint64_t index);
+
+    void answer(const pb::Query& query, pb::QueryResult* result) const;
+
+    uint64_t applied_index() const { return applied_index_; }
+    uint64_t clock_us() const { return clock_us_; }
+    const Namespace& files() const { return namespace_; }
+    const Sessions& sessions() const { return sessions_; }
+    uint64_t hash() const;
+    uint64_t walk_hash() const;  // The same, computed from scratch.
+
+ private:
+    void advance(uint64_t index);
+    std::string apply_in_session(const pb::Mutation& mutation, const Occasion& when);
+    Outcome perform(const pb::Mutation& mutation, const Occasion& when, pb::MutationResult* result);
+    uint64_t combine(uint64_t namespace_hash, uint64_t sessions_hash) const;
+
+    uint64_t chunk_commit_window_us_ = 0;
+    uint64_t session_timeout_us_ = 0;
+    uint64_t sessions_max_ = 0;
+    uint64_t applied_index_ = 0;
+    uint64_t clock_us_ = 0;
+    Namespace namespace_;
+    Sessions sessions_;
+};
+
+}  // namespace sandstore

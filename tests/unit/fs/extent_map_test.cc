@@ -1,0 +1,215 @@
+// The extent map against a model that is too simple to be wrong: an array with the origin of each byte.
+#include "actors/fs/extent_map.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/check.h"
+#include "runtime/random.h"
+
+namespace sandstore {
+namespace {
+
+FileExtent run(uint64_t offset, uint64_t length, uint64_t chunk, uint64_t chunk_offset = 0) {
+    return {offset, length, {1, chunk}, chunk_offset};
+}
+
+std::vector<FileExtent> extents_of(const ExtentMap& map) {
+    std::vector<FileExtent> extents;
+    map.for_each([&](const FileExtent& extent) { extents.push_back(extent); });
+    return extents;
+}
+
+std::vector<FileExtent> range_of(const ExtentMap& map, uint64_t offset, uint64_t length) {
+    std::vector<FileExtent> extents;
+    map.for_each_in(offset, length, [&](const FileExtent& extent) {
+        extents.push_back(extent);
+        return true;
+    });
+    return extents;
+}
+
+ExtentMap map_of(std::initializer_list<FileExtent> extents) {
+    ExtentMap map;
+    ExtentChanges changes;
+    for (const FileExtent& extent : extents) map.overwrite(extent, &changes);
+    return map;
+}
+
+using Extents = std::vector<FileExtent>;
+
+TEST(ExtentMap, an_overwrite_in_the_middle_splits) {
+    const ExtentMap map = map_of({run(0, 100, 1), run(40, 20, 2)});
+    EXPECT_EQ(extents_of(map), (Extents{run(0, 40, 1), run(40, 20, 2), run(60, 40, 1, 60)}));
+    EXPECT_EQ(map.covered_bytes(), 100u);
+}
+
+TEST(ExtentMap, an_overwrite_trims_both_sides_and_swallows_the_middle) {
+    const ExtentMap map = map_of({run(0, 10, 1), run(10, 10, 2), run(20, 10, 3), run(5, 20, 4)});
+    EXPECT_EQ(extents_of(map), (Extents{run(0, 5, 1), run(5, 20, 4), run(25, 5, 3, 5)}));
+}
+
+TEST(ExtentMap, a_sparse_write_lands_where_it_was_asked_for) {
+    const uint64_t far = uint64_t{1} << 40;
+    const ExtentMap map = map_of({run(0, 10, 1), run(far, 10, 2)});
+    EXPECT_EQ(extents_of(map), (Extents{run(0, 10, 1), run(far, 10, 2)}));
+    EXPECT_EQ(map.covered_bytes(), 20u);
+    EXPECT_EQ(map.end(), far + 10);
+    EXPECT_TRUE(range_of(map, 10, far - 10).empty());
+}
+
+TEST(ExtentMap, neighbours_in_one_chunk_become_one) {
+    const ExtentMap map = map_of({run(0, 10, 1, 0), run(20, 10, 1, 20), run(10, 10, 1, 10)});
+    EXPECT_EQ(extents_of(map), (Extents{run(0, 30, 1)}));
+}
+
+TEST(ExtentMap, neighbours_that_do_not_go_on_in_the_chunk_stay_apart) {
+    EXPECT_EQ(map_of({run(0, 10, 1, 0), run(10, 10, 1, 11)}).count(), 2u);
+    EXPECT_EQ(map_of({run(0, 10, 1, 0), run(10, 10, 2, 10)}).count(), 2u);
+    EXPECT_EQ(map_of({run(0, 10, 1, 0), run(11, 10, 1, 11)}).count(), 2u);
+}
+
+TEST(ExtentMap, a_range_is_clipped_at_both_ends) {
+    const ExtentMap map = map_of({run(0, 100, 1), run(200, 100, 2, 7)});
+    EXPECT_EQ(range_of(map, 50, 200), (Extents{run(50, 50, 1, 50), run(200, 50, 2, 7)}));
+    EXPECT_TRUE(range_of(map, 100, 100).empty());
+    EXPECT_TRUE(range_of(map, 50, 0).empty());
+    EXPECT_EQ(range_of(map, 250, UINT64_MAX), (Extents{run(250, 50, 2, 57)}));
+}
+
+TEST(ExtentMap, a_cut_gives_back_the_tail) {
+    ExtentMap map = map_of({run(0, 10, 1), run(10, 10, 2), run(30, 10, 3)});
+    ExtentChanges changes;
+    const ExtentMap tail = map.cut(15, &changes);
+    EXPECT_EQ(extents_of(map), (Extents{run(0, 10, 1), run(10, 5, 2)}));
+    EXPECT_EQ(extents_of(tail), (Extents{run(15, 5, 2, 5), run(30, 10, 3)}));
+    EXPECT_EQ(map.covered_bytes(), 15u);
+    EXPECT_EQ(tail.covered_bytes(), 15u);
+    EXPECT_EQ(changes.removed, (Extents{run(10, 10, 2)}));
+}
+
+TEST(ExtentMap, a_cut_to_nothing_moves_everything) {
+    ExtentMap map = map_of({run(0, 10, 1), run(10, 10, 2)});
+    ExtentChanges changes;
+    ExtentMap tail = map.cut(0, &changes);
+    EXPECT_TRUE(map.empty());
+    EXPECT_EQ(map.covered_bytes(), 0u);
+    EXPECT_EQ(tail.count(), 2u);
+    EXPECT_TRUE(changes.added.empty() && changes.removed.empty());
+    EXPECT_EQ(tail.take_first(), run(0, 10, 1));
+    EXPECT_EQ(tail.covered_bytes(), 10u);
+}
+
+TEST(ExtentMap, empty_and_overflowing_extents_break_an_invariant) {
+    ExtentMap map;
+    ExtentChanges changes;
+    EXPECT_THROW(map.overwrite(run(0, 0, 1), &changes), InvariantBroken);
+    EXPECT_THROW(map.overwrite(run(UINT64_MAX, 2, 1), &changes), InvariantBroken);
+    EXPECT_THROW(map.take_first(), InvariantBroken);
+}
+
+// --- Against the model -----------------------------------------------------------------------------------------------
+
+struct Origin {
+    uint64_t chunk = 0;  // 0: a hole.
+    uint64_t chunk_offset = 0;
+    bool operator==(const Origin&) const = default;
+};
+
+constexpr uint64_t kModelBytes = 400;
+
+struct Model {
+    std::vector<Origin> bytes = std::vector<Origin>(kModelBytes);
+    std::map<ChunkKey, int64_t> references;  // What a counter that follows the changes would hold.
+
+    void count(const ExtentChanges& changes) {
+        for (const FileExtent& extent : changes.added) ++references[extent.chunk];
+        for (const FileExtent& extent : changes.removed) --references[extent.chunk];
+    }
+};
+
+void expect_same(const ExtentMap& map, const Model& model) {
+    std::vector<Origin> bytes(kModelBytes);
+    std::map<ChunkKey, int64_t> references;
+    uint64_t covered = 0;
+    uint64_t end = 0;
+    const FileExtent* before = nullptr;
+    const Extents extents = extents_of(map);
+    for (const FileExtent& extent : extents) {
+        ASSERT_GT(extent.length, 0u);
+        ASSERT_GE(extent.offset, end) << "extents overlap or are out of order";
+        const bool mergeable = before != nullptr && before->end() == extent.offset && before->chunk == extent.chunk &&
+                               before->chunk_offset + before->length == extent.chunk_offset;
+        // Neighbours become one when written next to each other; a cut or an overwrite never leaves new pairs.
+        ASSERT_FALSE(mergeable) << "at " << extent.offset;
+        before = &extent;
+        end = extent.end();
+        covered += extent.length;
+        ++references[extent.chunk];
+        for (uint64_t i = 0; i < extent.length; ++i) {
+            bytes[extent.offset + i] = {extent.chunk.number, extent.chunk_offset + i};
+        }
+    }
+    ASSERT_EQ(bytes, model.bytes);
+    ASSERT_EQ(covered, map.covered_bytes());
+    ASSERT_EQ(end, map.end());
+    for (const auto& [chunk, count] : model.references) ASSERT_EQ(references[chunk], count) << chunk.number;
+}
+
+void random_step(RandomStream& random, ExtentMap& map, Model& model) {
+    ExtentChanges changes;
+    if (random.below(8) == 0) {
+        const uint64_t size = random.below(kModelBytes);
+        ExtentMap tail = map.cut(size, &changes);
+        for (uint64_t i = size; i < kModelBytes; ++i) model.bytes[i] = {};
+        model.count(changes);
+        while (!tail.empty()) --model.references[tail.take_first().chunk];
+        return;
+    }
+    // Few chunks and offsets that often agree with the file's, so that neighbours do come to follow each other.
+    const uint64_t offset = random.below(kModelBytes - 1);
+    const uint64_t length = 1 + random.below(std::min<uint64_t>(kModelBytes - offset, 60));
+    const uint64_t chunk = 1 + random.below(3);
+    const uint64_t chunk_offset = random.below(2) == 0 ? offset : random.below(50);
+    map.overwrite(run(offset, length, chunk, chunk_offset), &changes);
+    for (uint64_t i = 0; i < length; ++i) model.bytes[offset + i] = {chunk, chunk_offset + i};
+    model.count(changes);
+}
+
+TEST(ExtentMap, agrees_with_an_array_of_bytes_after_every_random_step) {
+    for (uint64_t seed = 1; seed <= 40; ++seed) {
+        RandomStream random(seed, 1);
+        ExtentMap map;
+        Model model;
+        for (int step = 0; step < 300; ++step) {
+            random_step(random, map, model);
+            expect_same(map, model);
+            if (testing::Test::HasFatalFailure()) FAIL() << "seed " << seed << " step " << step;
+        }
+    }
+}
+
+TEST(ExtentMap, any_range_agrees_with_an_array_of_bytes) {
+    for (uint64_t seed = 1; seed <= 40; ++seed) {
+        RandomStream random(seed, 2);
+        ExtentMap map;
+        Model model;
+        for (int step = 0; step < 40; ++step) random_step(random, map, model);
+        for (int question = 0; question < 50; ++question) {
+            const uint64_t offset = random.below(kModelBytes);
+            const uint64_t length = random.below(kModelBytes - offset + 1);
+            std::vector<Origin> bytes(length);
+            for (const FileExtent& extent : range_of(map, offset, length)) {
+                ASSERT_GE(extent.offset, offset);
+                ASSERT_LE(extent.end(), offset + length);
+                for (uint64_t i = 0; i < extent.length; ++i) {
+                    bytes[extent.offset - offset + i] = {extent.chunk.number, extent.chunk_offset + i};
+                }
+            }
+            const auto begin = model.bytes.begin() + static_cast<ptrdiff_t>(offset);
+            ASSERT_EQ(bytes, std::vector<Origin>(begin, begin + static_cast<ptrdiff_t>(length))) << "seed " << seed;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace sandstore

@@ -1,0 +1,553 @@
+// The FileService actor through its messages: what it lets through, what it asks, and that each request is answered
+// exactly once and in kind.
+#include "actors/fs/file_service.h"
+
+#include <set>
+
+#include "actors/fs/limits.h"
+#include "fs_fixture.h"
+#include "runtime/message_of.h"
+#include "tests/kit/step_kit.h"
+
+namespace sandstore {
+namespace {
+
+constexpr uint64_t kChunkBytesMax = 8u << 20;
+const Address kClient("~1", pb::ACTOR_CLIENT);
+
+class FileServiceTest : public testing::Test {
+ protected:
+    FileServiceTest() : kit_(std::make_unique<FileService>(), {pb::ACTOR_FILES}) {
+        pb::ClusterView view;
+        for (const char* id : {"node-1", "node-2", "node-3"}) {
+            pb::Member* member = view.add_members();
+            member->set_id(id);
+            member->set_address(std::string(id) + ":8080");
+        }
+        kit_.deliver(message_of(view));
+        pb::StartFiles start;
+        start.set_node_id("node-1");
+        start.set_copies(3);
+        start.set_chunk_bytes_max(kChunkBytesMax);
+        start.set_requests_max(4);
+        kit_.deliver(message_of(start), pb::ACTOR_BOOTSTRAP);
+        peer("node-2", true);
+        peer("node-3", true);
+    }
+
+    void peer(const std::string& id, bool up) {
+        if (up) {
+            pb::PeerUp news;
+            news.set_node_id(id);
+            kit_.deliver(message_of(news), pb::PORT_TRANSPORT);
+        } else {
+            pb::PeerDown news;
+            news.set_node_id(id);
+            kit_.deliver(message_of(news), pb::PORT_TRANSPORT);
+        }
+    }
+    void role(pb::RoleChanged::Role role, uint64_t term, const std::string& leader) {
+        pb::RoleChanged changed;
+        changed.set_role(role);
+        changed.set_term(term);
+        changed.set_leader_id(leader);
+        kit_.deliver(message_of(changed), pb::ACTOR_RAFT);
+    }
+    void lead(uint64_t term) { role(pb::RoleChanged::LEADER, term, "node-1"); }
+
+    static pb::Mutation mkdir(std::string_view path) {
+        pb::Mutation mutation;
+        mutation.set_session_id(5);
+        mutation.set_sequence(1);
+        *mutation.mutable_make_directory()->mutable_at() = at(path);
+        return mutation;
+    }
+    static pb::Query stat_query(std::string_view path) {
+        pb::Query query;
+        *query.mutable_stat()->mutable_at() = at(path);
+        return query;
+    }
+    static pb::AllocateChunks allocate(uint32_t count) {
+        pb::AllocateChunks request;
+        request.set_count(count);
+        return request;
+    }
+    static pb::ChunkAudit audit() {
+        pb::ChunkAudit request;
+        request.set_node_id("node-3");
+        request.set_limit(10);
+        request.mutable_after()->set_term(1);
+        request.mutable_after()->set_number(3);
+        return request;
+    }
+
+    template <typename Body>
+    uint64_t ask(Body body, uint64_t timeout_us = 1'000'000) {
+        return kit_.request(message_of(std::move(body)), kClient, timeout_us);
+    }
+    template <typename Body>
+    pb::Status refusal(Body body) {
+        const Message answer = kit_.take_answer(ask(std::move(body)));
+        kit_.expect_nothing();
+        return status_in(answer);
+    }
+    static pb::Status status_in(const Message& answer) {
+        switch (answer->body_case()) {
+            case pb::Envelope::kMutationResult:
+                return answer->mutation_result().status();
+            case pb::Envelope::kQueryResult:
+                return answer->query_result().status();
+            case pb::Envelope::kAllocateChunksReply:
+                return answer->allocate_chunks_reply().status();
+            case pb::Envelope::kChunkAuditReply:
+                return answer->chunk_audit_reply().status();
+            default:
+                ADD_FAILURE() << "not an answer in kind: " << body_name(answer.envelope());
+                return {};
+        }
+    }
+    Message proposal_answer(pb::StatusCode code, const pb::MutationResult& result = {}) {
+        pb::ProposeReply reply;
+        reply.mutable_status()->set_code(code);
+        reply.set_result(result.SerializeAsString());
+        return message_of(reply);
+    }
+    Message read_index(uint64_t index) {
+        pb::ReadIndexReply reply;
+        reply.set_index(index);
+        return message_of(reply);
+    }
+    pb::AllocateChunksReply allocated(uint32_t count) {
+        return kit_.take_answer(ask(allocate(count)))->allocate_chunks_reply();
+    }
+
+    StepKit kit_;
+};
+
+// --- Mutations -------------------------------------------------------------------------------------------------------
+
+TEST_F(FileServiceTest, a_mutation_is_proposed_with_the_leaders_time_and_answered_with_its_result) {
+    lead(1);
+    const uint64_t id = ask(mkdir("/d"), 700'000);
+    const uint64_t proposed_at_us = kit_.wall_us();
+    ASSERT_EQ(kit_.effects().size(), 1u);
+    EXPECT_EQ(kit_.effects()[0].timeout_us, 700'000u) << "the client's deadline is passed on";
+    const Message propose = kit_.take(pb::Envelope::kPropose);
+    EXPECT_EQ(propose->to_actor(), pb::ACTOR_RAFT);
+    pb::Command command;
+    ASSERT_TRUE(command.ParseFromString(propose.payload.to_string()));
+    EXPECT_EQ(command.time_us(), proposed_at_us);
+    EXPECT_EQ(command.mutation().SerializeAsString(), mkdir("/d").SerializeAsString());
+    pb::MutationResult result;
+    result.mutable_attributes()->set_inode(42);
+    kit_.answer(propose, proposal_answer(pb::STATUS_OK, result));
+    EXPECT_EQ(kit_.take_answer(id)->mutation_result().attributes().inode(), 42u);
+    kit_.expect_nothing();
+}
+
+TEST_F(FileServiceTest, a_failed_operation_comes_back_as_it_is) {
+    lead(1);
+    const uint64_t id = ask(mkdir("/d"));
+    pb::MutationResult result;
+    result.mutable_status()->set_code(pb::STATUS_EEXIST);
+    kit_.answer(kit_.take(pb::Envelope::kPropose), proposal_answer(pb::STATUS_OK, result));
+    EXPECT_EQ(status_in(kit_.take_answer(id)).code(), pb::STATUS_EEXIST);
+}
+
+TEST_F(FileServiceTest, a_malformed_mutation_is_never_proposed) {
+    lead(1);
+    const auto code = [&](const pb::Mutation& mutation) { return refusal(mutation).code(); };
+    EXPECT_EQ(code(mkdir("/a/../b")), pb::STATUS_EINVAL);
+    EXPECT_EQ(code(mkdir(std::string_view("/a\0b", 4))), pb::STATUS_EINVAL);
+    EXPECT_EQ(code(mkdir(std::string(256, 'x'))), pb::STATUS_ENAMETOOLONG);
+    EXPECT_EQ(code(mkdir(std::string(5000, '/'))), pb::STATUS_ENAMETOOLONG);
+    EXPECT_EQ(code(pb::Mutation()), pb::STATUS_INVALID_ARGUMENT);
+    pb::Mutation mutation = mkdir("/d");
+    mutation.set_session_id(0);
+    EXPECT_EQ(code(mutation), pb::STATUS_INVALID_ARGUMENT);
+    mutation = mkdir("/d");
+    mutation.set_sequence(0);
+    EXPECT_EQ(code(mutation), pb::STATUS_INVALID_ARGUMENT);
+    mutation = mkdir("/d");
+    mutation.set_oldest_needed(2);
+    EXPECT_EQ(code(mutation), pb::STATUS_INVALID_ARGUMENT);
+    mutation = mkdir("/d");
+    mutation.mutable_make_directory()->set_mode(010000);
+    EXPECT_EQ(code(mutation), pb::STATUS_EINVAL);
+    mutation.mutable_open_session();
+    EXPECT_EQ(code(mutation), pb::STATUS_INVALID_ARGUMENT);
+    mutation = mkdir("/d");
+    *mutation.mutable_commit_extents() = commit("/f", 0, {extent(0, 10, 1, 0, kChunkBytesMax + 1)});
+    EXPECT_EQ(code(mutation), pb::STATUS_EINVAL);
+    *mutation.mutable_commit_extents() = commit("/f", 0, {extent(0, 10, 1, 5, 10)});
+    EXPECT_EQ(code(mutation), pb::STATUS_EINVAL);
+    EXPECT_FALSE(refusal(mutation).message().empty());
+}
+
+TEST_F(FileServiceTest, a_mutation_too_large_for_the_log_is_refused) {
+    lead(1);
+    pb::Mutation mutation = mkdir("/f");
+    pb::CommitExtents& commit = *mutation.mutable_commit_extents();
+    for (int i = 0; i < kExtentsPerCommandMax; ++i) {
+        pb::Extent& added = *commit.add_extents();
+        added = extent(static_cast<uint64_t>(i), 1, 1, 0, 1);
+        for (char letter = 'a'; letter < 'k'; ++letter) added.mutable_chunk()->add_replicas(std::string(60, letter));
+    }
+    EXPECT_EQ(refusal(mutation).code(), pb::STATUS_INVALID_ARGUMENT);
+}
+
+TEST_F(FileServiceTest, addresses_stay_out_of_the_log) {
+    lead(1);
+    pb::Mutation mutation = mkdir("/f");
+    pb::Extent one = extent(0, 10, 1);
+    one.mutable_chunk()->add_addresses("node-1:8080");
+    *mutation.mutable_commit_extents() = commit("/f", 0, {one});
+    ask(mutation);
+    pb::Command command;
+    ASSERT_TRUE(command.ParseFromString(kit_.take(pb::Envelope::kPropose).payload.to_string()));
+    EXPECT_EQ(command.mutation().commit_extents().extents(0).chunk().addresses_size(), 0);
+    EXPECT_EQ(command.mutation().commit_extents().extents(0).chunk().replicas_size(), 3);
+}
+
+TEST_F(FileServiceTest, every_failure_of_a_proposal_reaches_the_client_once) {
+    lead(1);
+    for (const pb::StatusCode code :
+         {pb::STATUS_UNAVAILABLE, pb::STATUS_DEADLINE_EXCEEDED, pb::STATUS_RESOURCE_EXHAUSTED, pb::STATUS_NOT_LEADER}) {
+        const uint64_t replied = ask(mkdir("/d"));
+        kit_.answer(kit_.take(pb::Envelope::kPropose), proposal_answer(code));
+        EXPECT_EQ(status_in(kit_.take_answer(replied)).code(), code);
+        const uint64_t failed = ask(mkdir("/d"));
+        const Message propose = kit_.take(pb::Envelope::kPropose);
+        kit_.fail(propose, code);
+        EXPECT_EQ(status_in(kit_.take_answer(failed)).code(), code);
+        kit_.fail(propose, code);
+        kit_.expect_nothing();
+    }
+    const uint64_t unreadable = ask(mkdir("/d"));
+    pb::ProposeReply reply;
+    reply.set_result("\xff\xff\xff");
+    kit_.answer(kit_.take(pb::Envelope::kPropose), message_of(reply));
+    EXPECT_EQ(status_in(kit_.take_answer(unreadable)).code(), pb::STATUS_INTERNAL);
+}
+
+// --- Redirects -------------------------------------------------------------------------------------------------------
+
+TEST_F(FileServiceTest, a_follower_names_the_leader_without_asking_raft) {
+    role(pb::RoleChanged::FOLLOWER, 3, "node-2");
+    for (const pb::Status& status : {refusal(mkdir("/d")), refusal(allocate(1)), refusal(audit())}) {
+        EXPECT_EQ(status.code(), pb::STATUS_NOT_LEADER);
+        EXPECT_EQ(status.leader_id(), "node-2");
+        EXPECT_EQ(status.leader_address(), "node-2:8080");
+    }
+    role(pb::RoleChanged::CANDIDATE, 4, "");
+    EXPECT_EQ(refusal(mkdir("/d")).code(), pb::STATUS_NOT_LEADER);
+    EXPECT_EQ(refusal(mkdir("/d")).leader_id(), "");
+}
+
+TEST_F(FileServiceTest, a_leader_unknown_to_discovery_is_named_without_an_address) {
+    role(pb::RoleChanged::FOLLOWER, 3, "node-9");
+    EXPECT_EQ(refusal(mkdir("/d")).leader_id(), "node-9");
+    EXPECT_EQ(refusal(mkdir("/d")).leader_address(), "");
+}
+
+TEST_F(FileServiceTest, before_the_first_election_raft_is_asked) {
+    const uint64_t id = ask(mkdir("/d"));
+    pb::ProposeReply reply;
+    reply.mutable_status()->set_code(pb::STATUS_NOT_LEADER);
+    reply.mutable_status()->set_leader_id("node-3");
+    kit_.answer(kit_.take(pb::Envelope::kPropose), message_of(reply));
+    const pb::Status status = status_in(kit_.take_answer(id));
+    EXPECT_EQ(status.leader_id(), "node-3");
+    EXPECT_EQ(status.leader_address(), "node-3:8080");
+    EXPECT_EQ(refusal(allocate(1)).code(), pb::STATUS_NOT_LEADER);
+}
+
+TEST_F(FileServiceTest, a_node_that_lost_the_lead_does_not_name_itself) {
+    lead(1);
+    const uint64_t id = ask(mkdir("/d"));
+    const Message propose = kit_.take(pb::Envelope::kPropose);
+    kit_.answer(propose, proposal_answer(pb::STATUS_NOT_LEADER));
+    EXPECT_EQ(status_in(kit_.take_answer(id)).leader_id(), "");
+}
+
+// --- Queries ---------------------------------------------------------------------------------------------------------
+
+TEST_F(FileServiceTest, a_read_needs_a_read_index_taken_after_it_came_in) {
+    lead(1);
+    pb::Query query = stat_query("/d");
+    query.set_minimum_index(1);  // Not for clients to say.
+    const uint64_t id = ask(query, 900'000);
+    const Message ask_raft = kit_.take(pb::Envelope::kReadIndex);
+    kit_.expect_nothing();
+    kit_.advance(200'000);
+    kit_.answer(ask_raft, read_index(77));
+    ASSERT_EQ(kit_.effects().size(), 1u);
+    EXPECT_EQ(kit_.effects()[0].timeout_us, 700'000u);
+    const Message ask_state = kit_.take(pb::Envelope::kQuery);
+    EXPECT_EQ(ask_state->to_actor(), pb::ACTOR_STATE_MACHINE);
+    EXPECT_EQ(ask_state->query().minimum_index(), 77u);
+    EXPECT_EQ(ask_state->query().stat().at().path(), "/d");
+    pb::QueryResult result;
+    result.mutable_attributes()->set_inode(42);
+    kit_.answer(ask_state, message_of(result));
+    EXPECT_EQ(kit_.take_answer(id)->query_result().attributes().inode(), 42u);
+    kit_.expect_nothing();
+}
+
+TEST_F(FileServiceTest, a_deposed_leader_answers_no_reads) {
+    lead(1);
+    const uint64_t id = ask(stat_query("/d"));
+    pb::ReadIndexReply reply;
+    reply.mutable_status()->set_code(pb::STATUS_NOT_LEADER);
+    reply.mutable_status()->set_leader_id("node-2");
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), message_of(reply));
+    EXPECT_EQ(status_in(kit_.take_answer(id)).leader_address(), "node-2:8080");
+    kit_.expect_nothing();
+}
+
+TEST_F(FileServiceTest, a_read_that_fails_on_the_way_is_answered_in_kind) {
+    lead(1);
+    const uint64_t first = ask(stat_query("/d"));
+    kit_.fail(kit_.take(pb::Envelope::kReadIndex), pb::STATUS_DEADLINE_EXCEEDED);
+    EXPECT_EQ(status_in(kit_.take_answer(first)).code(), pb::STATUS_DEADLINE_EXCEEDED);
+    const uint64_t second = ask(stat_query("/d"));
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(1));
+    kit_.fail(kit_.take(pb::Envelope::kQuery), pb::STATUS_UNAVAILABLE);
+    EXPECT_EQ(status_in(kit_.take_answer(second)).code(), pb::STATUS_UNAVAILABLE);
+    const uint64_t third = ask(stat_query("/d"), 100);
+    const Message late = kit_.take(pb::Envelope::kReadIndex);
+    kit_.advance(100);
+    kit_.answer(late, read_index(1));
+    EXPECT_EQ(status_in(kit_.take_answer(third)).code(), pb::STATUS_DEADLINE_EXCEEDED);
+    kit_.expect_nothing();
+}
+
+TEST_F(FileServiceTest, malformed_queries_are_refused) {
+    lead(1);
+    EXPECT_EQ(refusal(pb::Query()).code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_EQ(refusal(stat_query("..")).code(), pb::STATUS_EINVAL);
+    pb::Query list;
+    list.mutable_list_directory()->set_limit(kDirectoryEntriesMax + 1);
+    EXPECT_EQ(refusal(list).code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_EQ(refusal(pb::ChunkAudit()).code(), pb::STATUS_INVALID_ARGUMENT);
+}
+
+TEST_F(FileServiceTest, extents_are_answered_with_the_addresses_of_today) {
+    lead(1);
+    pb::Query query;
+    *query.mutable_read_extents()->mutable_at() = at("/f");
+    const uint64_t id = ask(query);
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(1));
+    pb::QueryResult result;
+    *result.add_extents() = extent(0, 10, 1);
+    result.mutable_extents(0)->mutable_chunk()->set_replicas(1, "node-9");
+    kit_.answer(kit_.take(pb::Envelope::kQuery), message_of(result));
+    const Message answer = kit_.take_answer(id);
+    const pb::ChunkPlace& place = answer->query_result().extents(0).chunk();
+    ASSERT_EQ(place.addresses_size(), 3);
+    EXPECT_EQ(place.addresses(0), "node-1:8080");
+    EXPECT_EQ(place.addresses(1), "") << "a node that discovery does not know";
+    EXPECT_EQ(place.addresses(2), "node-3:8080");
+}
+
+TEST_F(FileServiceTest, the_size_of_the_file_system_is_summed_over_members) {
+    lead(1);
+    for (const char* id : {"node-1", "node-2"}) {
+        pb::ChunkStats stats;
+        stats.set_node_id(id);
+        stats.set_disk_total_bytes(1000);
+        stats.set_disk_free_bytes(400);
+        const bool own = std::string_view(id) == "node-1";
+        kit_.deliver(message_of(stats), own ? Address(pb::ACTOR_CHUNKS) : Address(id, pb::ACTOR_CHUNKS));
+    }
+    pb::Query query;
+    query.mutable_stat_file_system();
+    const uint64_t id = ask(query);
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(1));
+    pb::QueryResult result;
+    result.set_inode_count(7);
+    kit_.answer(kit_.take(pb::Envelope::kQuery), message_of(result));
+    const Message answer = kit_.take_answer(id);
+    EXPECT_EQ(answer->query_result().inode_count(), 7u);
+    EXPECT_EQ(answer->query_result().disk_total_bytes(), 2000u);
+    EXPECT_EQ(answer->query_result().disk_free_bytes(), 800u);
+    EXPECT_EQ(answer->query_result().copies(), 3u);
+}
+
+TEST_F(FileServiceTest, an_audit_is_answered_as_of_a_read_index) {
+    lead(1);
+    const uint64_t id = kit_.request(message_of(audit()), Address("node-3", pb::ACTOR_REPAIRER));
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(9));
+    const Message query = kit_.take(pb::Envelope::kQuery);
+    EXPECT_EQ(query->query().minimum_index(), 9u);
+    EXPECT_EQ(query->query().chunks_of_node().node_id(), "node-3");
+    EXPECT_EQ(query->query().chunks_of_node().after().number(), 3u);
+    EXPECT_EQ(query->query().chunks_of_node().limit(), 10u);
+    pb::QueryResult result;
+    *result.add_chunks() = extent(0, 1, 5).chunk();
+    result.mutable_last_chunk()->set_term(1);
+    result.mutable_last_chunk()->set_number(6);
+    result.set_more(true);
+    kit_.answer(query, message_of(result));
+    const Message answer = kit_.take_answer(id);
+    const pb::ChunkAuditReply& reply = answer->chunk_audit_reply();
+    ASSERT_EQ(reply.chunks_size(), 1);
+    EXPECT_EQ(reply.chunks(0).id().number(), 5u);
+    EXPECT_EQ(reply.chunks(0).addresses_size(), 3);
+    EXPECT_EQ(reply.last().number(), 6u);
+    EXPECT_FALSE(reply.done());
+}
+
+TEST_F(FileServiceTest, an_audit_that_fails_is_never_taken_for_an_empty_one) {
+    lead(1);
+    const uint64_t id = ask(audit());
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(9));
+    pb::QueryResult result;
+    result.mutable_status()->set_code(pb::STATUS_RESOURCE_EXHAUSTED);
+    kit_.answer(kit_.take(pb::Envelope::kQuery), message_of(result));
+    const Message answer = kit_.take_answer(id);
+    EXPECT_EQ(answer->chunk_audit_reply().status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    EXPECT_FALSE(answer->chunk_audit_reply().done());
+}
+
+// --- Places ----------------------------------------------------------------------------------------------------------
+
+TEST_F(FileServiceTest, the_leader_gives_places_without_asking_anyone) {
+    lead(4);
+    const pb::AllocateChunksReply reply = allocated(2);
+    kit_.expect_nothing();
+    ASSERT_EQ(reply.places_size(), 2);
+    EXPECT_EQ(reply.places(0).id().term(), 4u);
+    EXPECT_EQ(reply.places(0).replicas_size(), 3);
+    EXPECT_EQ(reply.places(0).addresses_size(), 3);
+    EXPECT_EQ(reply.places(0).acknowledgements_needed(), 2u);
+    EXPECT_EQ(reply.places(0).allocated_at_us(), kit_.wall_us());
+}
+
+TEST_F(FileServiceTest, chunk_ids_are_unique_over_terms_and_repeated_announcements) {
+    std::set<std::pair<uint64_t, uint64_t>> ids;
+    const auto take = [&](uint32_t count) {
+        const pb::AllocateChunksReply reply = allocated(count);
+        ASSERT_EQ(static_cast<uint32_t>(reply.places_size()), count);
+        for (const pb::ChunkPlace& place : reply.places()) {
+            EXPECT_GT(place.id().number(), 0u);
+            EXPECT_TRUE(ids.insert({place.id().term(), place.id().number()}).second);
+        }
+    };
+    lead(1);
+    take(64);
+    lead(1);
+    take(10);
+    role(pb::RoleChanged::FOLLOWER, 2, "node-2");
+    lead(3);
+    take(10);
+    lead(4);
+    take(10);
+    EXPECT_EQ(ids.size(), 94u);
+    EXPECT_TRUE(ids.contains({4, 1})) << "each term counts from one";
+}
+
+TEST_F(FileServiceTest, one_dead_node_does_not_stop_new_chunks_and_two_do) {
+    lead(1);
+    peer("node-2", false);
+    const pb::AllocateChunksReply reply = allocated(10);
+    ASSERT_EQ(reply.places_size(), 10);
+    for (const pb::ChunkPlace& place : reply.places()) EXPECT_EQ(place.replicas(2), "node-2");
+    peer("node-3", false);
+    const pb::Status status = refusal(allocate(1));
+    EXPECT_EQ(status.code(), pb::STATUS_UNAVAILABLE);
+    EXPECT_FALSE(status.message().empty());
+    peer("node-2", true);
+    EXPECT_EQ(allocated(1).places(0).replicas(2), "node-3");
+}
+
+TEST_F(FileServiceTest, a_request_for_places_names_a_sensible_count) {
+    lead(1);
+    EXPECT_EQ(refusal(allocate(0)).code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_EQ(refusal(allocate(65)).code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_EQ(allocated(64).places_size(), 64);
+}
+
+// --- Bounds ----------------------------------------------------------------------------------------------------------
+
+TEST_F(FileServiceTest, requests_in_flight_are_bounded) {
+    lead(1);
+    std::vector<uint64_t> ids;
+    for (int i = 0; i < 2; ++i) ids.push_back(ask(mkdir("/d")));
+    for (int i = 0; i < 2; ++i) ids.push_back(ask(stat_query("/d")));
+    EXPECT_EQ(status_in(kit_.take_answer(ask(mkdir("/d")))).code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    EXPECT_EQ(status_in(kit_.take_answer(ask(stat_query("/d")))).code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    EXPECT_EQ(status_in(kit_.take_answer(ask(audit()))).code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    kit_.answer(kit_.take(pb::Envelope::kPropose), proposal_answer(pb::STATUS_OK));
+    kit_.take_answer(ids[0]);
+    const uint64_t next = ask(mkdir("/d"));
+    kit_.answer(kit_.take(pb::Envelope::kPropose), proposal_answer(pb::STATUS_OK));
+    kit_.take_answer(ids[1]);
+    kit_.answer(kit_.take(pb::Envelope::kPropose), proposal_answer(pb::STATUS_OK));
+    kit_.take_answer(next);
+}
+
+TEST_F(FileServiceTest, a_request_whose_deadline_has_passed_is_not_tried) {
+    lead(1);
+    EXPECT_EQ(status_in(kit_.take_answer(ask(mkdir("/d"), 0))).code(), pb::STATUS_DEADLINE_EXCEEDED);
+    EXPECT_EQ(status_in(kit_.take_answer(ask(stat_query("/d"), 0))).code(), pb::STATUS_DEADLINE_EXCEEDED);
+    kit_.expect_nothing();
+}
+
+TEST_F(FileServiceTest, a_request_without_a_deadline_gets_one) {
+    lead(1);
+    Message message = message_of(mkdir("/d"));
+    message->set_request_id(9);
+    kit_.deliver(std::move(message), kClient);
+    EXPECT_EQ(kit_.effects()[0].timeout_us, FileService::kDefaultTimeoutUs);
+}
+
+// --- Strangers -------------------------------------------------------------------------------------------------------
+
+TEST_F(FileServiceTest, clients_cannot_speak_for_the_nodes_own_actors) {
+    lead(1);
+    pb::RoleChanged changed;
+    changed.set_role(pb::RoleChanged::FOLLOWER);
+    kit_.deliver(message_of(changed), kClient);
+    pb::PeerDown down;
+    down.set_node_id("node-2");
+    kit_.deliver(message_of(down), kClient);
+    pb::ChunkStats stats;
+    stats.set_node_id("node-2");
+    stats.set_chunk_bytes(1);
+    kit_.deliver(message_of(stats), kClient);
+    kit_.deliver(message_of(stats), Address("node-3", pb::ACTOR_CHUNKS));
+    const uint64_t mutation = ask(mkdir("/d"));
+    Message forged = proposal_answer(pb::STATUS_OK);
+    forged->set_reply_to(kit_.take(pb::Envelope::kPropose)->request_id());
+    kit_.deliver(std::move(forged), kClient);
+    kit_.expect_nothing();
+    EXPECT_EQ(allocated(1).places_size(), 1);
+    EXPECT_NE(mutation, 0u);
+}
+
+TEST_F(FileServiceTest, what_it_does_not_know_is_refused_as_unknown) {
+    const uint64_t id = ask(pb::ChunkGet());
+    EXPECT_EQ(kit_.take_answer(id)->request_failed().status().code(), pb::STATUS_INVALID_ARGUMENT);
+}
+
+TEST(FileService, before_its_start_every_request_is_answered_in_kind) {
+    StepKit kit(std::make_unique<FileService>(), {pb::ACTOR_FILES});
+    const uint64_t mutation = kit.request(message_of(pb::Mutation()), kClient);
+    EXPECT_EQ(kit.take_answer(mutation)->mutation_result().status().code(), pb::STATUS_UNAVAILABLE);
+    pb::Query query;
+    query.mutable_stat();
+    const uint64_t read = kit.request(message_of(query), kClient);
+    EXPECT_EQ(kit.take_answer(read)->query_result().status().code(), pb::STATUS_UNAVAILABLE);
+    pb::AllocateChunks allocate;
+    allocate.set_count(1);
+    const uint64_t places = kit.request(message_of(allocate), kClient);
+    EXPECT_EQ(kit.take_answer(places)->allocate_chunks_reply().status().code(), pb::STATUS_UNAVAILABLE);
+    pb::ChunkAudit audit;
+    audit.set_node_id("node-3");
+    const uint64_t audited = kit.request(message_of(audit), kClient);
+    EXPECT_EQ(kit.take_answer(audited)->chunk_audit_reply().status().code(), pb::STATUS_UNAVAILABLE);
+}
+
+}  // namespace
+}  // namespace sandstore

@@ -1,0 +1,212 @@
+// Which nodes a new chunk is given to.
+#include "actors/fs/placement.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "runtime/random.h"
+
+namespace sandstore {
+namespace {
+
+constexpr uint64_t kChunkBytes = 100;
+
+class PlacementTest : public testing::Test {
+ protected:
+    // "node-1" .. "node-N", all up, without zones.
+    void members(int count) {
+        pb::ClusterView view;
+        for (int i = 1; i <= count; ++i) add_member(&view, i, "");
+        placement_.set_members(view);
+        for (int i = 1; i <= count; ++i) placement_.set_up(name(i), true);
+    }
+    static void add_member(pb::ClusterView* view, int i, const std::string& zone) {
+        pb::Member* member = view->add_members();
+        member->set_id(name(i));
+        member->set_address(name(i) + ":8080");
+        member->set_zone(zone);
+    }
+    static std::string name(int i) { return "node-" + std::to_string(i); }
+
+    void stats(int i, uint64_t chunk_bytes, uint64_t total = 1000, uint64_t free = 900) {
+        pb::ChunkStats stats;
+        stats.set_node_id(name(i));
+        stats.set_chunk_bytes(chunk_bytes);
+        stats.set_disk_total_bytes(total);
+        stats.set_disk_free_bytes(free);
+        placement_.set_stats(stats);
+    }
+    pb::ChunkPlace choose(uint32_t copies = 3) {
+        pb::ChunkPlace place;
+        std::string why;
+        const auto random = [this] { return random_.next(); };
+        EXPECT_TRUE(placement_.choose(copies, kChunkBytes, random, &place, &why)) << why;
+        return place;
+    }
+    std::string refusal(uint32_t copies = 3) {
+        pb::ChunkPlace place;
+        std::string why;
+        const auto random = [this] { return random_.next(); };
+        EXPECT_FALSE(placement_.choose(copies, kChunkBytes, random, &place, &why));
+        return why;
+    }
+    static std::set<std::string> nodes(const pb::ChunkPlace& place) {
+        return {place.replicas().begin(), place.replicas().end()};
+    }
+
+    Placement placement_;
+    RandomStream random_{1, 1};
+};
+
+using Nodes = std::set<std::string>;
+
+TEST_F(PlacementTest, every_replica_is_another_node_with_its_address) {
+    members(3);
+    const pb::ChunkPlace place = choose();
+    EXPECT_EQ(nodes(place), (Nodes{"node-1", "node-2", "node-3"}));
+    ASSERT_EQ(place.addresses_size(), 3);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(place.addresses(i), place.replicas(i) + ":8080");
+    EXPECT_EQ(place.acknowledgements_needed(), 2u);
+}
+
+TEST_F(PlacementTest, dead_nodes_are_avoided) {
+    members(5);
+    placement_.set_up("node-1", false);
+    placement_.set_up("node-2", false);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(nodes(choose()), (Nodes{"node-3", "node-4", "node-5"}));
+}
+
+TEST_F(PlacementTest, dead_nodes_only_fill_in_and_never_come_first) {
+    members(3);
+    placement_.set_up("node-1", false);
+    stats(1, 0);
+    stats(2, 1'000'000);
+    stats(3, 1'000'000);
+    for (int i = 0; i < 20; ++i) {
+        const pb::ChunkPlace place = choose();
+        EXPECT_EQ(place.replicas(2), "node-1");
+        EXPECT_EQ(place.acknowledgements_needed(), 2u);
+    }
+}
+
+TEST_F(PlacementTest, without_a_majority_up_there_is_no_place) {
+    members(3);
+    placement_.set_up("node-1", false);
+    placement_.set_up("node-2", false);
+    EXPECT_EQ(refusal(), "A new chunk needs 2 nodes and only 1 of 3 are up");
+    placement_.set_up("node-2", true);
+    choose();
+}
+
+TEST_F(PlacementTest, a_small_cluster_keeps_fewer_copies) {
+    members(1);
+    EXPECT_EQ(choose().replicas_size(), 1);
+    EXPECT_EQ(choose().acknowledgements_needed(), 1u);
+    members(2);
+    EXPECT_EQ(choose().replicas_size(), 2);
+    EXPECT_EQ(choose().acknowledgements_needed(), 2u);
+}
+
+TEST_F(PlacementTest, without_members_there_is_no_place) {
+    placement_.set_up("node-1", true);
+    EXPECT_FALSE(refusal().empty());
+}
+
+TEST_F(PlacementTest, the_least_loaded_nodes_are_chosen_least_loaded_first) {
+    members(5);
+    for (int i = 1; i <= 5; ++i) stats(i, static_cast<uint64_t>(6 - i) * 10'000);
+    const pb::ChunkPlace place = choose();
+    EXPECT_EQ(place.replicas(0), "node-5");
+    EXPECT_EQ(place.replicas(1), "node-4");
+    EXPECT_EQ(place.replicas(2), "node-3");
+}
+
+TEST_F(PlacementTest, what_was_placed_counts_until_the_node_reports) {
+    members(4);
+    for (int i = 1; i <= 4; ++i) stats(i, 1000);
+    std::map<std::string, int> given;
+    for (int i = 0; i < 40; ++i) {
+        for (const std::string& node : nodes(choose())) ++given[node];
+    }
+    for (const auto& [node, count] : given) EXPECT_EQ(count, 30) << node;
+    stats(1, 1000);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(choose().replicas(0), "node-1") << "the others hold 3,000 more";
+}
+
+TEST_F(PlacementTest, equal_loads_are_drawn_by_lot) {
+    members(5);
+    std::set<std::string> first;
+    for (int i = 0; i < 30; ++i) first.insert(choose().replicas(0));
+    EXPECT_GT(first.size(), 2u);
+}
+
+TEST_F(PlacementTest, a_silent_node_counts_as_the_fullest) {
+    members(4);
+    stats(1, 5000);
+    stats(2, 9000);
+    stats(3, 5000);
+    EXPECT_NE(choose().replicas(0), "node-4");
+    EXPECT_NE(choose(2).replicas(1), "node-4");
+}
+
+TEST_F(PlacementTest, nearly_full_nodes_come_last) {
+    members(4);
+    for (int i = 2; i <= 4; ++i) stats(i, 50'000, 100'000, 20'000);
+    stats(1, 0, 100'000, 4'999);
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(nodes(choose()), (Nodes{"node-2", "node-3", "node-4"}));
+    stats(1, 0, 100'000, 5'000);
+    EXPECT_EQ(choose().replicas(0), "node-1");
+    stats(1, 0, 100'000, 10);
+    placement_.set_up("node-2", false);
+    EXPECT_EQ(choose().replicas(2), "node-1") << "a full node that is up before one that is down";
+}
+
+TEST_F(PlacementTest, replicas_are_spread_over_zones) {
+    pb::ClusterView view;
+    for (int i = 1; i <= 3; ++i) add_member(&view, i, "a");
+    add_member(&view, 4, "b");
+    add_member(&view, 5, "c");
+    placement_.set_members(view);
+    for (int i = 1; i <= 5; ++i) placement_.set_up(name(i), true);
+    for (int i = 1; i <= 5; ++i) stats(i, i > 3 ? 1'000'000 : 0);
+    for (int i = 0; i < 20; ++i) {
+        const Nodes chosen = nodes(choose());
+        EXPECT_TRUE(chosen.contains("node-4") && chosen.contains("node-5"));
+    }
+    placement_.set_up("node-5", false);
+    const Nodes chosen = nodes(choose());
+    EXPECT_TRUE(chosen.contains("node-4"));
+    EXPECT_FALSE(chosen.contains("node-5")) << "another zone does not outweigh being down";
+}
+
+TEST_F(PlacementTest, an_empty_view_changes_nothing) {
+    members(3);
+    placement_.set_members(pb::ClusterView());
+    EXPECT_EQ(choose().replicas_size(), 3);
+    EXPECT_EQ(placement_.address_of("node-2"), "node-2:8080");
+}
+
+TEST_F(PlacementTest, who_left_the_view_gets_nothing_and_may_come_back) {
+    members(4);
+    stats(4, 1, 1000, 900);
+    pb::ClusterView three;
+    for (int i = 1; i <= 3; ++i) add_member(&three, i, "");
+    placement_.set_members(three);
+    for (int i = 0; i < 10; ++i) EXPECT_FALSE(nodes(choose()).contains("node-4"));
+    EXPECT_EQ(placement_.disk_total_bytes(), 0u);
+    members(4);
+    EXPECT_EQ(placement_.disk_total_bytes(), 1000u);
+}
+
+TEST_F(PlacementTest, space_is_summed_over_members) {
+    members(3);
+    stats(1, 0, 1000, 900);
+    stats(2, 0, 500, 100);
+    stats(9, 0, 77, 77);
+    EXPECT_EQ(placement_.disk_total_bytes(), 1500u);
+    EXPECT_EQ(placement_.disk_free_bytes(), 1000u);
+}
+
+}  // namespace
+}  // namespace sandstore

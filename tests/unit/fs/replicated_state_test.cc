@@ -1,0 +1,199 @@
+// Commands as the log brings them: exactly once, and the same on every replica.
+#include "actors/fs/replicated_state.h"
+
+#include "fs_fixture.h"
+#include "random_commands.h"
+
+namespace sandstore {
+namespace {
+
+class ReplicatedStateTest : public testing::Test {
+ protected:
+    ReplicatedStateTest() { state_.configure(test_settings()); }
+    ~ReplicatedStateTest() override {
+        state_.files().check_invariants();
+        EXPECT_EQ(state_.hash(), state_.walk_hash());
+    }
+
+    pb::MutationResult apply(const pb::Mutation& mutation) {
+        pb::Command command;
+        command.set_time_us(now_us_);
+        *command.mutable_mutation() = mutation;
+        return parsed(state_.apply(state_.applied_index() + 1, command.SerializeAsString()));
+    }
+    pb::MutationResult parsed(const std::string& bytes) {
+        pb::MutationResult result;
+        EXPECT_TRUE(result.ParseFromString(bytes));
+        return result;
+    }
+    uint64_t open() {
+        pb::Mutation mutation;
+        mutation.mutable_open_session();
+        return apply(mutation).session_id();
+    }
+    static pb::Mutation in_session(uint64_t session, uint64_t sequence) {
+        pb::Mutation mutation;
+        mutation.set_session_id(session);
+        mutation.set_sequence(sequence);
+        return mutation;
+    }
+    static pb::Mutation make(uint64_t session, uint64_t sequence, std::string_view path) {
+        pb::Mutation mutation = in_session(session, sequence);
+        *mutation.mutable_make_directory()->mutable_at() = at(path);
+        return mutation;
+    }
+
+    ReplicatedState state_;
+    uint64_t now_us_ = kStartUs;
+};
+
+TEST_F(ReplicatedStateTest, a_session_is_named_after_its_entry) {
+    EXPECT_EQ(open(), 1u);
+    state_.skip(2);
+    EXPECT_EQ(open(), 3u);
+    EXPECT_EQ(state_.applied_index(), 3u);
+}
+
+TEST_F(ReplicatedStateTest, a_retry_is_answered_and_not_applied_again) {
+    const uint64_t session = open();
+    const pb::MutationResult first = apply(make(session, 1, "/d"));
+    EXPECT_EQ(first.status().code(), pb::STATUS_OK);
+    now_us_ += 5'000'000;
+    EXPECT_EQ(apply(make(session, 1, "/d")).SerializeAsString(), first.SerializeAsString());
+    EXPECT_EQ(apply(make(session, 2, "/d")).status().code(), pb::STATUS_EEXIST);
+    // A failure is a result like any other.
+    pb::Mutation gone = in_session(session, 3);
+    *gone.mutable_remove_directory()->mutable_at() = at("/e");
+    EXPECT_EQ(apply(gone).status().code(), pb::STATUS_ENOENT);
+    EXPECT_EQ(apply(make(session, 4, "/e")).status().code(), pb::STATUS_OK);
+    EXPECT_EQ(apply(gone).status().code(), pb::STATUS_ENOENT);
+    EXPECT_EQ(state_.files().inode_count(), 3u);
+}
+
+TEST_F(ReplicatedStateTest, an_append_that_is_retried_appends_once) {
+    const uint64_t session = open();
+    pb::Mutation create = in_session(session, 1);
+    *create.mutable_create_file()->mutable_at() = at("/f");
+    apply(create);
+    pb::Mutation append = in_session(session, 2);
+    *append.mutable_commit_extents() = commit("/f", 0, {extent(0, 10, 1)});
+    append.mutable_commit_extents()->set_append(true);
+    EXPECT_EQ(apply(append).attributes().size(), 10u);
+    EXPECT_EQ(apply(append).attributes().size(), 10u);
+}
+
+TEST_F(ReplicatedStateTest, without_a_session_nothing_is_applied) {
+    EXPECT_EQ(apply(make(77, 1, "/d")).status().code(), pb::STATUS_SESSION_EXPIRED);
+    EXPECT_EQ(apply(make(0, 1, "/d")).status().code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_EQ(state_.files().inode_count(), 1u);
+}
+
+TEST_F(ReplicatedStateTest, a_closed_session_is_gone) {
+    const uint64_t session = open();
+    pb::Mutation close = in_session(session, 1);
+    close.mutable_close_session();
+    EXPECT_EQ(apply(close).status().code(), pb::STATUS_OK);
+    EXPECT_EQ(apply(close).status().code(), pb::STATUS_SESSION_EXPIRED);
+    EXPECT_EQ(apply(make(session, 2, "/d")).status().code(), pb::STATUS_SESSION_EXPIRED);
+}
+
+TEST_F(ReplicatedStateTest, the_clock_is_the_greatest_time_seen) {
+    const uint64_t session = open();
+    now_us_ += kTestSessionTimeoutUs + 1;
+    open();
+    now_us_ = kStartUs;  // The next leader's clock is behind.
+    EXPECT_EQ(apply(make(session, 1, "/d")).status().code(), pb::STATUS_SESSION_EXPIRED);
+    EXPECT_EQ(state_.clock_us(), kStartUs + kTestSessionTimeoutUs + 1);
+}
+
+TEST_F(ReplicatedStateTest, a_command_that_cannot_be_read_is_answered_and_skipped) {
+    const uint64_t session = open();
+    const uint64_t files = state_.files().hash();
+    EXPECT_EQ(parsed(state_.apply(2, "\xff\xff\xff")).status().code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_EQ(parsed(state_.apply(3, "")).status().code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_EQ(state_.files().hash(), files);
+    EXPECT_EQ(apply(make(session, 1, "/d")).status().code(), pb::STATUS_OK);
+}
+
+TEST_F(ReplicatedStateTest, what_the_leader_should_have_refused_is_refused_here_too) {
+    const uint64_t session = open();
+    EXPECT_EQ(apply(make(session, 1, "/../x")).status().code(), pb::STATUS_EINVAL);
+    EXPECT_EQ(apply(in_session(session, 2)).status().code(), pb::STATUS_INVALID_ARGUMENT);
+    pb::Mutation ahead = make(session, 3, "/d");
+    ahead.set_oldest_needed(4);
+    EXPECT_EQ(apply(ahead).status().code(), pb::STATUS_INVALID_ARGUMENT);
+}
+
+TEST_F(ReplicatedStateTest, a_forgotten_sequence_is_refused) {
+    const uint64_t session = open();
+    pb::Mutation later = make(session, 5, "/e");
+    later.set_oldest_needed(5);
+    EXPECT_EQ(apply(later).status().code(), pb::STATUS_OK);
+    EXPECT_EQ(apply(make(session, 4, "/d")).status().code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_EQ(state_.files().inode_count(), 2u);
+}
+
+TEST_F(ReplicatedStateTest, a_gap_in_the_entries_breaks_an_invariant) {
+    EXPECT_THROW(state_.skip(2), InvariantBroken);
+    state_.skip(1);
+    EXPECT_THROW(state_.skip(1), InvariantBroken);
+}
+
+TEST_F(ReplicatedStateTest, removing_a_large_file_is_one_short_step_and_the_rest_follows) {
+    const uint64_t session = open();
+    pb::Mutation create = in_session(session, 1);
+    *create.mutable_create_file()->mutable_at() = at("/f");
+    apply(create);
+    uint64_t sequence = 2;
+    for (uint64_t chunk = 1; chunk <= 3 * 2048; chunk += 2048) {
+        pb::Mutation write = in_session(session, sequence++);
+        pb::CommitExtents& extents = *write.mutable_commit_extents();
+        extents = commit("/f", chunk * 10, {});
+        for (uint64_t i = 0; i < 2048; ++i) *extents.add_extents() = extent(i * 10, 10, chunk + i);
+        ASSERT_EQ(apply(write).status().code(), pb::STATUS_OK);
+    }
+    pb::Mutation remove = in_session(session, sequence);
+    *remove.mutable_remove_file()->mutable_at() = at("/f");
+    apply(remove);
+    EXPECT_EQ(state_.files().chunk_count(), 4096u);
+    state_.skip(state_.applied_index() + 1);
+    state_.skip(state_.applied_index() + 1);
+    EXPECT_EQ(state_.files().chunk_count(), 0u);
+}
+
+// --- Determinism -----------------------------------------------------------------------------------------------------
+
+TEST(ReplicatedStates, random_commands_give_equal_results_and_hashes) {
+    for (uint64_t seed = 1; seed <= 10; ++seed) {
+        RandomCommands commands(seed);
+        ReplicatedState first;
+        ReplicatedState second;
+        first.configure(test_settings());
+        second.configure(test_settings());
+        for (uint64_t index = 1; index <= 1500; ++index) {
+            const std::string command = commands.next(index);
+            const std::string result = first.apply(index, command);
+            commands.learn(index, result);
+            ASSERT_EQ(second.apply(index, command), result) << "seed " << seed << " index " << index;
+            ASSERT_EQ(first.hash(), second.hash()) << "seed " << seed << " index " << index;
+            if (index % 100 != 0) continue;
+            first.files().check_invariants();
+            ASSERT_EQ(first.hash(), first.walk_hash()) << "seed " << seed << " index " << index;
+        }
+        EXPECT_GT(commands.succeeded(), 300u) << "the random commands do not do enough";
+        EXPECT_GT(commands.failed(), 100u) << "the random commands do not fail enough";
+    }
+}
+
+TEST(ReplicatedStates, a_different_setting_shows_in_the_hash) {
+    ReplicatedState first;
+    ReplicatedState second;
+    pb::StartStateMachine settings = test_settings();
+    first.configure(settings);
+    settings.set_session_timeout_us(settings.session_timeout_us() + 1);
+    second.configure(settings);
+    EXPECT_NE(first.hash(), second.hash());
+}
+
+}  // namespace
+}  // namespace sandstore

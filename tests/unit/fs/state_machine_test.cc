@@ -1,0 +1,242 @@
+// The StateMachine actor through its messages: entries in, results out, reads held until their index is applied.
+#include "actors/fs/state_machine.h"
+
+#include "actors/log/record.h"
+#include "random_commands.h"
+#include "runtime/message_of.h"
+#include "tests/kit/step_kit.h"
+
+namespace sandstore {
+namespace {
+
+pb::Query stat_query(std::string_view path, uint64_t minimum_index) {
+    pb::Query query;
+    query.set_minimum_index(minimum_index);
+    *query.mutable_stat()->mutable_at() = at(path);
+    return query;
+}
+
+pb::StateHashRequest hash_request(uint64_t minimum_index) {
+    pb::StateHashRequest request;
+    request.set_minimum_index(minimum_index);
+    return request;
+}
+
+// A state machine and the entries that it is sent.
+class Replica {
+ public:
+    Replica() : kit_(std::make_unique<StateMachine>(), {pb::ACTOR_STATE_MACHINE}) {}
+
+    void start() { kit_.deliver(message_of(test_settings()), pb::ACTOR_BOOTSTRAP); }
+
+    void add(RecordType type, std::string_view data = {}) {
+        append_record(&records_, 1, ++last_index_, type, data);
+        ++waiting_;
+    }
+    void add(const pb::Mutation& mutation, uint64_t time_us = kStartUs) {
+        pb::Command command;
+        command.set_time_us(time_us);
+        *command.mutable_mutation() = mutation;
+        add(RecordType::kCommand, command.SerializeAsString());
+    }
+    pb::Applied apply(bool want_results = true) {
+        send_apply(want_results);
+        return kit_.take(pb::Envelope::kApplied)->applied();
+    }
+    void send_apply(bool want_results = true) {
+        pb::Apply apply;
+        apply.set_first_index(last_index_ - waiting_ + 1);
+        apply.set_record_count(waiting_);
+        apply.set_want_results(want_results);
+        kit_.deliver(message_of(apply, Payload(std::move(records_))), pb::ACTOR_RAFT);
+        records_.clear();
+        waiting_ = 0;
+    }
+    // The next entry comes after this index.
+    void rewind_to(uint64_t index) {
+        last_index_ = index;
+        waiting_ = 0;
+        records_.clear();
+    }
+    uint64_t hash() {
+        const uint64_t id = kit_.request(message_of(hash_request(0)), pb::ACTOR_STATUS);
+        return kit_.take_answer(id)->state_hash().hash();
+    }
+    pb::MutationResult result(const pb::Applied& applied, int i) {
+        pb::MutationResult result;
+        EXPECT_TRUE(result.ParseFromString(applied.results(i).result()));
+        return result;
+    }
+
+    StepKit kit_;
+    std::string records_;
+    uint64_t last_index_ = 0;
+    uint32_t waiting_ = 0;
+};
+
+pb::Mutation open_session() {
+    pb::Mutation mutation;
+    mutation.mutable_open_session();
+    return mutation;
+}
+
+pb::Mutation make_directory(uint64_t session, uint64_t sequence, std::string_view path) {
+    pb::Mutation mutation;
+    mutation.set_session_id(session);
+    mutation.set_sequence(sequence);
+    *mutation.mutable_make_directory()->mutable_at() = at(path);
+    return mutation;
+}
+
+class StateMachineTest : public testing::Test {
+ protected:
+    StateMachineTest() {
+        replica_.start();
+        EXPECT_EQ(kit_.take(pb::Envelope::kStateMachineReady)->state_machine_ready().applied_index(), 0u);
+        kit_.expect_nothing();
+    }
+
+    Replica replica_;
+    StepKit& kit_ = replica_.kit_;
+};
+
+TEST_F(StateMachineTest, only_commands_have_results) {
+    replica_.add(RecordType::kConfiguration, "voters");
+    replica_.add(RecordType::kNoOp);
+    replica_.add(open_session());
+    replica_.add(make_directory(3, 1, "/d"));
+    const pb::Applied applied = replica_.apply();
+    EXPECT_EQ(applied.last_index(), 4u);
+    ASSERT_EQ(applied.results_size(), 2);
+    EXPECT_EQ(applied.results(0).index(), 3u);
+    EXPECT_EQ(replica_.result(applied, 0).session_id(), 3u);
+    EXPECT_EQ(applied.results(1).index(), 4u);
+    EXPECT_EQ(replica_.result(applied, 1).attributes().type(), pb::FILE_TYPE_DIRECTORY);
+    kit_.expect_nothing();
+}
+
+TEST_F(StateMachineTest, results_are_left_out_when_nobody_waits) {
+    replica_.add(open_session());
+    const pb::Applied applied = replica_.apply(false);
+    EXPECT_EQ(applied.last_index(), 1u);
+    EXPECT_EQ(applied.results_size(), 0);
+}
+
+TEST_F(StateMachineTest, a_command_that_cannot_be_read_has_a_result_too) {
+    replica_.add(RecordType::kCommand, "\xff\xff\xff");
+    const pb::Applied applied = replica_.apply();
+    ASSERT_EQ(applied.results_size(), 1);
+    EXPECT_EQ(replica_.result(applied, 0).status().code(), pb::STATUS_INVALID_ARGUMENT);
+}
+
+TEST_F(StateMachineTest, a_read_waits_for_its_index) {
+    replica_.add(open_session());
+    replica_.apply();
+    const uint64_t early = kit_.request(message_of(stat_query("/d", 1)), pb::ACTOR_FILES);
+    EXPECT_EQ(kit_.take_answer(early)->query_result().status().code(), pb::STATUS_ENOENT);
+    const uint64_t late = kit_.request(message_of(stat_query("/d", 3)), pb::ACTOR_FILES);
+    const uint64_t hash = kit_.request(message_of(hash_request(2)), pb::ACTOR_STATUS);
+    kit_.expect_nothing();
+    replica_.add(make_directory(1, 1, "/d"));
+    replica_.apply();
+    EXPECT_EQ(kit_.take_answer(hash)->state_hash().applied_index(), 2u);
+    kit_.expect_nothing();
+    replica_.add(RecordType::kNoOp);
+    replica_.apply();
+    EXPECT_EQ(kit_.take_answer(late)->query_result().status().code(), pb::STATUS_OK);
+    kit_.expect_nothing();
+}
+
+TEST_F(StateMachineTest, a_malformed_query_is_answered) {
+    const uint64_t empty = kit_.request(message_of(pb::Query()), pb::ACTOR_FILES);
+    EXPECT_EQ(kit_.take_answer(empty)->query_result().status().code(), pb::STATUS_INVALID_ARGUMENT);
+    const uint64_t dots = kit_.request(message_of(stat_query("/..", 0)), pb::ACTOR_FILES);
+    EXPECT_EQ(kit_.take_answer(dots)->query_result().status().code(), pb::STATUS_EINVAL);
+}
+
+TEST_F(StateMachineTest, held_reads_are_bounded_and_overdue_ones_make_room) {
+    for (size_t i = 0; i < StateMachine::kHeldMax; ++i) {
+        kit_.request(message_of(stat_query("/", 5)), pb::ACTOR_FILES, 1'000'000);
+    }
+    kit_.expect_nothing();
+    const uint64_t refused = kit_.request(message_of(stat_query("/", 5)), pb::ACTOR_FILES);
+    EXPECT_EQ(kit_.take_answer(refused)->query_result().status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    const uint64_t hash_refused = kit_.request(message_of(hash_request(5)), pb::ACTOR_STATUS);
+    EXPECT_EQ(kit_.take_answer(hash_refused)->request_failed().status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    kit_.advance(1'000'000);
+    const uint64_t held = kit_.request(message_of(stat_query("/", 1)), pb::ACTOR_FILES);
+    EXPECT_EQ(kit_.count(pb::Envelope::kQueryResult), StateMachine::kHeldMax) << "each is answered once";
+    kit_.drop_effects();
+    replica_.add(RecordType::kNoOp);
+    replica_.apply();
+    EXPECT_EQ(kit_.take_answer(held)->query_result().status().code(), pb::STATUS_OK);
+}
+
+TEST_F(StateMachineTest, gaps_repeats_and_damage_stop_the_node) {
+    replica_.add(RecordType::kNoOp);
+    replica_.apply();
+    replica_.rewind_to(2);
+    replica_.add(RecordType::kNoOp);
+    EXPECT_THROW(replica_.send_apply(), InvariantBroken) << "a gap";
+    replica_.rewind_to(0);
+    replica_.add(RecordType::kNoOp);
+    EXPECT_THROW(replica_.send_apply(), InvariantBroken) << "a repeat";
+    replica_.rewind_to(1);
+    replica_.add(RecordType::kNoOp);
+    replica_.records_.back() ^= 1;
+    EXPECT_THROW(replica_.send_apply(), InvariantBroken) << "damage";
+    replica_.rewind_to(1);
+    replica_.add(RecordType::kNoOp);
+    replica_.add(RecordType::kNoOp);
+    replica_.records_.resize(replica_.records_.size() / 2);
+    EXPECT_THROW(replica_.send_apply(), InvariantBroken) << "fewer records than announced";
+}
+
+TEST_F(StateMachineTest, other_nodes_and_clients_are_not_heard) {
+    const Address client("~7", pb::ACTOR_EXTERNAL);
+    pb::Apply apply;
+    apply.set_first_index(1);
+    kit_.deliver(message_of(apply), client);
+    const uint64_t query = kit_.request(message_of(stat_query("/", 0)), client);
+    EXPECT_EQ(kit_.take_answer(query)->request_failed().status().code(), pb::STATUS_INVALID_ARGUMENT);
+    kit_.expect_nothing();
+}
+
+TEST(StateMachine, before_its_start_it_answers_unavailable) {
+    Replica replica;
+    const uint64_t query = replica.kit_.request(message_of(stat_query("/", 0)), pb::ACTOR_FILES);
+    EXPECT_EQ(replica.kit_.take_answer(query)->query_result().status().code(), pb::STATUS_UNAVAILABLE);
+    const uint64_t hash = replica.kit_.request(message_of(hash_request(0)), pb::ACTOR_STATUS);
+    EXPECT_EQ(replica.kit_.take_answer(hash)->request_failed().status().code(), pb::STATUS_UNAVAILABLE);
+}
+
+TEST(StateMachine, batches_of_any_size_give_equal_results_and_hashes) {
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
+        RandomCommands commands(seed);
+        RandomStream batches(seed, 9);
+        Replica one_by_one;
+        Replica in_batches;
+        one_by_one.start();
+        in_batches.start();
+        std::vector<std::string> expected;
+        for (uint64_t index = 1; index <= 800; ++index) {
+            const std::string command = commands.next(index);
+            one_by_one.add(RecordType::kCommand, command);
+            in_batches.add(RecordType::kCommand, command);
+            const pb::Applied applied = one_by_one.apply();
+            expected.push_back(applied.results(0).result());
+            commands.learn(index, expected.back());
+            if (batches.below(20) != 0 && index != 800) continue;
+            const pb::Applied batch = in_batches.apply();
+            ASSERT_EQ(static_cast<size_t>(batch.results_size()), expected.size());
+            for (int i = 0; i < batch.results_size(); ++i) {
+                ASSERT_EQ(batch.results(i).result(), expected[static_cast<size_t>(i)]) << "seed " << seed;
+            }
+            expected.clear();
+            ASSERT_EQ(in_batches.hash(), one_by_one.hash()) << "seed " << seed << " index " << index;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace sandstore
