@@ -75,41 +75,42 @@ void EventRuntime::arm_timer(uint64_t at_us) {
     evtimer_add(timer_.get(), &delay);
 }
 
-void EventRuntime::round() {
+bool EventRuntime::deliver() {
     dispatcher_.fire_due();
-    const bool more = dispatcher_.run(kMessagesPerRound, kRoundBudgetUs);
-    if (dispatcher_.stop_reason() || stopping_) return;
-    if (more) {
+    return dispatcher_.run(kMessagesPerRound, kRoundBudgetUs);
+}
+
+// One turn of the loop: without waiting when messages are left, else until something happens or is due.
+void EventRuntime::poll(bool messages_left) {
+    if (messages_left) {
         event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
         return;
     }
     dispatcher_.flush_trace();
     const uint64_t due_us = std::min(dispatcher_.next_due_us().value_or(UINT64_MAX), limit_us_);
-    if (due_us != UINT64_MAX) {
-        if (due_us <= clock_.monotonic_us()) {
-            event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
-            return;
-        }
-        arm_timer(due_us);
+    if (due_us <= clock_.monotonic_us()) {
+        event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        return;
     }
+    if (due_us != UINT64_MAX) arm_timer(due_us);
     event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
     if (armed_at_us_ <= clock_.monotonic_us()) armed_at_us_ = 0;
 }
 
 void EventRuntime::run() {
-    stopping_ = false;
-    limit_us_ = UINT64_MAX;
-    while (!stopping_ && !dispatcher_.stop_reason()) round();
+    run_until([] { return false; }, UINT64_MAX);
     dispatcher_.flush_trace();
 }
 
 bool EventRuntime::run_until(const std::function<bool()>& done, uint64_t timeout_us) {
     stopping_ = false;
-    limit_us_ = clock_.monotonic_us() + timeout_us;
+    limit_us_ = timeout_us == UINT64_MAX ? UINT64_MAX : clock_.monotonic_us() + timeout_us;
     bool reached = done();
     while (!reached && !stopping_ && !dispatcher_.stop_reason() && clock_.monotonic_us() < limit_us_) {
-        round();
+        const bool messages_left = deliver();
+        // What was delivered may be all that was waited for.
         reached = done();
+        if (!reached && !stopping_ && !dispatcher_.stop_reason()) poll(messages_left);
     }
     limit_us_ = UINT64_MAX;
     return reached;

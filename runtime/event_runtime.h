@@ -46,8 +46,8 @@ class EventRuntime {
 
     // Runs until stop() or until the dispatcher stopped (see Dispatcher::stop_reason).
     void run();
-    // Runs until `done` is true (looked at after each round), with a time limit. False when the limit came first or the
-    // dispatcher stopped.
+    // Runs until `done` is true (looked at after each batch of messages), with a time limit. False when the limit came
+    // first or the dispatcher stopped.
     bool run_until(const std::function<bool()>& done, uint64_t timeout_us);
     void stop() { stopping_ = true; }
 
@@ -59,7 +59,8 @@ class EventRuntime {
         void operator()(event* event) const;
     };
 
-    void round();
+    bool deliver();
+    void poll(bool messages_left);
     void arm_timer(uint64_t at_us);
 
     SystemClock clock_;
