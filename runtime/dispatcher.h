@@ -66,6 +66,7 @@ class Dispatcher final : public PortHost {
     void add_port(LocalAddress address, Port* port);  // Not owned; must outlive the dispatcher or be removed.
     void set_trace(TraceWriter* trace) { trace_ = trace; }
     const std::string& node_id() const { return options_.node_id; }
+    uint64_t root_seed() const { return options_.root_seed; }
 
     // --- For the world outside actors
     // -----------------------------------------------------------------------------------

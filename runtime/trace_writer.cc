@@ -32,6 +32,13 @@ bool is_bulk_disk(const pb::Envelope& envelope) {
     return envelope.from_actor() == pb::PORT_CHUNK_DISK || envelope.to_actor() == pb::PORT_CHUNK_DISK;
 }
 
+bool is_zeros(const Payload& payload) {
+    for (const Payload::Piece& piece : payload.pieces()) {
+        if (piece.bytes.find_first_not_of('\0') != std::string_view::npos) return false;
+    }
+    return true;
+}
+
 void add_file(const google::protobuf::FileDescriptor* file, google::protobuf::FileDescriptorSet* set) {
     for (const auto& known : set->file()) {
         if (known.name() == file->name()) return;
@@ -53,6 +60,7 @@ void describe_payload(const Message& message, pb::TracePayload* out) {
     out->set_length(message.payload.size());
     out->set_crc32c(crc32c(message.payload));
     if (is_bulk(message->body_case()) || is_bulk_disk(message.envelope())) return;
+    if (is_zeros(message.payload)) return;  // Replay puts zeros where no content is.
     out->set_content(message.payload.to_string());
     out->set_has_content(true);
 }

@@ -1,5 +1,7 @@
 #include "tests/sim/sim_cluster.h"
 
+#include <cstdlib>
+
 #include "actors/chunk/chunk_service.h"
 #include "actors/chunk/repairer.h"
 #include "actors/cluster/bootstrap.h"
@@ -58,13 +60,26 @@ SimCluster::SimCluster(int nodes, uint64_t seed) : runtime_(seed), network_(runt
 
 SimCluster::~SimCluster() = default;
 
+// SANDSTORE_SIM_LOG=debug|info shows the nodes' log lines, in virtual time.
+Logger& SimCluster::logger_of(const std::string& id) {
+    std::unique_ptr<Logger>& logger = loggers_[id];
+    if (logger == nullptr) {
+        LogOptions options;
+        options.node_id = id;
+        const char* level = std::getenv("SANDSTORE_SIM_LOG");
+        const bool wanted = level != nullptr && parse_log_level(level, &options.level);
+        logger = wanted ? std::make_unique<Logger>(options) : std::make_unique<Logger>();
+    }
+    return *logger;
+}
+
 void SimCluster::start_all() {
     for (const std::string& id : ids_) start(id);
 }
 
 void SimCluster::start(const std::string& id) {
     if (is_running(id)) return;
-    Dispatcher& dispatcher = runtime_.add_node(id, logger_);
+    Dispatcher& dispatcher = runtime_.add_node(id, logger_of(id));
     ports_[id] = std::make_unique<Ports>(runtime_, dispatcher, *disks_.at(id), etcd_);
     dispatcher.add_port({pb::PORT_LOG_DISK, 0}, &ports_[id]->log_disk);
     dispatcher.add_port({pb::PORT_CHUNK_DISK, 0}, &ports_[id]->chunk_disk);
@@ -81,7 +96,7 @@ void SimCluster::start(const std::string& id) {
     add<EtcdPoller>(dispatcher, pb::ACTOR_ETCD_POLLER, true);
     if (auto path = trace_paths_.find(id); path != trace_paths_.end()) {
         std::string error;
-        traces_[id] = TraceWriter::open(path->second, id, mix64(runtime_.seed()), &error);
+        traces_[id] = TraceWriter::open(path->second, id, dispatcher.root_seed(), &error);
         SANDSTORE_CHECK(traces_[id] != nullptr, error);
         dispatcher.set_trace(traces_[id].get());
     }
@@ -167,7 +182,7 @@ std::string SimCluster::leader() {
 }
 
 void SimCluster::add_client(const std::string& id) {
-    Dispatcher& dispatcher = runtime_.add_node(id, logger_);
+    Dispatcher& dispatcher = runtime_.add_node(id, logger_of(id));
     network_.attach(id, dispatcher, true);
     add<ClientActor>(dispatcher, pb::ACTOR_CLIENT);
     pb::StartClient start;
@@ -191,13 +206,46 @@ Message SimCluster::call(const std::string& client, Message message, uint64_t ti
     return std::move(*answer);
 }
 
+std::string SimCluster::describe() {
+    std::string text;
+    for (const std::string& id : ids_) {
+        RaftNode* node = raft(id);
+        if (node == nullptr || node->core() == nullptr) {
+            str_append(&text, id, node == nullptr ? " is down" : " is booting", "\n");
+            continue;
+        }
+        const RaftCore& core = *node->core();
+        str_append(&text, id, " role=", core.role(), " term=", core.term(), " last=", core.last_index(),
+                   " persisted=", core.persisted_index(), " commit=", core.commit_index(),
+                   " applied=", node->applied_index());
+        for (const auto& [peer, progress] : core.peers()) {
+            str_append(&text, " [", peer, core.is_reachable(peer) ? "" : " unreachable", " match=", progress.match(),
+                       " next=", progress.next(), progress.state() == Progress::State::kProbe ? " probe" : "",
+                       progress.reading() ? " reading" : "", "]");
+        }
+        str_append(&text, "\n");
+    }
+    return text;
+}
+
 std::string SimCluster::compare_states() {
     uint64_t index = 0;
-    for (const std::string& id : ids_) {
-        if (RaftNode* node = raft(id); node != nullptr && node->core() != nullptr) {
-            index = std::max(index, node->core()->commit_index());
-        }
-    }
+    const bool caught_up = runtime_.run_until(
+        [this, &index] {
+            for (const std::string& id : ids_) {
+                RaftNode* node = raft(id);
+                if (node == nullptr) continue;
+                if (node->core() == nullptr) return false;
+                index = std::max(index, node->core()->commit_index());
+            }
+            for (const std::string& id : ids_) {
+                RaftNode* node = raft(id);
+                if (node != nullptr && node->applied_index() < index) return false;
+            }
+            return true;
+        },
+        60'000'000);
+    if (!caught_up) return str_cat("not all nodes reach index ", index, "\n", describe());
     std::map<std::string, pb::StateHash> hashes;
     std::string problem;
     for (const std::string& id : ids_) {
@@ -211,7 +259,7 @@ std::string SimCluster::compare_states() {
             if (reply->has_state_hash()) hashes[id] = reply->state_hash();
         });
         runtime_.run_until([&answered] { return answered; }, 30'000'000);
-        if (!hashes.contains(id)) return str_cat(id, " does not reach index ", index);
+        if (!hashes.contains(id)) return str_cat(id, " does not reach index ", index, "\n", describe());
     }
     for (const auto& [id, hash] : hashes) {
         const auto& [first, expected] = *hashes.begin();

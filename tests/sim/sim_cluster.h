@@ -49,6 +49,7 @@ class SimCluster {
     // Asks and runs until the answer is there.
     Message call(const std::string& client, Message message, uint64_t timeout_us = 30'000'000);
 
+    std::string describe();  // What Raft thinks on each node, for failures.
     // Equal state on all running nodes, asked through their own actors. Empty when equal, else what differs.
     std::string compare_states();
     // At most one leader a term, committed entries agree; after each step. Throws InvariantBroken.
@@ -56,9 +57,10 @@ class SimCluster {
 
  private:
     struct Ports;
+    Logger& logger_of(const std::string& id);
     void post_start_messages(Dispatcher& dispatcher, const std::string& id);
 
-    Logger logger_;
+    std::map<std::string, std::unique_ptr<Logger>> loggers_;
     std::map<std::string, std::unique_ptr<SimDisk>> disks_;
     std::vector<std::string> ids_;
     SimEtcd etcd_;

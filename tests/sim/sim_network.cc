@@ -60,8 +60,11 @@ void SimNetwork::start_listening(const std::string& id) {
 }
 
 void SimNetwork::tell(const std::string& to, const std::string& about, bool up) {
+    // News of one peer comes in the order it happened.
+    uint64_t& free_us = link_free_us_[{"news of " + about, to}];
+    free_us = std::max(free_us + 1, runtime_.now_us() + 100 + runtime_.random().below(5'000));
     runtime_.schedule(
-        100 + runtime_.random().below(5'000),
+        free_us - runtime_.now_us(),
         [this, to, about, up] {
             auto found = members_.find(to);
             if (found == members_.end()) return;

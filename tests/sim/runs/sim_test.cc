@@ -125,6 +125,7 @@ class Storm {
     std::string describe() {
         std::string text = str_cat("seed ", seed_);
         for (const auto& [node, reason] : cluster_.stops()) str_append(&text, "\n", node, " stopped: ", reason);
+        str_append(&text, "\n", cluster_.describe());
         return text;
     }
 
@@ -172,7 +173,8 @@ class Storm {
     }
 
     void think(const std::string& client) {
-        cluster_.runtime().schedule(dice_.below(20'000), [this, client] { next_operation(client); }, client);
+        cluster_.runtime().schedule(
+            dice_.below(20'000), [this, client] { next_operation(client); }, client);
     }
 
     void next_operation(const std::string& client) {
@@ -250,6 +252,7 @@ TEST(SimStorm, acknowledged_operations_survive_everything_exactly_once) {
         Storm(seed).run();
         if (::testing::Test::HasFailure()) return;
     }
+    std::printf("%zu operations acknowledged\n", Storm::total_acknowledged);
     EXPECT_GT(Storm::total_acknowledged, 0u);
 }
 
