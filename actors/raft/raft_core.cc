@@ -125,6 +125,8 @@ void RaftCore::on_tick(RaftInput input) {
 
 void RaftCore::on_message(RaftInput input, std::string_view from, const Message& message) {
     start_event(input);
+    // Whoever is heard can be reached, whatever the transport said last.
+    if (auto gone = unreachable_.find(from); gone != unreachable_.end()) unreachable_.erase(gone);
     switch (message->body_case()) {
         case pb::Envelope::kRequestVote:
             on_request_vote(from, message->request_vote());

@@ -35,6 +35,7 @@ class RaftNode final : public Actor {
  public:
     void receive(Message message, Context& context) override;
     const RaftCore* core() const { return core_.get(); }  // For invariant checks; null before the start is complete.
+    uint64_t applied_index() const { return applier_.applied_index(); }
 
  private:
     void on_start_raft(const pb::StartRaft& start, Context& context);

@@ -169,6 +169,21 @@ TEST(RaftCore, a_late_append_takes_nothing_away) {  // Scenario 17.
     }
 }
 
+TEST(RaftCore, a_peer_that_is_heard_counts_as_reachable_again) {
+    CoreCluster cluster(3, 14, {});
+    ASSERT_TRUE(cluster.run_until([&] { return has_leader(cluster); }, kSecond));
+    cluster.run_for(200'000);
+    const std::string leader = cluster.leader();
+    const std::string peer = leader == "n1" ? "n2" : "n1";
+    cluster.core(leader)->on_peer_down({cluster.now_us(), 1}, peer);  // And no news that it is back.
+    cluster.core(leader)->take_effects();
+    EXPECT_FALSE(cluster.core(leader)->is_reachable(peer));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.core(leader)->is_reachable(peer); }, 3 * kSecond));
+    ASSERT_TRUE(cluster.propose(cluster.leader(), "x"));
+    const uint64_t last = cluster.core(cluster.leader())->last_index();
+    EXPECT_TRUE(cluster.run_until([&] { return everywhere(cluster, last); }, 3 * kSecond));
+}
+
 // Everything at once: loss, duplicates, reordering, slow disks, crashes, partitions. The checks are in CoreCluster.
 void storm(uint64_t seed) {
     RandomStream dice(seed, 99);

@@ -1,0 +1,87 @@
+// Bootstrap: starts a node, step by step, or refuses to with a sentence that says what to do.
+//
+// In:  StartLog, StartRaft, StartStateMachine, StartFiles, StartChunks, StartRepairer, StartStatus
+//                      from the node's assembly, before StartNode and in any order: what is configured. Held back until
+//                      discovery has answered, then completed and passed on.
+//      StartNode       from the node's assembly: begin.
+//      DiskReply       what identity.json holds; that it is written.
+//      ClusterView     from EtcdPoller. With a static list Bootstrap makes it itself.
+//      DuplicateNode   from PORT_TRANSPORT: somebody else runs under this node's name.
+//      TimerFired      no duplicate showed up.
+// Out: DiskRequest     to PORT_LOG_DISK: reads identity.json, and writes it for a fresh node before anything else.
+//      ClusterView     of a static list, to PORT_TRANSPORT, FileService, StatusService, ChunkService, Repairer.
+//      StartTransport  to PORT_TRANSPORT, when the identity is durable.
+//      Start...        to LogStore, RaftNode, StateMachine, FileService, ChunkService, Repairer, in this order.
+//      BootProgress    to StatusService at each step, and to EtcdPoller when the data directory is known to be ours.
+//
+// Steps: kIdle -> kReadingIdentity -> kWaitingForMembers -> kWritingIdentity (fresh node) -> kLookingForDuplicate
+//        -> kStarted; from each of them -> kRefused.
+//
+// Persists identity.json. Never changes an existing one, and never decides who votes once the Raft log exists.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "messages/cluster.pb.h"
+#include "runtime/actor.h"
+
+namespace sandstore {
+
+class Bootstrap final : public Actor {
+ public:
+    void receive(Message message, Context& context) override;
+
+ private:
+    enum class Step {
+        kIdle,
+        kReadingIdentity,
+        kWaitingForMembers,
+        kWritingIdentity,
+        kLookingForDuplicate,
+        kStarted,
+        kRefused,
+    };
+
+    void on_start_message(Message message, Context& context);
+    void on_start_node(Message message, Context& context);
+    void on_disk_reply(Message message, Context& context);
+    void on_request_failed(Message message, Context& context);
+    void on_cluster_view(Message message, Context& context);
+    void on_duplicate_node(Message message, Context& context);
+    void on_timer_fired(Message message, Context& context);
+
+    void identity_read(const Message& message, Context& context);
+    void use_static_view(Context& context);
+    void consider_view(Context& context);
+    bool is_member(std::string_view id) const;
+    bool view_is_enough(Context& context);
+    bool fresh_view_is_settled(Context& context);
+    std::string decide_cluster_id() const;
+    std::vector<std::string> first_voters() const;
+    bool belongs_to_us(const std::string& cluster_id, Context& context);
+    void write_identity(Context& context);
+    void start_transport(Context& context);
+    void start_actors(Context& context);
+    void pass_on(int body, Context& context);
+    void wait_for(std::string what, Context& context);
+    void progress(std::string_view waiting_for, Context& context);
+    void refuse(std::string why, Context& context);
+    std::string own_address() const;
+
+    Step step_ = Step::kIdle;
+    pb::StartNode node_;
+    std::map<int, Message> held_;  // Start messages by body case.
+    RequestId disk_request_ = 0;
+    std::optional<pb::Identity> identity_;  // On disk, or about to be.
+    bool fresh_ = true;                     // The data directory had no identity.
+    std::optional<pb::ClusterView> view_;
+    uint32_t equal_views_ = 0;  // How often etcd has said the same in a row.
+    std::string waiting_for_;
+    TimerId duplicate_timer_ = 0;
+};
+
+}  // namespace sandstore

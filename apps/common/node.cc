@@ -1,0 +1,254 @@
+#include "apps/common/node.h"
+
+#include <event2/event.h>
+#include <signal.h>
+
+#include <stdexcept>
+#include <utility>
+
+#include "actors/chunk/chunk_service.h"
+#include "actors/chunk/repairer.h"
+#include "actors/cluster/bootstrap.h"
+#include "actors/cluster/etcd_poller.h"
+#include "actors/cluster/member_record.h"
+#include "actors/cluster/status_service.h"
+#include "actors/fs/file_service.h"
+#include "actors/fs/state_machine.h"
+#include "actors/log/log_store.h"
+#include "actors/raft/noop_replicator.h"
+#include "actors/raft/raft_node.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "net/transport.h"
+#include "runtime/event_runtime.h"
+#include "runtime/message_of.h"
+#include "runtime/text.h"
+#include "runtime/thread_disk.h"
+#include "runtime/trace_writer.h"
+#include "runtime/version.h"
+
+namespace sandstore {
+
+namespace {
+
+constexpr int kChunkDiskThreads = 4;
+constexpr uint64_t kDrainUs = 300'000;            // SIGTERM to exit, at most a little more.
+constexpr uint64_t kStatusTimeoutUs = 1'500'000;  // Of a question over HTTP; StatusService answers sooner.
+
+constexpr uint64_t kSecondUs = 1'000'000;
+constexpr uint64_t kSessionTimeoutUs = 3600 * kSecondUs;
+constexpr uint32_t kSessionsMax = 10'000;
+constexpr uint64_t kChunkCommitWindowUs = 600 * kSecondUs;
+// A chunk that could still be committed is not garbage, however far the clocks are apart.
+constexpr uint64_t kOrphanGraceUs = 3 * kChunkCommitWindowUs;
+constexpr uint32_t kFileRequestsMax = 8'192;
+constexpr uint64_t kChunkStatsIntervalMs = 2'000;
+constexpr uint64_t kRepairIntervalMs = 10'000;
+
+constexpr uint32_t kAppendWindow = 16;
+constexpr uint64_t kAppendWindowBytes = 8 << 20;
+constexpr uint64_t kAppendBytesMax = 1 << 20;
+constexpr uint64_t kUncommittedBytesMax = 64 << 20;
+constexpr uint64_t kLogCacheBytes = 64 << 20;
+
+constexpr uint64_t kEtcdRequestTimeoutMs = 2'000;
+constexpr uint64_t kEtcdRetryMinMs = 250;
+constexpr uint64_t kEtcdRetryMaxMs = 5'000;
+
+struct EventFree {
+    void operator()(event* event) const { event_free(event); }
+};
+using EventPtr = std::unique_ptr<event, EventFree>;
+
+}  // namespace
+
+// In the order of making; destroyed in the opposite one.
+struct Node::Parts {
+    Parts(const NodeOptions& options, Logger& logger, MetricsRegistry& metrics)
+        : runtime({.node_id = options.node_id}, logger, metrics) {}
+
+    std::unique_ptr<TraceWriter> trace;
+    EventRuntime runtime;
+    Transport* transport = nullptr;  // Owned by the runtime.
+    std::unique_ptr<HttpServer> http;
+    EventPtr on_terminate;
+    EventPtr on_interrupt;
+    bool stopping = false;
+};
+
+namespace {
+
+void add_actors(Dispatcher& dispatcher, const NodeOptions& options) {
+    const auto add = [&]<typename SomeActor>(pb::ActorKind kind, SomeActor*, bool restartable = false) {
+        dispatcher.add_actor({{kind}, [] { return std::make_unique<SomeActor>(); }, restartable});
+    };
+    add(pb::ACTOR_BOOTSTRAP, static_cast<Bootstrap*>(nullptr));
+    if (options.single_node) {
+        add(pb::ACTOR_RAFT, static_cast<NoOpReplicator*>(nullptr));
+    } else {
+        add(pb::ACTOR_RAFT, static_cast<RaftNode*>(nullptr));
+    }
+    add(pb::ACTOR_LOG, static_cast<LogStore*>(nullptr));
+    add(pb::ACTOR_STATE_MACHINE, static_cast<StateMachine*>(nullptr));
+    add(pb::ACTOR_FILES, static_cast<FileService*>(nullptr));
+    add(pb::ACTOR_CHUNKS, static_cast<ChunkService*>(nullptr));
+    add(pb::ACTOR_REPAIRER, static_cast<Repairer*>(nullptr));
+    add(pb::ACTOR_ETCD_POLLER, static_cast<EtcdPoller*>(nullptr), true);
+    add(pb::ACTOR_STATUS, static_cast<StatusService*>(nullptr));
+}
+
+pb::StartRaft raft_configuration(const NodeOptions& options) {
+    pb::StartRaft start;
+    start.set_election_timeout_min_ms(options.election_timeout_ms);
+    start.set_election_timeout_max_ms(2 * options.election_timeout_ms);
+    start.set_heartbeat_interval_ms(options.heartbeat_interval_ms);
+    start.set_append_window(kAppendWindow);
+    start.set_append_window_bytes(kAppendWindowBytes);
+    start.set_append_bytes_max(kAppendBytesMax);
+    start.set_uncommitted_bytes_max(kUncommittedBytesMax);
+    start.set_cache_bytes(kLogCacheBytes);
+    return start;
+}
+
+// What Bootstrap holds back until it knows the cluster.
+void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
+    const auto send = [&](auto start) { dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(start))); };
+    pb::StartLog log;
+    log.set_segment_bytes(options.segment_bytes);
+    send(log);
+    send(raft_configuration(options));
+    pb::StartStateMachine state_machine;
+    state_machine.set_session_timeout_us(kSessionTimeoutUs);
+    state_machine.set_sessions_max(kSessionsMax);
+    state_machine.set_chunk_commit_window_us(kChunkCommitWindowUs);
+    send(state_machine);
+    pb::StartFiles files;
+    files.set_copies(options.copies);
+    files.set_chunk_bytes_max(options.chunk_bytes_max);
+    files.set_requests_max(kFileRequestsMax);
+    send(files);
+    pb::StartChunks chunks;
+    chunks.set_chunk_bytes_max(options.chunk_bytes_max);
+    chunks.set_stats_interval_ms(kChunkStatsIntervalMs);
+    send(chunks);
+    pb::StartRepairer repairer;
+    repairer.set_interval_ms(kRepairIntervalMs);
+    repairer.set_orphan_grace_us(kOrphanGraceUs);
+    send(repairer);
+    pb::StartStatus status;
+    status.set_node_id(options.node_id);
+    status.set_http_address(options.http_listen);
+    status.set_version(version_number());
+    send(status);
+}
+
+void send_start(Dispatcher& dispatcher, const NodeOptions& options) {
+    pb::StartNode start;
+    start.set_node_id(options.node_id);
+    start.set_cluster_id(options.cluster_id);
+    start.set_single_node(options.single_node);
+    start.set_instance_id(str_format("%016llx", static_cast<unsigned long long>(random_seed_of_system())));
+    for (const pb::Member& member : options.peers) {
+        if (!options.single_node || member.id() == options.node_id) *start.add_static_members() = member;
+    }
+    if (options.single_node && start.static_members().empty()) {
+        pb::Member* self = start.add_static_members();
+        self->set_id(options.node_id);
+        self->set_address(options.listen.starts_with(':') ? "127.0.0.1" + options.listen : options.listen);
+        self->set_role(std::string(kMemberRole));
+    }
+    const bool ask_etcd = start.static_members().empty();
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(start)));
+    if (!ask_etcd) return;
+    pb::StartPoller poller;
+    for (const std::string& endpoint : options.etcd_endpoints) poller.add_endpoints(endpoint);
+    poller.set_poll_interval_ms(options.poll_interval_ms);
+    poller.set_request_timeout_ms(kEtcdRequestTimeoutMs);
+    poller.set_retry_min_ms(kEtcdRetryMinMs);
+    poller.set_retry_max_ms(kEtcdRetryMaxMs);
+    dispatcher.send(pb::ACTOR_ETCD_POLLER, message_of(std::move(poller)));
+}
+
+// HTTP's way to the StatusService.
+AskStatus ask_status(Dispatcher& dispatcher) {
+    return [&dispatcher](bool local, StatusDone done) {
+        pb::ClusterStatusRequest request;
+        request.set_local(local);
+        dispatcher.ask(pb::ACTOR_STATUS, message_of(std::move(request)), kStatusTimeoutUs,
+                       [done = std::move(done)](Message reply) {
+                           if (!reply->has_cluster_status()) {
+                               done(nullptr, reply->request_failed().status().message());
+                           } else if (reply->cluster_status().status().code() != pb::STATUS_OK) {
+                               done(nullptr, reply->cluster_status().status().message());
+                           } else {
+                               done(&reply->cluster_status(), "");
+                           }
+                       });
+    };
+}
+
+}  // namespace
+
+Node::Node(NodeOptions options, Logger& logger) : options_(std::move(options)), logger_(logger) {}
+Node::~Node() = default;
+
+std::string Node::start() {
+    if (std::optional<std::string> problem = lock_directory(options_.data_directory)) return *problem;
+    parts_ = std::make_unique<Parts>(options_, logger_, metrics_);
+    EventRuntime& runtime = parts_->runtime;
+    Dispatcher& dispatcher = runtime.dispatcher();
+    if (!options_.trace_file.empty()) {
+        std::string error;
+        parts_->trace = TraceWriter::open(options_.trace_file, options_.node_id, runtime.root_seed(), &error);
+        if (!parts_->trace) return error;
+        dispatcher.set_trace(parts_->trace.get());
+    }
+    TransportOptions transport_options;
+    transport_options.software_version = version_number();
+    parts_->transport = &runtime.own_port(
+        {pb::PORT_TRANSPORT}, std::make_unique<Transport>(runtime.base(), dispatcher, std::move(transport_options)));
+    if (const std::string problem = parts_->transport->listen(options_.listen); !problem.empty()) {
+        return str_cat(problem, " (--listen chooses another address)");
+    }
+    parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, ask_status(dispatcher));
+    if (const std::string problem = parts_->http->listen(options_.http_listen); !problem.empty()) {
+        return str_cat(problem, " (--http-listen chooses another address)");
+    }
+    runtime.own_port({pb::PORT_HTTP_CLIENT}, std::make_unique<HttpClient>(runtime.base(), dispatcher));
+    try {
+        const auto add_disk = [&](pb::ActorKind kind, int threads) {
+            runtime.own_port({kind}, std::make_unique<ThreadDisk>(runtime.base(), dispatcher, LocalAddress{kind},
+                                                                  options_.data_directory, threads));
+        };
+        add_disk(pb::PORT_LOG_DISK, 1);
+        add_disk(pb::PORT_CHUNK_DISK, kChunkDiskThreads);
+    } catch (const std::runtime_error& error) {
+        return error.what();
+    }
+    add_actors(dispatcher, options_);
+    send_configuration(dispatcher, options_);
+    send_start(dispatcher, options_);
+    return "";
+}
+
+std::string Node::run() {
+    const auto on_signal = [](evutil_socket_t, short, void* node) { static_cast<Node*>(node)->stop(); };
+    event_base* base = parts_->runtime.base();
+    signal(SIGPIPE, SIG_IGN);
+    parts_->on_terminate.reset(evsignal_new(base, SIGTERM, on_signal, this));
+    parts_->on_interrupt.reset(evsignal_new(base, SIGINT, on_signal, this));
+    evsignal_add(parts_->on_terminate.get(), nullptr);
+    evsignal_add(parts_->on_interrupt.get(), nullptr);
+    parts_->runtime.run();
+    return parts_->runtime.dispatcher().stop_reason().value_or("");
+}
+
+void Node::stop() {
+    // The second signal does not wait.
+    if (std::exchange(parts_->stopping, true)) return parts_->runtime.stop();
+    logger_.write(LogLevel::kInfo, parts_->runtime.dispatcher().wall_us(), "main", "Stopping", {});
+    parts_->http->close_listener();
+    parts_->transport->drain(kDrainUs, [this] { parts_->runtime.stop(); });
+}
+
+}  // namespace sandstore

@@ -1,0 +1,138 @@
+// sandstore fs mkdir, rm, mv, truncate.
+#include <gflags/gflags.h>
+
+#include "apps/common/remote_path.h"
+#include "apps/common/remove_tree.h"
+#include "apps/sandstore/fs_tools.h"
+#include "runtime/text.h"
+
+DEFINE_bool(parents, false, "make what is missing on the way; an existing directory is fine");
+DEFINE_bool(force, false, "what is not there is no error");
+DEFINE_bool(no_clobber, false, "do not replace what is there");
+DEFINE_string(size, "", "size in bytes; also with K, M or G: 4096, 64K, 8MiB");
+
+DECLARE_bool(recursive);
+
+namespace sandstore {
+
+namespace {
+
+constexpr uint64_t kSizeMax = 1ull << 53;
+const FlagRule kSizeRule("size", size_between(0, kSizeMax));
+
+void remove(Client& client, const std::string& path, FsErrors& errors) {
+    if (tidy_path(path) == "/") return errors.say(path, "refusing to remove the root directory");
+    const Result<pb::Attributes> attributes = client.stat(path);
+    if (attributes.code() == pb::STATUS_ENOENT && FLAGS_force) return;
+    if (!attributes.ok()) return errors.say(path, attributes.status());
+    if (is_directory(*attributes) && !FLAGS_recursive) return errors.say(path, ClientStatus(pb::STATUS_EISDIR));
+    if (!is_directory(*attributes)) {
+        const ClientStatus status = client.remove_file(path);
+        if (!status.ok() && !(FLAGS_force && status.code == pb::STATUS_ENOENT)) errors.say(path, status);
+        return;
+    }
+    for (const RemovalFailure& failure : remove_tree(client, tidy_path(path))) errors.say(failure.path, failure.status);
+}
+
+}  // namespace
+
+int fs_mkdir(int argc, char** argv) {
+    const CommandSpec spec = command_spec({.name = "fs mkdir",
+                                           .summary = "Makes directories.",
+                                           .usage = "sandstore fs mkdir [-p] PATH...",
+                                           .flags = {"parents"},
+                                           .letters = {{'p', "parents"}},
+                                           .positionals_min = 1,
+                                           .positionals_max = kAnyNumber,
+                                           .positionals_name = "PATH"});
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
+    if (parsed.exit_code) return finish(parsed);
+    Client client(client_options_from_flags());
+    FsErrors errors;
+    for (const std::string& path : parsed.positionals) {
+        const Result<pb::Attributes> made = client.make_directory(path, FLAGS_parents);
+        if (!made.ok()) errors.say(path, made.status());
+    }
+    return errors.exit_status();
+}
+
+int fs_rm(int argc, char** argv) {
+    const CommandSpec spec = command_spec({.name = "fs rm",
+                                           .summary = "Removes files, and with -r directories with all below them.",
+                                           .usage = "sandstore fs rm [-rf] PATH...",
+                                           .flags = {"recursive", "force"},
+                                           .letters = {{'r', "recursive"}, {'R', "recursive"}, {'f', "force"}},
+                                           .positionals_min = 0,
+                                           .positionals_max = kAnyNumber,
+                                           .positionals_name = "PATH"});
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
+    if (parsed.exit_code) return finish(parsed);
+    if (parsed.positionals.empty() && !FLAGS_force) return usage_error(spec, "missing PATH");
+    Client client(client_options_from_flags());
+    FsErrors errors;
+    for (const std::string& path : parsed.positionals) remove(client, path, errors);
+    return errors.exit_status();
+}
+
+int fs_mv(int argc, char** argv) {
+    const CommandSpec spec = command_spec({.name = "fs mv",
+                                           .summary = "Renames a file or directory, or moves several into a directory.",
+                                           .usage = "sandstore fs mv [-n] FROM... TO",
+                                           .flags = {"no_clobber"},
+                                           .letters = {{'n', "no_clobber"}},
+                                           .positionals_min = 2,
+                                           .positionals_max = kAnyNumber,
+                                           .positionals_name = "FROM... TO"});
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
+    if (parsed.exit_code) return finish(parsed);
+    Client client(client_options_from_flags());
+    FsErrors errors;
+    const std::string& to = parsed.positionals.back();
+    const Result<pb::Attributes> target = client.stat(to);
+    if (!target.ok() && target.code() != pb::STATUS_ENOENT) {
+        errors.say(to, target.status());
+        return errors.exit_status();
+    }
+    const bool into = target.ok() && is_directory(*target);
+    if (!into && parsed.positionals.size() > 2) {
+        errors.say(to, ClientStatus(target.ok() ? pb::STATUS_ENOTDIR : pb::STATUS_ENOENT));
+        return errors.exit_status();
+    }
+    for (size_t i = 0; i + 1 < parsed.positionals.size(); ++i) {
+        const std::string& from = parsed.positionals[i];
+        const std::string place = into ? join_path(to, base_name(from)) : to;
+        const ClientStatus status = client.rename(from, place, FLAGS_no_clobber);
+        if (FLAGS_no_clobber && status.code == pb::STATUS_EEXIST) continue;
+        if (!status.ok()) errors.say(status.code == pb::STATUS_ENOENT ? from : str_cat(from, " -> ", place), status);
+    }
+    return errors.exit_status();
+}
+
+int fs_truncate(int argc, char** argv) {
+    const CommandSpec spec = command_spec({.name = "fs truncate",
+                                           .summary = "Cuts files to a size, or grows them with zeros.",
+                                           .usage = "sandstore fs truncate -s SIZE PATH...",
+                                           .flags = {"size"},
+                                           .letters = {{'s', "size"}},
+                                           .positionals_min = 1,
+                                           .positionals_max = kAnyNumber,
+                                           .positionals_name = "PATH",
+                                           .notes = "A file that is not there is made.\n",
+                                           .required = {"size"}});
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
+    if (parsed.exit_code) return finish(parsed);
+    Client client(client_options_from_flags());
+    FsErrors errors;
+    const uint64_t size = parse_size(FLAGS_size).value_or(0);
+    for (const std::string& path : parsed.positionals) {
+        Result<pb::Attributes> result = client.truncate(path, size);
+        if (result.code() == pb::STATUS_ENOENT) {
+            result = client.create_file(path);
+            if (result.ok() && size > 0) result = client.truncate(path, size);
+        }
+        if (!result.ok()) errors.say(path, result.status());
+    }
+    return errors.exit_status();
+}
+
+}  // namespace sandstore

@@ -1,0 +1,256 @@
+// sandstore fs put, get, cat.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "apps/common/progress_bar.h"
+#include "apps/common/remote_path.h"
+#include "apps/sandstore/fs_tools.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+
+namespace {
+
+constexpr int kInterruptedStatus = 130;  // As a shell reports a command that Ctrl-C ended.
+
+// The first Ctrl-C lets the transfer end cleanly, with what was begun removed; the second one ends the process.
+volatile sig_atomic_t interrupted = 0;
+
+void catch_interrupts() {
+    struct sigaction action {};
+    action.sa_handler = [](int) { interrupted = 1; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+}
+
+class OpenFile {
+ public:
+    explicit OpenFile(int descriptor) : descriptor_(descriptor) {}
+    ~OpenFile() { close(); }
+    OpenFile(const OpenFile&) = delete;
+    OpenFile& operator=(const OpenFile&) = delete;
+    int get() const { return descriptor_; }
+    bool valid() const { return descriptor_ >= 0; }
+    int close() {
+        const int result = descriptor_ > STDERR_FILENO ? ::close(descriptor_) : 0;
+        descriptor_ = -1;
+        return result;
+    }
+
+ private:
+    int descriptor_;
+};
+
+ByteSource source_of(int descriptor) {
+    return [descriptor](char* buffer, size_t size) -> int64_t {
+        while (true) {
+            if (interrupted != 0) return -EINTR;
+            const ssize_t count = ::read(descriptor, buffer, size);
+            if (count >= 0) return count;
+            if (errno != EINTR) return -errno;
+        }
+    };
+}
+
+int write_all(int descriptor, std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
+        if (count < 0 && errno == EINTR && interrupted == 0) continue;
+        if (count < 0) return errno;
+        bytes.remove_prefix(static_cast<size_t>(count));
+    }
+    return 0;
+}
+
+ByteSink sink_of(int descriptor) {
+    return [descriptor](const Payload& bytes) {
+        for (const Payload::Piece& piece : bytes.pieces()) {
+            if (interrupted != 0) return EINTR;
+            if (const int error = write_all(descriptor, piece.bytes); error != 0) return error;
+        }
+        return 0;
+    };
+}
+
+std::string local_name(std::string_view path) {
+    return base_name(path);
+}
+
+// --- put -----------------------------------------------------------------------------------------------------------
+
+void put_one(Client& client, const std::string& local, const std::string& remote, FsErrors& errors) {
+    const bool from_stdin = local == "-";
+    OpenFile file(from_stdin ? STDIN_FILENO : ::open(local.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return errors.say(local, strerror(errno));
+    struct stat facts {};
+    if (fstat(file.get(), &facts) != 0) return errors.say(local, strerror(errno));
+    if (S_ISDIR(facts.st_mode)) return errors.say(local, strerror(EISDIR));
+    ProgressBar bar(from_stdin ? base_name(remote) : local_name(local),
+                    S_ISREG(facts.st_mode) ? static_cast<uint64_t>(facts.st_size) : 0);
+    const Result<pb::Attributes> written =
+        client.write_file(remote, source_of(file.get()), [&bar](uint64_t done) { bar.update(done); });
+    if (!written.ok()) {
+        if (interrupted != 0) return errors.say(remote, "interrupted, nothing was changed");
+        const bool local_error = written.status().message == kOnThisMachine;
+        return errors.say(local_error ? local : remote, local_error ? text_of(written.code()) : written.text());
+    }
+    if (!S_ISREG(facts.st_mode) || from_stdin) return;
+    pb::SetAttributes attributes;
+    attributes.mutable_at()->set_inode(written->inode());
+    attributes.set_mode(facts.st_mode & 07777);
+    if (written->mode() == attributes.mode()) return;
+    const Result<pb::Attributes> changed = client.set_attributes(std::move(attributes));
+    if (!changed.ok()) errors.say(remote, changed.status());
+}
+
+// --- get -----------------------------------------------------------------------------------------------------------
+
+bool is_local_directory(const std::string& path) {
+    struct stat facts {};
+    return ::stat(path.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode);
+}
+
+// Written beside under another name and renamed when complete: there is never a part of a file under its name.
+void get_to_file(Client& client, const std::string& remote, const std::string& local, FsErrors& errors) {
+    const Result<pb::Attributes> attributes = client.stat(remote);
+    if (!attributes.ok()) return errors.say(remote, attributes.status());
+    if (is_directory(*attributes)) return errors.say(remote, ClientStatus(pb::STATUS_EISDIR));
+    const size_t slash = local.rfind('/');
+    std::string temporary = str_cat(slash == std::string::npos ? "" : local.substr(0, slash + 1), ".get-XXXXXX");
+    OpenFile file(mkostemp(temporary.data(), O_CLOEXEC));
+    if (!file.valid()) return errors.say(local, strerror(errno));
+    ProgressBar bar(base_name(remote), attributes->size());
+    const Result<pb::Attributes> read =
+        client.read_file(remote, sink_of(file.get()), [&bar](uint64_t done) { bar.update(done); });
+    if (!read.ok()) {
+        ::unlink(temporary.c_str());
+        if (interrupted != 0) return errors.say(remote, "interrupted, nothing was changed");
+        const bool local_error = read.status().message == kOnThisMachine;
+        return errors.say(local_error ? local : remote, local_error ? text_of(read.code()) : read.text());
+    }
+    const mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(file.get(), attributes->mode() & 0777 & ~mask) != 0 || file.close() != 0 ||
+        ::rename(temporary.c_str(), local.c_str()) != 0) {
+        const int error = errno;
+        ::unlink(temporary.c_str());
+        errors.say(local, strerror(error));
+    }
+}
+
+void copy_to_stdout(Client& client, const std::string& remote, FsErrors& errors) {
+    const Result<pb::Attributes> read = client.read_file(remote, sink_of(STDOUT_FILENO));
+    if (!read.ok()) errors.say(remote, read.status());
+}
+
+int exit_status(const FsErrors& errors) {
+    return interrupted != 0 ? kInterruptedStatus : errors.exit_status();
+}
+
+}  // namespace
+
+int fs_put(int argc, char** argv) {
+    const CommandSpec spec = command_spec(
+        {.name = "fs put",
+         .summary = "Copies files into the cluster.",
+         .usage = "sandstore fs put LOCAL... REMOTE",
+         .positionals_min = 2,
+         .positionals_max = kAnyNumber,
+         .positionals_name = "LOCAL... REMOTE",
+         .notes =
+             "LOCAL - is standard input. When REMOTE is a directory, the files keep their names. A file that is there\n"
+             "is replaced in one step: readers see the old content or the new.\n"});
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
+    if (parsed.exit_code) return finish(parsed);
+    catch_interrupts();
+    Client client(client_options_from_flags());
+    FsErrors errors;
+    const std::string& to = parsed.positionals.back();
+    const Result<pb::Attributes> target = client.stat(to);
+    if (!target.ok() && target.code() != pb::STATUS_ENOENT) {
+        errors.say(to, target.status());
+        return exit_status(errors);
+    }
+    const bool into = target.ok() && is_directory(*target);
+    const bool must_be_directory = parsed.positionals.size() > 2 || to.ends_with('/');
+    if (!into && must_be_directory) {
+        errors.say(to, ClientStatus(target.ok() ? pb::STATUS_ENOTDIR : pb::STATUS_ENOENT));
+        return exit_status(errors);
+    }
+    for (size_t i = 0; i + 1 < parsed.positionals.size() && interrupted == 0; ++i) {
+        const std::string& local = parsed.positionals[i];
+        if (into && local == "-") {
+            errors.say(to, "Is a directory (standard input has no name to keep)");
+        } else {
+            put_one(client, local, into ? join_path(to, local_name(local)) : to, errors);
+        }
+    }
+    return exit_status(errors);
+}
+
+int fs_get(int argc, char** argv) {
+    const CommandSpec spec = command_spec(
+        {.name = "fs get",
+         .summary = "Copies files out of the cluster.",
+         .usage = "sandstore fs get REMOTE... [LOCAL]",
+         .positionals_min = 1,
+         .positionals_max = kAnyNumber,
+         .positionals_name = "REMOTE... [LOCAL]",
+         .notes =
+             "LOCAL - is standard output. When LOCAL is a directory, or not given (the current one), the files keep\n"
+             "their names. A file appears under its name when it is complete.\n"});
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
+    if (parsed.exit_code) return finish(parsed);
+    catch_interrupts();
+    Client client(client_options_from_flags());
+    FsErrors errors;
+    std::vector<std::string> remotes = parsed.positionals;
+    std::string to = ".";
+    if (remotes.size() > 1) {
+        to = remotes.back();
+        remotes.pop_back();
+    }
+    const bool into = to != "-" && is_local_directory(to);
+    if (!into && to != "-" && (remotes.size() > 1 || to.ends_with('/'))) {
+        errors.say(to, strerror(access(to.c_str(), F_OK) == 0 ? ENOTDIR : ENOENT));
+        return exit_status(errors);
+    }
+    for (const std::string& remote : remotes) {
+        if (interrupted != 0) break;
+        if (to == "-") {
+            copy_to_stdout(client, remote, errors);
+        } else if (into && base_name(remote).empty()) {
+            errors.say(remote, ClientStatus(pb::STATUS_EISDIR));
+        } else {
+            get_to_file(client, remote, into ? str_cat(to, "/", base_name(remote)) : to, errors);
+        }
+    }
+    return exit_status(errors);
+}
+
+int fs_cat(int argc, char** argv) {
+    const CommandSpec spec = command_spec({.name = "fs cat",
+                                           .summary = "Writes files to standard output, one after the other.",
+                                           .usage = "sandstore fs cat PATH...",
+                                           .positionals_min = 1,
+                                           .positionals_max = kAnyNumber,
+                                           .positionals_name = "PATH"});
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
+    if (parsed.exit_code) return finish(parsed);
+    catch_interrupts();
+    Client client(client_options_from_flags());
+    FsErrors errors;
+    for (const std::string& path : parsed.positionals) {
+        if (interrupted != 0) break;
+        copy_to_stdout(client, path, errors);
+    }
+    return exit_status(errors);
+}
+
+}  // namespace sandstore

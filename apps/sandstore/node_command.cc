@@ -1,0 +1,163 @@
+// sandstore node: runs one node until SIGTERM.
+#include <gflags/gflags.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "actors/cluster/member_record.h"
+#include "apps/common/common_flags.h"
+#include "apps/common/node.h"
+#include "apps/sandstore/commands.h"
+#include "runtime/event_runtime.h"
+#include "runtime/flags.h"
+#include "runtime/text.h"
+#include "runtime/version.h"
+
+DEFINE_string(node_id, "", "name of this node, as the member list has it");
+DEFINE_string(cluster_id, "", "name of the cluster; from discovery when it is not given");
+DEFINE_string(listen, ":8080", "address for peers and clients");
+DEFINE_string(http_listen, ":9400", "address for /livez, /readyz, /status and /metrics");
+DEFINE_string(data_dir, "/var/lib/sandstore", "where this node keeps its data; one directory for each node");
+DEFINE_string(peers, "", "all members as id=host:port,...; then etcd is not needed");
+DEFINE_uint64(poll_interval, 2000, "how often etcd is asked for the members");
+DEFINE_string(replicator, "raft", "Raft, or for a single node without replication noop");
+DEFINE_uint64(election_timeout, 300,
+              "a follower without news from a leader stands for election after this to twice this");
+DEFINE_uint64(heartbeat_interval, 50, "how often a leader shows that it is there");
+DEFINE_uint32(copies, 3,
+              "nodes that keep each chunk of a file; a majority of them must have it for a write to be done");
+DEFINE_string(chunk_size, "8MiB", "the longest run of a file's bytes that is stored as one piece");
+DEFINE_string(log_dir, "", "also write the log to <node-id>.log in this directory");
+DEFINE_string(trace_file, "", "record every message of this node's actors in this file");
+
+namespace sandstore {
+
+namespace {
+
+constexpr uint64_t kHeartbeatsPerElection = 5;
+
+const FlagRule kListenRule("listen", listen_address());
+const FlagRule kHttpListenRule("http_listen", listen_address());
+const FlagRule kPollIntervalRule("poll_interval", number_between(100, 3'600'000, "milliseconds"));
+const FlagRule kReplicatorRule("replicator", one_of({"raft", "noop"}));
+const FlagRule kElectionRule("election_timeout", number_between(50, 60'000, "milliseconds"));
+const FlagRule kHeartbeatRule("heartbeat_interval", number_between(5, 10'000, "milliseconds"));
+const FlagRule kCopiesRule("copies", number_between(1, 7));
+const FlagRule kChunkSizeRule("chunk_size", size_between(64 << 10, 8 << 20));
+const FlagRule kDataDirectoryRule("data_dir", not_empty("directory"));
+
+const CommandSpec& spec() {
+    static const CommandSpec kSpec = {
+        .name = "node",
+        .summary = "Runs one node of a cluster.",
+        .usage = "sandstore node --node-id=ID [flags]",
+        .groups = {{"Node", {"node_id", "cluster_id", "data_dir", "listen", "http_listen"}},
+                   {"Discovery", {"etcd_endpoints", "peers", "poll_interval"}},
+                   {"Replication", {"replicator", "election_timeout", "heartbeat_interval", "copies", "chunk_size"}},
+                   {"Logging", {"log_level", "log_format", "log_dir", "trace_file"}}},
+        .required = {"node_id"},
+        .notes = "SIGTERM ends it cleanly, within a second.",
+    };
+    return kSpec;
+}
+
+// What only several flags together tell. Empty when all is well.
+std::string cross_check(const std::vector<pb::Member>& peers) {
+    if (!is_node_name(FLAGS_node_id)) {
+        return str_cat("bad value \"", FLAGS_node_id, "\" for --node-id: expected letters, digits, '-', '_', '.'");
+    }
+    if (!FLAGS_cluster_id.empty() && !is_cluster_name(FLAGS_cluster_id)) {
+        return str_cat("bad value \"", FLAGS_cluster_id,
+                       "\" for --cluster-id: expected letters, digits, '-', '_', '.'");
+    }
+    if (FLAGS_election_timeout < kHeartbeatsPerElection * FLAGS_heartbeat_interval) {
+        return str_cat("--election-timeout=", FLAGS_election_timeout, " is less than ", kHeartbeatsPerElection,
+                       " times --heartbeat-interval=", FLAGS_heartbeat_interval,
+                       ": a heartbeat that comes a little late would cause an election");
+    }
+    if (FLAGS_listen == FLAGS_http_listen) {
+        return str_cat("--listen and --http-listen are both ", FLAGS_listen, ": they need different ports");
+    }
+    if (FLAGS_replicator == "noop" && peers.size() > 1) {
+        return "--replicator=noop does not replicate: it takes no --peers besides the node itself";
+    }
+    if (FLAGS_peers.empty() && FLAGS_replicator != "noop" && split_list(FLAGS_etcd_endpoints).empty()) {
+        return "no way to find the members: give --etcd-endpoints or --peers";
+    }
+    return "";
+}
+
+NodeOptions node_options(std::vector<pb::Member> peers) {
+    NodeOptions options;
+    options.node_id = FLAGS_node_id;
+    options.cluster_id = FLAGS_cluster_id;
+    options.listen = FLAGS_listen;
+    options.http_listen = FLAGS_http_listen;
+    options.data_directory = FLAGS_data_dir;
+    options.trace_file = FLAGS_trace_file;
+    // No more copies than there are nodes to hold them.
+    options.copies = FLAGS_copies;
+    if (!peers.empty()) options.copies = std::min<uint32_t>(FLAGS_copies, static_cast<uint32_t>(peers.size()));
+    if (FLAGS_replicator == "noop") options.copies = 1;
+    options.peers = std::move(peers);
+    options.etcd_endpoints = split_list(FLAGS_etcd_endpoints);
+    options.poll_interval_ms = FLAGS_poll_interval;
+    options.single_node = FLAGS_replicator == "noop";
+    options.election_timeout_ms = FLAGS_election_timeout;
+    options.heartbeat_interval_ms = FLAGS_heartbeat_interval;
+    options.chunk_bytes_max = parse_size(FLAGS_chunk_size).value();
+    return options;
+}
+
+std::string discovery_text() {
+    if (FLAGS_replicator == "noop") return "none (single node)";
+    return FLAGS_peers.empty() ? str_cat("etcd ", FLAGS_etcd_endpoints) : str_cat("static ", FLAGS_peers);
+}
+
+// In the log, and for whoever looks at stderr only.
+int fail(Logger& logger, const std::string& reason) {
+    logger.write(LogLevel::kError, SystemClock().wall_us(), "main", reason, {});
+    logger.flush();
+    std::fprintf(stderr, "sandstore node: %s\n", reason.c_str());
+    return 1;
+}
+
+}  // namespace
+
+int node_command(int argc, char** argv) {
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec());
+    if (parsed.exit_code) return finish(parsed);
+    std::vector<pb::Member> peers;
+    if (!FLAGS_peers.empty()) {
+        std::string error;
+        std::optional<std::vector<pb::Member>> members = parse_peers(FLAGS_peers, &error);
+        if (!members) return usage_error(spec(), str_cat("bad value for --peers: ", error));
+        peers = std::move(*members);
+    }
+    if (const std::string problem = cross_check(peers); !problem.empty()) return usage_error(spec(), problem);
+
+    LogOptions log_options;
+    parse_log_level(FLAGS_log_level, &log_options.level);
+    log_options.json = FLAGS_log_format == "json";
+    log_options.directory = FLAGS_log_dir;
+    log_options.node_id = FLAGS_node_id;
+    std::error_code ignored;  // Opening the file says what is wrong.
+    if (!FLAGS_log_dir.empty()) std::filesystem::create_directories(FLAGS_log_dir, ignored);
+    Logger logger(log_options);
+    logger.write(LogLevel::kInfo, SystemClock().wall_us(), "main", "Starting",
+                 {{"version", version_text()},
+                  {"listen", FLAGS_listen},
+                  {"http", FLAGS_http_listen},
+                  {"data_dir", FLAGS_data_dir},
+                  {"discovery", discovery_text()},
+                  {"replicator", FLAGS_replicator}});
+    Node node(node_options(std::move(peers)), logger);
+    if (const std::string problem = node.start(); !problem.empty()) return fail(logger, problem);
+    if (const std::string reason = node.run(); !reason.empty()) return fail(logger, reason);
+    logger.write(LogLevel::kInfo, SystemClock().wall_us(), "main", "Stopped", {});
+    return 0;
+}
+
+}  // namespace sandstore

@@ -1,0 +1,103 @@
+// The client library as a program uses it: a cluster's namespace and files through calls that wait for their answer,
+// and submit() for programs that keep many requests under way. Inside is one event loop with the ClientActor and the
+// transport on it; the loop runs only while a call of this class does. For one thread.
+//
+// Paths count from the root of the namespace. A mutation whose status is DEADLINE_EXCEEDED or UNAVAILABLE may or may
+// not have happened; its message says so.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/result.h"
+#include "messages/envelope.pb.h"
+#include "runtime/message.h"
+
+namespace sandstore {
+
+class EventRuntime;
+
+struct ClientOptions {
+    std::vector<std::string> servers;  // host:port of any nodes; the leader is found.
+    uint64_t timeout_us = 30'000'000;  // Of each operation; of each piece of a long transfer.
+    uint64_t chunk_bytes_max = 0;      // 0: the largest there is, 8 MiB.
+    uint64_t attempt_timeout_ms = 2'000;
+    uint64_t retry_min_ms = 5;
+    uint64_t retry_max_ms = 200;
+};
+
+// Fills the buffer from the source: the number of bytes, 0 at the end, or a negated errno.
+using ByteSource = std::function<int64_t(char* buffer, size_t size)>;
+// Takes the next bytes: 0, or an errno.
+using ByteSink = std::function<int(const Payload& bytes)>;
+// Bytes done so far.
+using TransferProgress = std::function<void(uint64_t done_bytes)>;
+
+class Client {
+ public:
+    explicit Client(ClientOptions options);
+    ~Client();  // Ends the session, if the cluster answers at once.
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    // --- The namespace ----------------------------------------------------------------------------------------------
+    Result<pb::Attributes> make_directory(std::string_view path, bool parents = false, uint32_t mode = 0755);
+    Result<pb::Attributes> create_file(std::string_view path, bool exclusive = false, uint32_t mode = 0644);
+    ClientStatus remove_file(std::string_view path);
+    ClientStatus remove_directory(std::string_view path);
+    ClientStatus rename(std::string_view from, std::string_view to, bool no_replace = false);
+    Result<pb::Attributes> set_attributes(pb::SetAttributes attributes);
+    Result<pb::Attributes> truncate(std::string_view path, uint64_t size);
+    Result<pb::Attributes> stat(std::string_view path);
+    Result<std::vector<pb::DirectoryEntry>> list(std::string_view path);  // All of them, by name.
+    Result<pb::QueryResult> stat_file_system();
+
+    // --- Content ----------------------------------------------------------------------------------------------------
+    // At most what one ClientRead or ClientWrite carries (64 MiB).
+    Result<Payload> read(std::string_view path, uint64_t offset, uint64_t length);
+    Result<pb::ClientWriteReply> write(std::string_view path, uint64_t offset, Payload bytes);
+    Result<pb::ClientWriteReply> append(std::string_view path, Payload bytes);
+    // The whole content of a file, of any length, with several pieces under way and bounded memory. An existing file is
+    // replaced in one step: readers see the old content or the new. Fails without a trace.
+    Result<pb::Attributes> write_file(std::string_view path, const ByteSource& source,
+                                      const TransferProgress& progress = {});
+    Result<pb::Attributes> read_file(std::string_view path, const ByteSink& sink,
+                                     const TransferProgress& progress = {});
+
+    // --- The cluster ------------------------------------------------------------------------------------------------
+    Result<pb::ClusterStatus> cluster_status(uint64_t timeout_us = 0);  // 0: as configured.
+
+    // --- Many at once -----------------------------------------------------------------------------------------------
+    // A request of the ClientActor (see client_actor.h). `done` runs inside run_until() or any call that waits, with
+    // the answer, exactly once.
+    void submit(Message request, std::function<void(Message)> done, uint64_t timeout_us = 0);
+    // Runs the loop until `done` gives true, or for so long. False: the time was over first.
+    bool run_until(const std::function<bool()>& done, uint64_t timeout_us);
+    const ClientOptions& options() const { return options_; }
+
+ private:
+    struct Inside;
+
+    Message call(Message request, uint64_t timeout_us = 0);
+    Result<pb::Attributes> mutate(pb::Mutation mutation);
+    Result<pb::QueryResult> query(pb::Query query);
+    Result<pb::ClientWriteReply> write_bytes(pb::ClientWrite write, Payload bytes);
+    Result<pb::Attributes> write_short_file(std::string_view path, Payload bytes);
+    Result<pb::Attributes> write_long_file(std::string_view path, Payload first, const ByteSource& source,
+                                           const TransferProgress& progress);
+    ClientStatus write_pieces(uint64_t inode, Payload first, const ByteSource& source,
+                              const TransferProgress& progress);
+    uint64_t piece_bytes() const;
+
+    ClientOptions options_;
+    std::unique_ptr<Inside> inside_;
+};
+
+// "a:1,b:2" as a list; empty parts are left out.
+std::vector<std::string> split_servers(std::string_view text);
+
+}  // namespace sandstore

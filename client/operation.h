@@ -1,0 +1,86 @@
+// One request of the program that uses the client: it makes calls until it knows the answer, gives that exactly once,
+// and is over. Every call ends by until_us, so every operation does.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "client/calls.h"
+#include "client/mutations.h"
+#include "client/settings.h"
+
+namespace sandstore {
+
+// What operations work with; valid during one delivery.
+struct Work {
+    Context& context;
+    Calls& calls;
+    Mutations& mutations;
+    const ClientSettings& settings;
+};
+
+class Operation {
+ public:
+    Operation(uint64_t id, ReplyTo asker, uint64_t until_us) : id_(id), asker_(std::move(asker)), until_us_(until_us) {}
+    virtual ~Operation() = default;
+    Operation(const Operation&) = delete;
+    Operation& operator=(const Operation&) = delete;
+
+    virtual void start(Work& work) = 0;
+    virtual void on_call_ended(CallEnd end, Work& work) = 0;
+    bool finished() const { return finished_; }
+    virtual uint64_t bytes_held() const { return 0; }
+
+ protected:
+    void answer(Message reply, Work& work) {
+        finished_ = true;
+        work.context.reply(asker_, std::move(reply));
+    }
+    CallOwner owner(uint64_t tag) const { return {CallOwner::Kind::kOperation, id_, tag}; }
+    uint64_t until_us() const { return until_us_; }
+    bool time_left(const Work& work) const { return work.context.now_us() < until_us_; }
+    // To the leader's file service, from `delay_us` from now on.
+    void call_leader(uint64_t tag, Message message, Work& work, uint64_t delay_us = 0) {
+        CallRequest request;
+        request.owner = owner(tag);
+        request.message = std::move(message);
+        request.until_us = until_us_;
+        request.delay_us = delay_us;
+        work.calls.begin(std::move(request), work.context);
+    }
+    // Once, to the chunk service of one server; `bytes` is how much travels, which takes time.
+    void call_chunks(uint64_t tag, const std::string& server, Message message, uint64_t bytes, Work& work) {
+        CallRequest request;
+        request.owner = owner(tag);
+        request.target = CallRequest::Target::kOneServer;
+        request.actor = pb::ACTOR_CHUNKS;
+        request.server = server;
+        request.message = std::move(message);
+        request.until_us = until_us_;
+        request.attempt_timeout_us = work.settings.attempt_timeout_us + bytes / kSlowestBytesPerUs;
+        work.calls.begin(std::move(request), work.context);
+    }
+
+ private:
+    static constexpr uint64_t kSlowestBytesPerUs = 2;  // A slower server than 2 MB/s counts as hung.
+
+    const uint64_t id_;
+    const ReplyTo asker_;
+    const uint64_t until_us_;
+    bool finished_ = false;
+};
+
+// Mutation and Query as the program gave them, and ClusterStatusRequest.
+std::unique_ptr<Operation> make_mutation_operation(uint64_t id, ReplyTo asker, uint64_t until_us,
+                                                   pb::Mutation mutation);
+std::unique_ptr<Operation> make_query_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::Query query);
+std::unique_ptr<Operation> make_status_operation(uint64_t id, ReplyTo asker, uint64_t until_us,
+                                                 pb::ClusterStatusRequest request);
+std::unique_ptr<Operation> make_write_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::ClientWrite write,
+                                                Payload bytes);
+std::unique_ptr<Operation> make_read_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::ClientRead read);
+
+// The end of a mutation in words: what a program must know is whether it may have happened.
+pb::Status mutation_status(const CallEnd& end);
+
+}  // namespace sandstore

@@ -1,0 +1,465 @@
+// Bootstrap through its messages: each step, each wait, each refusal.
+#include "actors/cluster/bootstrap.h"
+
+#include <gtest/gtest.h>
+
+#include "actors/cluster/identity.h"
+#include "actors/cluster/member_record.h"
+#include "runtime/message_of.h"
+#include "runtime/text.h"
+#include "tests/kit/step_kit.h"
+
+namespace sandstore {
+namespace {
+
+constexpr uint64_t kDuplicateWaitUs = 300'000;
+constexpr std::string_view kThreePeers = "node-1=a:1,node-2=b:2,node-3=c:3";
+
+class BootstrapTest : public testing::Test {
+ protected:
+    BootstrapTest() : kit(std::make_unique<Bootstrap>(), {pb::ACTOR_BOOTSTRAP}) {
+        node.set_node_id("node-1");
+        node.set_instance_id("instance-a");
+    }
+
+    void use_peers(std::string_view peers) {
+        std::string error;
+        const auto members = parse_peers(peers, &error);
+        ASSERT_TRUE(members) << error;
+        node.mutable_static_members()->Add(members->begin(), members->end());
+    }
+
+    static pb::ClusterView view_of(std::string_view peers, std::string_view cluster_id = "",
+                                   std::vector<std::string> bootstrap = {}) {
+        pb::ClusterView view;
+        std::string error;
+        const auto members = parse_peers(peers, &error);
+        EXPECT_TRUE(members) << error;
+        view.mutable_members()->Add(members->begin(), members->end());
+        view.set_cluster_id(std::string(cluster_id));
+        for (const std::string& id : bootstrap) view.add_bootstrap_members(id);
+        return view;
+    }
+
+    // The assembly's part: everything up to the read of identity.json, which is answered with `file`.
+    void start(std::optional<std::string> file = std::nullopt) {
+        pb::StartRaft raft;
+        raft.set_heartbeat_interval_ms(30);
+        pb::StartFiles files;
+        files.set_copies(3);
+        kit.deliver(message_of(pb::StartRepairer()));
+        kit.deliver(message_of(raft));
+        kit.deliver(message_of(pb::StartStateMachine()));
+        kit.deliver(message_of(files));
+        kit.deliver(message_of(pb::StartLog()));
+        kit.deliver(message_of(pb::StartChunks()));
+        kit.deliver(message_of(pb::StartStatus()));
+        kit.expect_nothing();
+        kit.deliver(message_of(node));
+        if (kit.stopped()) return;
+        EXPECT_EQ(kit.take(pb::Envelope::kStartStatus)->to_actor(), pb::ACTOR_STATUS);
+        Message read = kit.take(pb::Envelope::kDiskRequest);
+        EXPECT_EQ(read->disk_request().operations(0).read().file(), "identity.json");
+        pb::DiskReply reply;
+        if (file) {
+            reply.add_read_lengths(file->size());
+            kit.answer(read, message_of(reply, Payload(*file)));
+        } else {
+            reply.set_error(pb::STATUS_ENOENT);
+            kit.answer(read, message_of(reply));
+        }
+    }
+
+    static std::string identity(std::string_view cluster = "blue", std::string_view node_id = "node-1",
+                                std::vector<std::string> voters = {"node-1", "node-2", "node-3"}) {
+        pb::Identity identity;
+        identity.set_cluster_id(std::string(cluster));
+        identity.set_node_id(std::string(node_id));
+        for (const std::string& voter : voters) identity.add_bootstrap_voters(voter);
+        return identity_text(identity);
+    }
+
+    pb::Identity take_identity_write() {
+        Message write = kit.take(pb::Envelope::kDiskRequest);
+        EXPECT_EQ(write->disk_request().operations(0).replace().file(), "identity.json");
+        std::string error;
+        const auto written = parse_identity(write.payload.to_string(), &error);
+        EXPECT_TRUE(written) << error;
+        last_write = std::move(write);
+        return written.value_or(pb::Identity());
+    }
+    void write_done() { kit.answer(last_write, message_of(pb::DiskReply())); }
+
+    std::string last_progress() {
+        std::string waiting_for = "(nothing said)";
+        while (auto message = kit.try_take(pb::Envelope::kBootProgress)) {
+            if ((*message)->to_actor() == pb::ACTOR_STATUS) waiting_for = (*message)->boot_progress().waiting_for();
+        }
+        return waiting_for;
+    }
+
+    void expect_refused(std::string_view sentence) {
+        ASSERT_TRUE(kit.stopped()) << "expected: " << sentence;
+        EXPECT_EQ(*kit.stopped(), sentence);
+        EXPECT_FALSE(kit.has(pb::Envelope::kStartTransport));
+        EXPECT_FALSE(kit.has(pb::Envelope::kStartLog));
+    }
+    void expect_waiting(std::string_view what) {
+        EXPECT_EQ(last_progress(), what);
+        EXPECT_FALSE(kit.stopped());
+        EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest));
+        EXPECT_FALSE(kit.has(pb::Envelope::kStartTransport));
+    }
+
+    StepKit kit;
+    pb::StartNode node;
+    Message last_write;
+};
+
+// --- The whole way --------------------------------------------------------------------------------------------------
+
+TEST_F(BootstrapTest, a_fresh_node_with_a_static_list_starts_everything_in_order) {
+    use_peers(kThreePeers);
+    start();
+    std::multiset<pb::ActorKind> told;
+    while (auto view = kit.try_take(pb::Envelope::kClusterView)) {
+        told.insert((*view)->to_actor());
+        EXPECT_EQ((*view)->cluster_view().members_size(), 3);
+    }
+    EXPECT_EQ(told, (std::multiset<pb::ActorKind>{pb::ACTOR_FILES, pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER,
+                                                  pb::ACTOR_STATUS, pb::PORT_TRANSPORT}));
+    const pb::Identity written = take_identity_write();
+    EXPECT_EQ(written.node_id(), "node-1");
+    EXPECT_EQ(written.cluster_id(), derived_cluster_id("static", {"node-1", "node-2", "node-3"}));
+    EXPECT_EQ(written.bootstrap_voters_size(), 3);
+    EXPECT_FALSE(kit.has(pb::Envelope::kStartTransport)) << "the identity is not durable yet";
+    write_done();
+    Message transport = kit.take(pb::Envelope::kStartTransport);
+    EXPECT_EQ(transport->to_actor(), pb::PORT_TRANSPORT);
+    EXPECT_EQ(transport->start_transport().cluster_id(), written.cluster_id());
+    EXPECT_EQ(transport->start_transport().node_id(), "node-1");
+    EXPECT_EQ(transport->start_transport().instance_id(), "instance-a");
+    last_progress();
+    kit.advance(kDuplicateWaitUs - 1);
+    kit.expect_nothing();
+    kit.advance(1);
+    const std::pair<pb::ActorKind, pb::Envelope::BodyCase> order[] = {
+        {pb::ACTOR_LOG, pb::Envelope::kStartLog},
+        {pb::ACTOR_RAFT, pb::Envelope::kStartRaft},
+        {pb::ACTOR_STATE_MACHINE, pb::Envelope::kStartStateMachine},
+        {pb::ACTOR_FILES, pb::Envelope::kStartFiles},
+        {pb::ACTOR_CHUNKS, pb::Envelope::kStartChunks},
+        {pb::ACTOR_REPAIRER, pb::Envelope::kStartRepairer},
+        {pb::ACTOR_STATUS, pb::Envelope::kBootProgress}};
+    ASSERT_EQ(kit.effects().size(), std::size(order));
+    for (size_t i = 0; i < std::size(order); ++i) {
+        EXPECT_EQ(kit.effects()[i].message->to_actor(), order[i].first) << i;
+        EXPECT_EQ(kit.effects()[i].message->body_case(), order[i].second) << i;
+    }
+    EXPECT_EQ(last_progress(), "");
+    const pb::StartLog log = kit.take(pb::Envelope::kStartLog)->start_log();
+    EXPECT_EQ(log.cluster_id(), written.cluster_id());
+    EXPECT_EQ(log.node_id(), "node-1");
+    const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
+    EXPECT_EQ(raft.cluster_id(), written.cluster_id());
+    EXPECT_EQ(raft.node_id(), "node-1");
+    EXPECT_EQ(raft.bootstrap_voters_size(), 3);
+    EXPECT_EQ(raft.heartbeat_interval_ms(), 30u);
+    const pb::StartFiles files = kit.take(pb::Envelope::kStartFiles)->start_files();
+    EXPECT_EQ(files.node_id(), "node-1");
+    EXPECT_EQ(files.copies(), 3u);
+    EXPECT_EQ(kit.take(pb::Envelope::kStartChunks)->start_chunks().node_id(), "node-1");
+    EXPECT_EQ(kit.take(pb::Envelope::kStartRepairer)->start_repairer().node_id(), "node-1");
+}
+
+TEST_F(BootstrapTest, a_known_node_keeps_its_identity_and_its_first_voters) {
+    use_peers("node-1=a:1,node-2=b:2,node-4=d:4");
+    start(identity());
+    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest)) << "an identity is never rewritten";
+    EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
+    kit.advance(kDuplicateWaitUs);
+    const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
+    EXPECT_EQ(std::vector<std::string>(raft.bootstrap_voters().begin(), raft.bootstrap_voters().end()),
+              (std::vector<std::string>{"node-1", "node-2", "node-3"}));
+}
+
+TEST_F(BootstrapTest, a_single_node_needs_no_discovery) {
+    node.set_single_node(true);
+    start();
+    EXPECT_EQ(kit.take(pb::Envelope::kClusterView)->cluster_view().members(0).id(), "node-1");
+    const pb::Identity written = take_identity_write();
+    EXPECT_EQ(written.bootstrap_voters_size(), 1);
+    write_done();
+    kit.advance(kDuplicateWaitUs);
+    EXPECT_TRUE(kit.has(pb::Envelope::kStartRaft));
+}
+
+TEST_F(BootstrapTest, a_given_cluster_id_is_used) {
+    use_peers(kThreePeers);
+    node.set_cluster_id("green");
+    start();
+    EXPECT_EQ(take_identity_write().cluster_id(), "green");
+}
+
+// --- Waiting for etcd -----------------------------------------------------------------------------------------------
+
+TEST_F(BootstrapTest, with_a_cluster_record_one_view_is_enough) {
+    start();
+    expect_waiting("the member list");
+    kit.deliver(
+        message_of(view_of("node-1=a:1,node-2=b:2,node-3=c:3,node-4=d:4", "blue", {"node-1", "node-2", "node-3"})));
+    const pb::Identity written = take_identity_write();
+    EXPECT_EQ(written.cluster_id(), "blue");
+    EXPECT_EQ(written.bootstrap_voters_size(), 3) << "node-4 is no voter of the record";
+    write_done();
+    EXPECT_TRUE(kit.has(pb::Envelope::kStartTransport));
+    bool poller_told = false;
+    while (auto message = kit.try_take(pb::Envelope::kBootProgress)) {
+        poller_told |=
+            (*message)->to_actor() == pb::ACTOR_ETCD_POLLER && (*message)->boot_progress().cluster_id() == "blue";
+    }
+    EXPECT_TRUE(poller_told);
+}
+
+TEST_F(BootstrapTest, a_view_that_came_before_the_identity_was_read_is_used) {
+    kit.deliver(message_of(view_of(kThreePeers, "blue", {"node-1", "node-2", "node-3"})));
+    start();
+    EXPECT_EQ(take_identity_write().cluster_id(), "blue");
+}
+
+TEST_F(BootstrapTest, it_waits_for_the_records_that_the_cluster_record_names) {
+    start();
+    kit.deliver(message_of(view_of("node-1=a:1", "blue", {"node-1", "node-2", "node-3"})));
+    expect_waiting("the records of node-2, node-3, which etcd's cluster record names");
+    EXPECT_TRUE(kit.logged("the records of node-2, node-3"));
+    kit.deliver(message_of(view_of("node-1=a:1,node-3=c:3", "blue", {"node-1", "node-2", "node-3"})));
+    expect_waiting("the records of node-2, which etcd's cluster record names");
+    kit.deliver(message_of(view_of(kThreePeers, "blue", {"node-1", "node-2", "node-3"})));
+    EXPECT_TRUE(kit.has(pb::Envelope::kDiskRequest));
+}
+
+TEST_F(BootstrapTest, a_wait_is_said_once) {
+    start();
+    last_progress();
+    for (int i = 0; i < 3; ++i) kit.deliver(message_of(view_of("node-1=a:1", "blue", {"node-1", "node-2"})));
+    EXPECT_EQ(kit.count(pb::Envelope::kBootProgress), 1u);
+}
+
+TEST_F(BootstrapTest, without_a_cluster_record_the_list_must_stay_the_same_for_two_polls) {
+    start();
+    kit.deliver(message_of(view_of("node-1=a:1,node-2=b:2")));
+    expect_waiting("the member list to stay the same for two polls");
+    kit.deliver(message_of(view_of(kThreePeers)));
+    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest));
+    kit.deliver(message_of(view_of(kThreePeers)));
+    const pb::Identity written = take_identity_write();
+    EXPECT_EQ(written.cluster_id(), derived_cluster_id("etcd", {"node-1", "node-2", "node-3"}));
+    EXPECT_EQ(written.bootstrap_voters_size(), 3);
+}
+
+TEST_F(BootstrapTest, without_a_cluster_record_one_member_is_not_enough) {
+    start();
+    for (int i = 0; i < 3; ++i) kit.deliver(message_of(view_of("node-1=a:1")));
+    expect_waiting(
+        "more members: etcd lists only node-1; write the other records or a cluster record with `sandstore "
+        "cluster init`, or start one node alone with --replicator=noop");
+}
+
+TEST_F(BootstrapTest, a_cached_view_is_not_enough_for_a_fresh_node) {
+    start();
+    pb::ClusterView cached = view_of(kThreePeers, "blue", {"node-1", "node-2", "node-3"});
+    cached.set_from_cache(true);
+    kit.deliver(message_of(cached));
+    expect_waiting("etcd: the list kept on disk is not enough for this node");
+    cached.set_from_cache(false);
+    kit.deliver(message_of(cached));
+    EXPECT_TRUE(kit.has(pb::Envelope::kDiskRequest));
+}
+
+TEST_F(BootstrapTest, a_cached_view_is_enough_for_a_known_node) {
+    start(identity());
+    pb::ClusterView cached = view_of(kThreePeers);
+    cached.set_from_cache(true);
+    kit.deliver(message_of(cached));
+    EXPECT_TRUE(kit.has(pb::Envelope::kStartTransport));
+}
+
+TEST_F(BootstrapTest, a_cached_view_without_this_node_is_no_reason_to_refuse) {
+    start(identity());
+    pb::ClusterView cached = view_of("node-2=b:2,node-3=c:3");
+    cached.set_from_cache(true);
+    kit.deliver(message_of(cached));
+    expect_waiting("etcd: the list kept on disk is not enough for this node");
+}
+
+TEST_F(BootstrapTest, a_known_node_needs_one_view_only) {
+    start(identity());
+    kit.deliver(message_of(view_of(kThreePeers)));
+    EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
+}
+
+TEST_F(BootstrapTest, views_after_the_start_change_nothing) {
+    start(identity());
+    kit.deliver(message_of(view_of(kThreePeers)));
+    kit.advance(kDuplicateWaitUs);
+    kit.drop_effects();
+    kit.deliver(message_of(view_of("node-2=b:2")));
+    kit.expect_nothing();
+    EXPECT_FALSE(kit.stopped());
+    EXPECT_TRUE(kit.logged("no longer in etcd's member list"));
+}
+
+// --- Refusals -------------------------------------------------------------------------------------------------------
+
+TEST_F(BootstrapTest, a_node_that_is_not_in_the_list_is_refused) {
+    node.set_node_id("node-9");
+    use_peers(kThreePeers);
+    start();
+    expect_refused(
+        "node-9 is not in the member list (node-1, node-2, node-3): start it with one of these as --node-id, "
+        "or add it to the list (--peers, or `sandstore cluster init` with etcd)");
+}
+
+TEST_F(BootstrapTest, a_node_that_is_not_in_etcds_list_is_refused) {
+    node.set_node_id("node-9");
+    start();
+    kit.deliver(message_of(view_of(kThreePeers, "blue", {"node-1", "node-2", "node-3"})));
+    ASSERT_TRUE(kit.stopped());
+    EXPECT_TRUE(kit.stopped()->starts_with("node-9 is not in the member list (node-1, node-2, node-3): "));
+}
+
+TEST_F(BootstrapTest, the_directory_of_another_node_is_refused) {
+    use_peers(kThreePeers);
+    start(identity("blue", "node-2"));
+    expect_refused(
+        "data directory belongs to node-2 of cluster blue (node-1, node-2, node-3), and this is node-1: use "
+        "another --data-dir, or --node-id=node-2");
+}
+
+TEST_F(BootstrapTest, the_directory_of_another_cluster_is_refused) {
+    use_peers(kThreePeers);
+    node.set_cluster_id("green");
+    start(identity("blue"));
+    expect_refused(
+        "data directory belongs to node-1 of cluster blue (node-1, node-2, node-3), and this node is to run in "
+        "cluster green: use another --data-dir, or --cluster-id=blue");
+}
+
+TEST_F(BootstrapTest, the_directory_of_another_cluster_than_etcds_is_refused) {
+    start(identity("blue"));
+    kit.deliver(message_of(view_of(kThreePeers, "green", {"node-1", "node-2", "node-3"})));
+    ASSERT_TRUE(kit.stopped());
+    EXPECT_NE(kit.stopped()->find("and this node is to run in cluster green"), std::string::npos);
+}
+
+TEST_F(BootstrapTest, a_list_that_shares_no_other_node_with_the_directory_is_refused) {
+    use_peers("node-1=a:1,node-7=b:2,node-8=c:3");
+    start(identity("blue"));
+    ASSERT_TRUE(kit.stopped());
+    EXPECT_NE(kit.stopped()->find("none of its other nodes is in the member list (node-1, node-7, node-8)"),
+              std::string::npos);
+}
+
+TEST_F(BootstrapTest, a_single_node_does_not_take_over_a_cluster) {
+    node.set_single_node(true);
+    start(identity("blue"));
+    ASSERT_TRUE(kit.stopped());
+    EXPECT_NE(kit.stopped()->find("start it without --replicator=noop"), std::string::npos);
+}
+
+TEST_F(BootstrapTest, a_damaged_identity_is_refused) {
+    use_peers(kThreePeers);
+    start(identity().substr(0, 20));
+    ASSERT_TRUE(kit.stopped());
+    EXPECT_TRUE(
+        kit.stopped()->starts_with("cannot tell whose data directory this is: identity.json is damaged: not JSON: "));
+    EXPECT_TRUE(kit.stopped()->ends_with("Restore that file, or start with another --data-dir"));
+}
+
+TEST_F(BootstrapTest, an_identity_of_a_later_format_is_refused) {
+    use_peers(kThreePeers);
+    start(R"({"format":2,"cluster_id":"blue","node_id":"node-1","bootstrap_voters":["node-1"]})");
+    ASSERT_TRUE(kit.stopped());
+    EXPECT_NE(kit.stopped()->find("its format is 2, and this version knows format 1"), std::string::npos);
+}
+
+TEST_F(BootstrapTest, an_unreadable_identity_is_refused) {
+    for (const pb::StatusCode error : {pb::STATUS_EIO, pb::STATUS_EACCES}) {
+        StepKit other(std::make_unique<Bootstrap>(), {pb::ACTOR_BOOTSTRAP});
+        other.deliver(message_of(pb::StartLog()));
+        other.deliver(message_of(pb::StartRaft()));
+        other.deliver(message_of(pb::StartStateMachine()));
+        other.deliver(message_of(pb::StartFiles()));
+        other.deliver(message_of(pb::StartChunks()));
+        other.deliver(message_of(pb::StartRepairer()));
+        other.deliver(message_of(pb::StartStatus()));
+        other.deliver(message_of(node));
+        pb::DiskReply reply;
+        reply.set_error(error);
+        other.answer(other.take(pb::Envelope::kDiskRequest), message_of(reply));
+        ASSERT_TRUE(other.stopped());
+        EXPECT_EQ(*other.stopped(), str_cat("cannot read identity.json in the data directory (errno ", error, ")"));
+    }
+}
+
+TEST_F(BootstrapTest, a_directory_that_cannot_be_written_is_refused) {
+    use_peers(kThreePeers);
+    start();
+    take_identity_write();
+    pb::DiskReply full;
+    full.set_error(pb::STATUS_ENOSPC);
+    kit.answer(last_write, message_of(full));
+    expect_refused(
+        "cannot write identity.json into the data directory (errno 28): check that it is writable and has space");
+}
+
+TEST_F(BootstrapTest, a_disk_that_does_not_answer_is_refused) {
+    use_peers(kThreePeers);
+    start();
+    take_identity_write();
+    kit.fail(last_write, pb::STATUS_DEADLINE_EXCEEDED, "no reply in time");
+    expect_refused("the disk of the data directory does not answer: no reply in time");
+}
+
+TEST_F(BootstrapTest, a_second_process_with_the_same_node_id_is_refused) {
+    use_peers(kThreePeers);
+    start(identity());
+    kit.take(pb::Envelope::kStartTransport);
+    pb::DuplicateNode other;
+    other.set_address("a:1");
+    other.set_instance_id("instance-b");
+    kit.deliver(message_of(other));
+    expect_refused("another process already runs as node-1 at a:1: stop it or choose another --node-id");
+}
+
+TEST_F(BootstrapTest, hearing_itself_is_no_duplicate) {
+    use_peers(kThreePeers);
+    start(identity());
+    pb::DuplicateNode self;
+    self.set_instance_id("instance-a");
+    kit.deliver(message_of(self));
+    EXPECT_FALSE(kit.stopped());
+    kit.advance(kDuplicateWaitUs);
+    EXPECT_TRUE(kit.has(pb::Envelope::kStartRaft));
+}
+
+TEST_F(BootstrapTest, a_node_id_that_is_no_name_is_refused) {
+    for (const std::string bad : {"~1", "@host:1", "a b", "-x", ""}) {
+        SCOPED_TRACE(bad);
+        StepKit other(std::make_unique<Bootstrap>(), {pb::ACTOR_BOOTSTRAP});
+        other.deliver(message_of(pb::StartLog()));
+        other.deliver(message_of(pb::StartRaft()));
+        other.deliver(message_of(pb::StartStateMachine()));
+        other.deliver(message_of(pb::StartFiles()));
+        other.deliver(message_of(pb::StartChunks()));
+        other.deliver(message_of(pb::StartRepairer()));
+        other.deliver(message_of(pb::StartStatus()));
+        node.set_node_id(bad);
+        other.deliver(message_of(node));
+        ASSERT_TRUE(other.stopped());
+        EXPECT_NE(other.stopped()->find("is not a node id"), std::string::npos);
+    }
+}
+
+}  // namespace
+}  // namespace sandstore
