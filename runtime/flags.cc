@@ -447,4 +447,10 @@ std::string flag_source(std::string_view flag) {
     return found == sources().end() ? "default" : found->second;
 }
 
+std::string flag_with_source(std::string_view flag) {
+    const std::string source = flag_source(flag);
+    const std::string name = str_cat("--", hyphened(flag));
+    return source.starts_with("environment") ? str_cat(name, " (", source, ")") : name;
+}
+
 }  // namespace sandstore

@@ -102,6 +102,10 @@ std::string help_text(const CommandSpec& spec);
 // Where the flag's value came from, after parse_flags: "command line", "environment" (with the name) or "default".
 std::string flag_source(std::string_view flag);
 
+// "--peers", or "--peers (environment PEERS)": for messages about a value that passed its rule and is wrong all the
+// same.
+std::string flag_with_source(std::string_view flag);
+
 // The closest of the choices by edit distance, if it is close enough to be meant; else empty.
 std::string_view nearest_match(std::string_view word, std::span<const std::string_view> choices);
 

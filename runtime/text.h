@@ -12,14 +12,13 @@ namespace sandstore {
 
 // One argument of str_cat as text; lives only during the call.
 class TextPiece {
-   public:
+ public:
     TextPiece(std::string_view text) : text_(text) {}
     TextPiece(const std::string& text) : text_(text) {}
     TextPiece(const char* text) : text_(text) {}
     TextPiece(char letter) : text_(digits_, 1) { digits_[0] = letter; }
     template <typename Value>
-        requires(std::integral<Value> || std::floating_point<Value> || std::is_enum_v<Value>)
-    TextPiece(Value value) {
+    requires(std::integral<Value> || std::floating_point<Value> || std::is_enum_v<Value>) TextPiece(Value value) {
         if constexpr (std::same_as<Value, bool>) {
             text_ = value ? "true" : "false";
         } else if constexpr (std::is_enum_v<Value>) {
@@ -32,7 +31,7 @@ class TextPiece {
     TextPiece& operator=(const TextPiece&) = delete;
     std::string_view text() const { return text_; }
 
-   private:
+ private:
     void format(auto value) {
         const auto result = std::to_chars(digits_, digits_ + sizeof(digits_), value);
         text_ = std::string_view(digits_, static_cast<size_t>(result.ptr - digits_));

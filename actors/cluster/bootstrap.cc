@@ -276,17 +276,23 @@ bool Bootstrap::belongs_to_us(const std::string& cluster_id, Context& context) {
                context);
         return false;
     }
-    // Without a name for the cluster, a list in which none of its other nodes stands is another cluster's.
-    const bool any_known = std::any_of(voters.begin(), voters.end(),
-                                       [&](const auto& id) { return id != node_.node_id() && is_member(id); });
-    const bool unnamed = node_.cluster_id().empty() && view_->cluster_id().empty();
-    if (unnamed && !alone && !any_known) {
-        refuse(str_cat(owner, ", and none of its other nodes is in the member list (", id_list(ids_of(*view_)),
-                       "): use another --data-dir, or the member list of that cluster"),
+    if (!node_.cluster_id().empty() || !view_->cluster_id().empty() || alone) return true;
+    // Nothing names the cluster this time. With etcd a lost cluster record does no harm; a start with a fixed list is
+    // as its operator wrote it, and then the name that was given once belongs there too.
+    const bool from_list = node_.static_members_size() > 0;
+    if (from_list && !is_derived_cluster_id(identity_->cluster_id())) {
+        refuse(str_cat(owner, ", and no cluster is named here: use another --data-dir, or --cluster-id=",
+                       identity_->cluster_id()),
                context);
         return false;
     }
-    return true;
+    const bool any_known = std::any_of(voters.begin(), voters.end(),
+                                       [&](const auto& id) { return id != node_.node_id() && is_member(id); });
+    if (any_known) return true;
+    refuse(str_cat(owner, ", and none of its other nodes is in the member list (", id_list(ids_of(*view_)),
+                   "): use another --data-dir, or the member list of that cluster"),
+           context);
+    return false;
 }
 
 // --- Going ahead ----------------------------------------------------------------------------------------------------

@@ -237,4 +237,13 @@ std::string derived_cluster_id(std::string_view source, const std::vector<std::s
     return str_cat(source, str_format("-%016llx", static_cast<unsigned long long>(mix64(hash))));
 }
 
+bool is_derived_cluster_id(std::string_view id) {
+    constexpr size_t kHashDigits = 16;
+    const size_t hyphen = id.find('-');
+    if (hyphen == std::string_view::npos || id.size() - hyphen - 1 != kHashDigits) return false;
+    const std::string_view source = id.substr(0, hyphen);
+    return (source == "static" || source == "etcd") &&
+           id.substr(hyphen + 1).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 }  // namespace sandstore

@@ -53,5 +53,6 @@ std::vector<std::string> member_ids(const std::vector<pb::Member>& members);
 // A name for a cluster that nobody named: the same for all nodes that start from the same list. `source`: "static",
 // "etcd".
 std::string derived_cluster_id(std::string_view source, const std::vector<std::string>& sorted_ids);
+bool is_derived_cluster_id(std::string_view id);
 
 }  // namespace sandstore

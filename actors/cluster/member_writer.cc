@@ -74,51 +74,56 @@ MemberWriter::Result MemberWriter::write(const ClusterPlan& plan) {
     return {Outcome::kFailed, "somebody else keeps changing the records: run this again when that is over"};
 }
 
+std::string MemberWriter::compare(const ClusterPlan& plan, const std::vector<EtcdRecord>& there,
+                                  Difference* difference) {
+    std::string error;
+    const std::vector<std::string> ids = member_ids(plan.members);
+    if (const EtcdRecord* record = find_record(there, kClusterKey)) {
+        const std::optional<ClusterRecord> cluster = parse_cluster_record(record->value, &error);
+        if (!cluster) {
+            return str_cat("the record ", kClusterKey, " is not valid (", error, "): ", delete_hint(kClusterKey));
+        }
+        if (cluster->members != ids || (!plan.cluster_id.empty() && cluster->id != plan.cluster_id)) {
+            return str_cat("etcd already has another cluster, ", cluster->id, " of ", id_list(cluster->members),
+                           ": use another etcd; or ", delete_hint(kClusterKey),
+                           " (who votes in a cluster that has started does not change by that)");
+        }
+        difference->seen.push_back(*record);
+    } else {
+        const std::string& id = plan.cluster_id.empty() ? plan.new_cluster_id : plan.cluster_id;
+        difference->missing.push_back({std::string(kClusterKey), cluster_record_text({id, ids})});
+    }
+    for (const pb::Member& member : plan.members) {
+        const EtcdRecord* record = find_record(there, key_of(member));
+        if (record == nullptr) {
+            difference->missing.push_back({key_of(member), member_record_text(member)});
+        } else if (same_record(member, record->value)) {
+            difference->seen.push_back(*record);
+        } else {
+            return str_cat("the record ", record->key, " has another content: ", record->value, ": ",
+                           delete_hint(record->key));
+        }
+    }
+    return "";
+}
+
 MemberWriter::Result MemberWriter::attempt(const ClusterPlan& plan, bool* again) {
     std::string answer;
     std::string error;
-    if (!call_("/v3/kv/range", etcd_range_body(kConfigPrefix), &answer))
-        return {Outcome::kFailed, "etcd does not answer"};
+    if (!call_("/v3/kv/range", etcd_range_body(kConfigPrefix), &answer)) {
+        return {Outcome::kFailed, "etcd does not answer: nothing was written"};
+    }
     const std::optional<std::vector<EtcdRecord>> there = parse_etcd_range(answer, &error);
     if (!there) return {Outcome::kFailed, str_cat("etcd's answer makes no sense: ", error)};
-
-    std::vector<EtcdRecord> missing;
-    std::vector<EtcdRecord> seen;
-    const std::vector<std::string> ids = member_ids(plan.members);
-    if (const EtcdRecord* record = find_record(*there, kClusterKey)) {
-        const std::optional<ClusterRecord> cluster = parse_cluster_record(record->value, &error);
-        if (!cluster) {
-            return {Outcome::kConflict,
-                    str_cat("the record ", kClusterKey, " is not valid (", error, "): ", delete_hint(kClusterKey))};
-        }
-        if (cluster->members != ids || (!plan.cluster_id.empty() && cluster->id != plan.cluster_id)) {
-            return {Outcome::kConflict,
-                    str_cat("etcd already has another cluster, ", cluster->id, " of ", id_list(cluster->members),
-                            ": use "
-                            "another etcd; or ",
-                            delete_hint(kClusterKey),
-                            " (who votes in a cluster that has started "
-                            "does not change by that)")};
-        }
-        seen.push_back(*record);
-    } else {
-        const std::string& id = plan.cluster_id.empty() ? plan.new_cluster_id : plan.cluster_id;
-        missing.push_back({std::string(kClusterKey), cluster_record_text({id, ids})});
+    Difference difference;
+    if (std::string conflict = compare(plan, *there, &difference); !conflict.empty()) {
+        return {Outcome::kConflict, std::move(conflict)};
     }
-    for (const pb::Member& member : plan.members) {
-        const EtcdRecord* record = find_record(*there, key_of(member));
-        if (record == nullptr) {
-            missing.push_back({key_of(member), member_record_text(member)});
-        } else if (same_record(member, record->value)) {
-            seen.push_back(*record);
-        } else {
-            return {Outcome::kConflict, str_cat("the record ", record->key, " has another content: ", record->value,
-                                                ": ", delete_hint(record->key))};
-        }
-    }
-    if (missing.empty()) return {Outcome::kUnchanged, "the records are there already: nothing changed"};
+    if (difference.missing.empty()) return {Outcome::kUnchanged, "the records are there already: nothing changed"};
 
-    if (!call_("/v3/kv/txn", transaction(missing, seen), &answer)) return {Outcome::kFailed, "etcd does not answer"};
+    if (!call_("/v3/kv/txn", transaction(difference.missing, difference.seen), &answer)) {
+        return {Outcome::kFailed, "etcd does not answer: run this again"};
+    }
     const std::optional<Json::Value> outcome = parse_json(answer, &error);
     if (!outcome || !outcome->isObject()) return {Outcome::kFailed, str_cat("etcd's answer makes no sense: ", error)};
     if (outcome->isMember("error")) {
@@ -128,7 +133,7 @@ MemberWriter::Result MemberWriter::attempt(const ClusterPlan& plan, bool* again)
     const Json::Value& succeeded = (*outcome)["succeeded"];
     *again = !succeeded.isBool() || !succeeded.asBool();
     std::vector<std::string> written;
-    for (const EtcdRecord& record : missing) written.push_back(record.key);
+    for (const EtcdRecord& record : difference.missing) written.push_back(record.key);
     return {Outcome::kWritten, str_cat("wrote ", id_list(written))};
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/cluster/etcd_range.h"
 #include "messages/common.pb.h"
 
 namespace sandstore {
@@ -33,6 +34,12 @@ class MemberWriter {
     Result write(const ClusterPlan& plan);
 
  private:
+    struct Difference {
+        std::vector<EtcdRecord> missing;  // To be written.
+        std::vector<EtcdRecord> seen;     // There already, and as planned.
+    };
+    // Empty, or why what is there does not go with the plan.
+    static std::string compare(const ClusterPlan& plan, const std::vector<EtcdRecord>& there, Difference* difference);
     Result attempt(const ClusterPlan& plan, bool* again);
 
     Call call_;

@@ -1,6 +1,7 @@
 // Linearizable reads that wait for the leader to be confirmed (thesis 6.4).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <vector>

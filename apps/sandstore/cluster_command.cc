@@ -94,9 +94,9 @@ int cluster_command(int argc, char** argv) {
     std::string error;
     ClusterPlan plan;
     std::optional<std::vector<pb::Member>> members = parse_peers(FLAGS_members, &error);
-    if (!members) return usage_error(spec(), str_cat("bad value for --nodes: ", error));
+    if (!members) return usage_error(spec(), str_cat("bad value for ", flag_with_source("nodes"), ": ", error));
     if (!set_zones(FLAGS_zones, &*members, &error))
-        return usage_error(spec(), str_cat("bad value for --zones: ", error));
+        return usage_error(spec(), str_cat("bad value for ", flag_with_source("zones"), ": ", error));
     if (!FLAGS_cluster_id.empty() && !is_cluster_name(FLAGS_cluster_id)) {
         return usage_error(spec(), "bad value for --cluster-id: expected letters, digits, '-', '_', '.'");
     }

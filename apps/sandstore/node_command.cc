@@ -66,11 +66,12 @@ const CommandSpec& spec() {
 // What only several flags together tell. Empty when all is well.
 std::string cross_check(const std::vector<pb::Member>& peers) {
     if (!is_node_name(FLAGS_node_id)) {
-        return str_cat("bad value \"", FLAGS_node_id, "\" for --node-id: expected letters, digits, '-', '_', '.'");
+        return str_cat("bad value \"", FLAGS_node_id, "\" for ", flag_with_source("node_id"),
+                       ": expected letters, digits, '-', '_', '.'");
     }
     if (!FLAGS_cluster_id.empty() && !is_cluster_name(FLAGS_cluster_id)) {
-        return str_cat("bad value \"", FLAGS_cluster_id,
-                       "\" for --cluster-id: expected letters, digits, '-', '_', '.'");
+        return str_cat("bad value \"", FLAGS_cluster_id, "\" for ", flag_with_source("cluster_id"),
+                       ": expected letters, digits, '-', '_', '.'");
     }
     if (FLAGS_election_timeout < kHeartbeatsPerElection * FLAGS_heartbeat_interval) {
         return str_cat("--election-timeout=", FLAGS_election_timeout, " is less than ", kHeartbeatsPerElection,
@@ -133,7 +134,7 @@ int node_command(int argc, char** argv) {
     if (!FLAGS_peers.empty()) {
         std::string error;
         std::optional<std::vector<pb::Member>> members = parse_peers(FLAGS_peers, &error);
-        if (!members) return usage_error(spec(), str_cat("bad value for --peers: ", error));
+        if (!members) return usage_error(spec(), str_cat("bad value for ", flag_with_source("peers"), ": ", error));
         peers = std::move(*members);
     }
     if (const std::string problem = cross_check(peers); !problem.empty()) return usage_error(spec(), problem);

@@ -13,6 +13,7 @@ namespace sandstore {
 namespace {
 
 constexpr uint64_t kDuplicateWaitUs = 300'000;
+constexpr std::string_view kDerivedId = "static-0123456789abcdef";
 constexpr std::string_view kThreePeers = "node-1=a:1,node-2=b:2,node-3=c:3";
 
 class BootstrapTest : public testing::Test {
@@ -70,7 +71,7 @@ class BootstrapTest : public testing::Test {
         }
     }
 
-    static std::string identity(std::string_view cluster = "blue", std::string_view node_id = "node-1",
+    static std::string identity(std::string_view cluster = kDerivedId, std::string_view node_id = "node-1",
                                 std::vector<std::string> voters = {"node-1", "node-2", "node-3"}) {
         pb::Identity identity;
         identity.set_cluster_id(std::string(cluster));
@@ -176,7 +177,7 @@ TEST_F(BootstrapTest, a_known_node_keeps_its_identity_and_its_first_voters) {
     use_peers("node-1=a:1,node-2=b:2,node-4=d:4");
     start(identity());
     EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest)) << "an identity is never rewritten";
-    EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
+    EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), kDerivedId);
     kit.advance(kDuplicateWaitUs);
     const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
     EXPECT_EQ(std::vector<std::string>(raft.bootstrap_voters().begin(), raft.bootstrap_voters().end()),
@@ -295,7 +296,7 @@ TEST_F(BootstrapTest, a_cached_view_without_this_node_is_no_reason_to_refuse) {
 TEST_F(BootstrapTest, a_known_node_needs_one_view_only) {
     start(identity());
     kit.deliver(message_of(view_of(kThreePeers)));
-    EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
+    EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), kDerivedId);
 }
 
 TEST_F(BootstrapTest, views_after_the_start_change_nothing) {
@@ -352,9 +353,23 @@ TEST_F(BootstrapTest, the_directory_of_another_cluster_than_etcds_is_refused) {
     EXPECT_NE(kit.stopped()->find("and this node is to run in cluster green"), std::string::npos);
 }
 
+TEST_F(BootstrapTest, the_directory_of_a_named_cluster_is_refused_when_the_list_comes_without_the_name) {
+    use_peers(kThreePeers);
+    start(identity("blue"));
+    expect_refused(
+        "data directory belongs to node-1 of cluster blue (node-1, node-2, node-3), and no cluster is named "
+        "here: use another --data-dir, or --cluster-id=blue");
+}
+
+TEST_F(BootstrapTest, a_lost_cluster_record_in_etcd_does_no_harm) {
+    start(identity("blue"));
+    kit.deliver(message_of(view_of(kThreePeers)));
+    EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
+}
+
 TEST_F(BootstrapTest, a_list_that_shares_no_other_node_with_the_directory_is_refused) {
     use_peers("node-1=a:1,node-7=b:2,node-8=c:3");
-    start(identity("blue"));
+    start(identity());
     ASSERT_TRUE(kit.stopped());
     EXPECT_NE(kit.stopped()->find("none of its other nodes is in the member list (node-1, node-7, node-8)"),
               std::string::npos);

@@ -148,6 +148,11 @@ TEST(DerivedClusterId, depends_on_every_id_and_nothing_else) {
     EXPECT_NE(id, derived_cluster_id("static", {"node-1node-2"}));
     EXPECT_TRUE(is_cluster_name(id));
     EXPECT_TRUE(derived_cluster_id("etcd", {"a"}).starts_with("etcd-"));
+    EXPECT_TRUE(is_derived_cluster_id(id));
+    for (const std::string_view given :
+         {"blue", "static-blue", "sandstore-0123456789abcdef", "static-0123456789ABCDEF"}) {
+        EXPECT_FALSE(is_derived_cluster_id(given)) << given;
+    }
 }
 
 TEST(StrictJson, depth_and_size_are_bounded) {

@@ -85,6 +85,13 @@ TEST(Flags, command_line_beats_environment_beats_default) {
     EXPECT_EQ(flag_source("data-dir"), "command line");
 }
 
+TEST(Flags, messages_can_say_where_a_value_came_from) {
+    node({}, {{"PEERS", "x"}});
+    EXPECT_EQ(flag_with_source("peers"), "--peers (environment PEERS)");
+    node({"--peers=x"});
+    EXPECT_EQ(flag_with_source("peers"), "--peers");
+}
+
 TEST(Flags, every_parse_starts_from_the_defaults) {
     node({"--copies=5"});
     node({});
