@@ -66,6 +66,11 @@ EventRuntime::~EventRuntime() {
     while (!ports_.empty()) ports_.pop_back();
 }
 
+// libevent's clock is coarse: it may fire some milliseconds before our clock says so. Then poll() arms it again.
+void EventRuntime::on_timer(int, short, void* runtime) {
+    static_cast<EventRuntime*>(runtime)->armed_at_us_ = 0;
+}
+
 void EventRuntime::arm_timer(uint64_t at_us) {
     if (at_us == armed_at_us_) return;
     armed_at_us_ = at_us;
@@ -94,7 +99,6 @@ void EventRuntime::poll(bool messages_left) {
     }
     if (due_us != UINT64_MAX) arm_timer(due_us);
     event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
-    if (armed_at_us_ <= clock_.monotonic_us()) armed_at_us_ = 0;
 }
 
 void EventRuntime::run() {

@@ -61,6 +61,7 @@ class EventRuntime {
 
     bool deliver();
     void poll(bool messages_left);
+    static void on_timer(int, short, void* runtime);
     void arm_timer(uint64_t at_us);
 
     SystemClock clock_;
@@ -69,7 +70,7 @@ class EventRuntime {
     std::unique_ptr<event, EventDeleter> timer_;
     Dispatcher dispatcher_;
     std::vector<std::unique_ptr<Port>> ports_;
-    uint64_t armed_at_us_ = 0;
+    uint64_t armed_at_us_ = 0;  // 0: not armed.
     uint64_t limit_us_ = UINT64_MAX;
     bool stopping_ = false;
 };
