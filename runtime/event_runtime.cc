@@ -58,8 +58,7 @@ void EventRuntime::EventDeleter::operator()(event* event) const {
 EventRuntime::EventRuntime(Options options, Logger& logger, MetricsRegistry& metrics)
     : root_seed_(options.root_seed != 0 ? options.root_seed : random_seed_of_system()),
       base_(make_base()),
-      timer_(evtimer_new(
-          base_.get(), [](evutil_socket_t, short, void*) {}, nullptr)),
+      timer_(evtimer_new(base_.get(), &EventRuntime::on_timer, this)),
       dispatcher_({options.node_id, root_seed_}, clock_, logger, metrics) {}
 
 EventRuntime::~EventRuntime() {
