@@ -56,7 +56,8 @@ void EventRuntime::EventDeleter::operator()(event* event) const {
 }
 
 EventRuntime::EventRuntime(Options options, Logger& logger, MetricsRegistry& metrics)
-    : root_seed_(options.root_seed != 0 ? options.root_seed : random_seed_of_system()),
+    : clock_(options.clock != nullptr ? *options.clock : system_clock_),
+      root_seed_(options.root_seed != 0 ? options.root_seed : random_seed_of_system()),
       base_(make_base()),
       timer_(evtimer_new(base_.get(), &EventRuntime::on_timer, this)),
       dispatcher_({options.node_id, root_seed_}, clock_, logger, metrics) {}

@@ -24,7 +24,8 @@ class EventRuntime {
  public:
     struct Options {
         std::string node_id;
-        uint64_t root_seed = 0;  // 0: drawn from the system.
+        uint64_t root_seed = 0;        // 0: drawn from the system.
+        const Clock* clock = nullptr;  // The system's, unless a test brings another.
     };
 
     EventRuntime(Options options, Logger& logger, MetricsRegistry& metrics);
@@ -64,7 +65,8 @@ class EventRuntime {
     static void on_timer(int, short, void* runtime);
     void arm_timer(uint64_t at_us);
 
-    SystemClock clock_;
+    SystemClock system_clock_;
+    const Clock& clock_;
     uint64_t root_seed_;
     std::unique_ptr<event_base, BaseDeleter> base_;
     std::unique_ptr<event, EventDeleter> timer_;
