@@ -15,9 +15,11 @@ constexpr struct {
     Body body;
     pb::ActorKind actor;
 } kClientRequests[] = {
-    {Body::kMutation, pb::ACTOR_FILES},       {Body::kQuery, pb::ACTOR_FILES},
-    {Body::kAllocateChunks, pb::ACTOR_FILES}, {Body::kChunkPut, pb::ACTOR_CHUNKS},
-    {Body::kChunkGet, pb::ACTOR_CHUNKS},      {Body::kClusterStatusRequest, pb::ACTOR_STATUS},
+    {Body::kMutation, pb::ACTOR_FILES},          {Body::kQuery, pb::ACTOR_FILES},
+    {Body::kAllocateChunks, pb::ACTOR_FILES},    {Body::kChunkPut, pb::ACTOR_CHUNKS},
+    {Body::kChunkGet, pb::ACTOR_CHUNKS},         {Body::kClusterStatusRequest, pb::ACTOR_STATUS},
+    {Body::kChangeMembership, pb::ACTOR_STATUS}, {Body::kTransferLeadership, pb::ACTOR_STATUS},
+    {Body::kRequestSnapshot, pb::ACTOR_STATUS},
 };
 
 enum class Travels {
@@ -38,6 +40,12 @@ Travels between_nodes(Body body) {
         case Body::kPropose:
         case Body::kReadIndex:
         case Body::kRaftStatusRequest:
+        case Body::kTimeoutNow:
+        case Body::kInstallSnapshot:
+        case Body::kInstallSnapshotReply:
+        case Body::kChangeMembership:
+        case Body::kTransferLeadership:
+        case Body::kRequestSnapshot:
         case Body::kMutation:
         case Body::kQuery:
         case Body::kStateHashRequest:
@@ -57,6 +65,8 @@ Travels between_nodes(Body body) {
         case Body::kProposeReply:
         case Body::kReadIndexReply:
         case Body::kRaftStatus:
+        case Body::kMembershipChanged:
+        case Body::kSnapshotSaved:
         case Body::kMutationResult:
         case Body::kQueryResult:
         case Body::kStateHash:
@@ -81,6 +91,25 @@ Travels between_nodes(Body body) {
         case Body::kLogPersisted:
         case Body::kLogRead:
         case Body::kLogRecords:
+        case Body::kLogCompact:
+        case Body::kLogSpace:
+        case Body::kConfigurationChanged:
+        case Body::kStartSnapshots:
+        case Body::kSnapshotsRecovered:
+        case Body::kTakeSnapshot:
+        case Body::kSnapshotTaken:
+        case Body::kReadState:
+        case Body::kStatePiece:
+        case Body::kDropSnapshot:
+        case Body::kSaveSnapshot:
+        case Body::kSnapshotRead:
+        case Body::kSnapshotBytes:
+        case Body::kSnapshotReceive:
+        case Body::kSnapshotReceived:
+        case Body::kRestoreSnapshot:
+        case Body::kSnapshotRestored:
+        case Body::kReadSection:
+        case Body::kSnapshotSection:
         case Body::kStartRaft:
         case Body::kApply:
         case Body::kApplied:
@@ -146,6 +175,7 @@ bool is_control_message(const pb::Envelope& envelope) {
         case Body::kAppendReply:
         case Body::kHeartbeat:
         case Body::kHeartbeatReply:
+        case Body::kTimeoutNow:
             return true;
         default:
             return false;

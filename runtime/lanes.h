@@ -29,6 +29,9 @@ constexpr Lane lane_of(pb::Envelope::BodyCase body) {
         case pb::Envelope::kHeartbeatReply:
         case pb::Envelope::kAppendReply:
         case pb::Envelope::kDuplicateNode:
+        case pb::Envelope::kTimeoutNow:
+        case pb::Envelope::kInstallSnapshotReply:
+        case pb::Envelope::kLogSpace:
             return Lane::kControl;
         default:
             return Lane::kData;
@@ -48,9 +51,13 @@ constexpr FullPolicy full_policy_of(pb::Envelope::BodyCase body) {
         case pb::Envelope::kClusterStatusRequest:
         case pb::Envelope::kClientRead:
         case pb::Envelope::kClientWrite:
+        case pb::Envelope::kChangeMembership:
+        case pb::Envelope::kTransferLeadership:
+        case pb::Envelope::kRequestSnapshot:
             return FullPolicy::kReject;
         case pb::Envelope::kAppendEntries:
         case pb::Envelope::kChunkStats:
+        case pb::Envelope::kInstallSnapshot:
             return FullPolicy::kDrop;
         default:
             return FullPolicy::kAccept;

@@ -54,6 +54,7 @@ constexpr ActorNames kActorNames[] = {
     {pb::ACTOR_REPAIRER, "repairer", "Repairer"},
     {pb::ACTOR_ETCD_POLLER, "etcd", "EtcdPoller"},
     {pb::ACTOR_STATUS, "status", "StatusService"},
+    {pb::ACTOR_SNAPSHOTS, "snapshots", "SnapshotStore"},
     {pb::ACTOR_CLIENT, "client", "ClientActor"},
     {pb::ACTOR_EXTERNAL, "external", "External"},
     {pb::PORT_TRANSPORT, "transport", "Transport"},

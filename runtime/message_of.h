@@ -79,6 +79,33 @@ namespace sandstore {
     X(ClientWriteReply, client_write_reply)         \
     X(ClientRead, client_read)                      \
     X(ClientReadReply, client_read_reply)           \
+    X(LogCompact, log_compact)                      \
+    X(LogSpace, log_space)                          \
+    X(TimeoutNow, timeout_now)                      \
+    X(ChangeMembership, change_membership)          \
+    X(MembershipChanged, membership_changed)        \
+    X(ConfigurationChanged, configuration_changed)  \
+    X(TransferLeadership, transfer_leadership)      \
+    X(StartSnapshots, start_snapshots)              \
+    X(SnapshotsRecovered, snapshots_recovered)      \
+    X(TakeSnapshot, take_snapshot)                  \
+    X(SnapshotTaken, snapshot_taken)                \
+    X(ReadState, read_state)                        \
+    X(StatePiece, state_piece)                      \
+    X(DropSnapshot, drop_snapshot)                  \
+    X(SaveSnapshot, save_snapshot)                  \
+    X(SnapshotSaved, snapshot_saved)                \
+    X(SnapshotRead, snapshot_read)                  \
+    X(SnapshotBytes, snapshot_bytes)                \
+    X(SnapshotReceive, snapshot_receive)            \
+    X(SnapshotReceived, snapshot_received)          \
+    X(RestoreSnapshot, restore_snapshot)            \
+    X(SnapshotRestored, snapshot_restored)          \
+    X(ReadSection, read_section)                    \
+    X(SnapshotSection, snapshot_section)            \
+    X(InstallSnapshot, install_snapshot)            \
+    X(InstallSnapshotReply, install_snapshot_reply) \
+    X(RequestSnapshot, request_snapshot)            \
     X(Hello, hello)                                 \
     X(HelloReply, hello_reply)
 
