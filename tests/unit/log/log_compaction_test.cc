@@ -392,7 +392,9 @@ class CompactionRun {
         acknowledged_ = 0;
         base_ = 0;
         term_ = std::max(term_, static_cast<uint64_t>(recovered.hard_state().term())) + 1;
+        // A restart that did not survive took them too far.
         committed_ = std::min(std::max(committed_, states_[0].start), states_[0].last());
+        compacted_ = std::min(compacted_, committed_);
     }
 
     RandomStream random_;
