@@ -46,6 +46,7 @@ class Node {
 
  private:
     struct Parts;
+    std::string save_recording();
     NodeOptions options_;
     Logger& logger_;
     MetricsRegistry metrics_;
