@@ -20,6 +20,7 @@ struct ReplayResult {
     std::string ending;        // The failure that ended the actor or the node, when it came again now.
     std::string note;          // "the trace is cut off at offset N" and the like.
     bool damaged = false;      // The trace itself; `note` says where.
+    bool lacks_data = false;   // The first difference came after data that the trace left out; `note` says so.
     bool begins_late = false;  // The actor's life began before the trace: it cannot be run again; `note` says why.
 };
 

@@ -44,10 +44,11 @@ bool is_zeros(const Payload& payload) {
     return true;
 }
 
-// Bulk data is only measured; replay puts zeros where no content is.
+// Replay puts zeros where no content is, so zeros need not be kept.
 bool keeps_content(const Message& message, PayloadDetail detail) {
-    return detail == PayloadDetail::kContent && !message.payload.empty() && !is_bulk(message->body_case()) &&
-           !is_bulk_disk(message.envelope()) && !is_zeros(message.payload);
+    if (detail == PayloadDetail::kMeasured || detail == PayloadDetail::kLength || message.payload.empty()) return false;
+    const bool bulk = is_bulk(message->body_case()) || is_bulk_disk(message.envelope());
+    return (!bulk || detail == PayloadDetail::kAll) && !is_zeros(message.payload);
 }
 
 // --- The wire format of protocol buffers, by hand: what trace.proto says, in the order of its field numbers

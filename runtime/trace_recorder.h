@@ -34,7 +34,8 @@ class TraceBytes {
 };
 
 enum class PayloadDetail {
-    kContent,   // All that replay needs; bulk data is only measured.
+    kAll,
+    kContent,   // All but bulk data, which is only measured.
     kMeasured,  // Length and checksum.
     kLength,
 };

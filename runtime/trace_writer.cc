@@ -13,18 +13,18 @@ constexpr uint64_t kFlushIntervalUs = 20'000;
 
 }  // namespace
 
-TraceWriter::TraceWriter(std::unique_ptr<TraceFile> file, Writing writing)
-    : TraceRecorder(PayloadDetail::kContent, PayloadDetail::kContent), file_(std::move(file)), writing_(writing) {}
+TraceWriter::TraceWriter(std::unique_ptr<TraceFile> file, Writing writing, PayloadDetail detail)
+    : TraceRecorder(detail, detail), file_(std::move(file)), writing_(writing) {}
 
 TraceWriter::~TraceWriter() {
     flush();
 }
 
 std::unique_ptr<TraceWriter> TraceWriter::open(const std::string& path, const std::string& node_id, uint64_t root_seed,
-                                               std::string* error, Writing writing) {
+                                               std::string* error, Writing writing, PayloadDetail detail) {
     std::unique_ptr<TraceFile> file = TraceFile::create(path, writing == Writing::kInBackground, error);
     if (file == nullptr) return nullptr;
-    std::unique_ptr<TraceWriter> writer(new TraceWriter(std::move(file), writing));
+    std::unique_ptr<TraceWriter> writer(new TraceWriter(std::move(file), writing, detail));
     append_trace_start(node_id, root_seed, &writer->buffer_);
     writer->flush();
     return writer;

@@ -25,7 +25,8 @@ class TraceWriter final : public TraceRecorder {
     };
     // Null, with a sentence in `error`, when the file cannot be made.
     static std::unique_ptr<TraceWriter> open(const std::string& path, const std::string& node_id, uint64_t root_seed,
-                                             std::string* error, Writing writing = Writing::kInPlace);
+                                             std::string* error, Writing writing = Writing::kInPlace,
+                                             PayloadDetail detail = PayloadDetail::kContent);
     ~TraceWriter() override;
 
     void flush();
@@ -35,7 +36,7 @@ class TraceWriter final : public TraceRecorder {
     std::string problem() const;
 
  private:
-    TraceWriter(std::unique_ptr<TraceFile> file, Writing writing);
+    TraceWriter(std::unique_ptr<TraceFile> file, Writing writing, PayloadDetail detail);
     TraceBytes& bytes() override;
 
     std::unique_ptr<TraceFile> file_;

@@ -200,7 +200,8 @@ std::string Node::start() {
     if (!options_.trace_file.empty()) {
         std::string error;
         parts_->trace = TraceWriter::open(options_.trace_file, options_.node_id, runtime.root_seed(), &error,
-                                          TraceWriter::Writing::kInBackground);
+                                          TraceWriter::Writing::kInBackground,
+                                          options_.trace_content ? PayloadDetail::kAll : PayloadDetail::kContent);
         if (!parts_->trace) return error;
         dispatcher.set_trace(parts_->trace.get());
     } else {
