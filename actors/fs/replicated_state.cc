@@ -6,6 +6,7 @@
 #include "actors/fs/state_hasher.h"
 #include "actors/fs/validate.h"
 #include "runtime/check.h"
+#include "runtime/planted.h"
 
 namespace sandstore {
 
@@ -68,6 +69,11 @@ std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, cons
     std::string bytes;
     switch (sessions_.admit(mutation.session_id(), mutation.sequence(), mutation.oldest_needed(), clock_us_, &bytes)) {
         case Sessions::Admission::kDuplicate:
+            if (planted("dedup-dropped")) {
+                pb::MutationResult again;
+                fill_status(perform(mutation, when, &again), again.mutable_status());
+                return again.SerializeAsString();
+            }
             return bytes;
         case Sessions::Admission::kUnknown:
             return result_of(pb::STATUS_SESSION_EXPIRED);
