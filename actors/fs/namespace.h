@@ -82,6 +82,12 @@ class Namespace {
         uint64_t stored_bytes = 0;
     };
 
+    // A content that no file has any more, still counted in chunks_ and extents_hash_.
+    struct Detached {
+        uint64_t inode = 0;    // That had it.
+        uint64_t extents = 0;  // Not released yet.
+    };
+
     static Content content_of(const Inode& inode) { return {inode.content, inode.extents, inode.stored_bytes}; }
     static void store(const Content& content, InodeTable::Edit& edit);
 
@@ -108,7 +114,7 @@ class Namespace {
     InodeTable inodes_;
     ChunkTable chunks_;
     ExtentTable extents_;
-    CowMap<uint64_t, uint64_t> detached_;  // Contents that no file has any more -> the inode that had them.
+    CowMap<uint64_t, Detached> detached_;  // By content.
     uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
     uint64_t extents_hash_ = 0;  // Of all extents, and of detached_.

@@ -52,7 +52,7 @@ void Namespace::account(uint64_t inode, const ExtentChanges& changes, Content* c
 void Namespace::detach(uint64_t inode, const Content& content) {
     if (content.extents == 0) return;
     file_bytes_ -= content.stored_bytes;
-    const bool detached = detached_.insert(content.id, inode);
+    const bool detached = detached_.insert(content.id, {inode, content.extents});
     SANDSTORE_CHECK(detached, "content ", content.id, " is detached already");
     extents_hash_ += hash_of_detached(content.id, inode);
 }
@@ -60,11 +60,12 @@ void Namespace::detach(uint64_t inode, const Content& content) {
 void Namespace::reclaim(size_t extents_max) {
     for (size_t i = 0; i < extents_max && !detached_.empty(); ++i) {
         const uint64_t content = detached_.begin().key();
-        const uint64_t inode = detached_.begin().value();
+        Detached* detached = detached_.edit(content);
+        const uint64_t inode = detached->inode;
         const FileExtent extent = extents_.take_first(content);
         chunks_.release(extent.chunk);
         extents_hash_ -= hash_of(inode, extent);
-        if (!extents_.empty(content)) continue;
+        if (--detached->extents > 0) continue;
         detached_.erase(content);
         extents_hash_ -= hash_of_detached(content, inode);
     }
@@ -203,8 +204,8 @@ uint64_t Namespace::walk_hash() const {
         if (!at.value().is_directory && at.value().content != 0) inode_of[at.value().content] = at.key();
     }
     for (auto at = detached_.begin(); at.valid(); at.next()) {
-        inode_of[at.key()] = at.value();
-        extents_hash += hash_of_detached(at.key(), at.value());
+        inode_of[at.key()] = at.value().inode;
+        extents_hash += hash_of_detached(at.key(), at.value().inode);
     }
     for (auto at = extents_.runs().begin(); at.valid(); at.next()) {
         extents_hash += hash_of(inode_of[at.key().content], ExtentTable::extent_of(at));
@@ -262,7 +263,9 @@ void Namespace::check_invariants() const {
         SANDSTORE_CHECK(inode.links == 2 + subdirectories && inode.entries == entries, "inode ", id,
                         " links=", inode.links);
     }
-    for (auto at = detached_.begin(); at.valid(); at.next()) count_content(at.key());
+    for (auto at = detached_.begin(); at.valid(); at.next()) {
+        SANDSTORE_CHECK(count_content(at.key()).extents == at.value().extents, "content ", at.key());
+    }
     for (auto at = inodes_.inodes().begin(); at.valid(); at.next()) {
         const uint64_t id = at.key();
         const bool named = id != kRootInode;

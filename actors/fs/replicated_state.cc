@@ -18,6 +18,8 @@ std::string result_of(const Outcome& outcome) {
     return result.SerializeAsString();
 }
 
+[[maybe_unused]] uint64_t commands_of_this_process = 0;  // For a planted fault: not the same on all replicas.
+
 }  // namespace
 
 void ReplicatedState::configure(const pb::StartStateMachine& settings) {
@@ -44,6 +46,7 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
         return result_of({pb::STATUS_INVALID_ARGUMENT, "The command cannot be read"});
     }
     clock_us_ = std::max(clock_us_, command.time_us());
+    if (planted("session-expiry-by-local-order")) clock_us_ += commands_of_this_process++ % 2;
     sessions_.expire(clock_us_, kSessionsExpiredPerCommand);
     const pb::Mutation& mutation = command.mutation();
     std::string bytes;
