@@ -31,8 +31,8 @@ class StateMachine final : public Actor {
  public:
     // Queries and hash requests that wait for their index; beyond: RESOURCE_EXHAUSTED.
     static constexpr size_t kHeldMax = 10'000;
-    // Of a state's maps, freed in one turn: well below a millisecond.
-    static constexpr size_t kNodesFreedPerTurn = 500;
+    // Of a state's maps, freed in one turn: takes about half a millisecond.
+    static constexpr size_t kNodesFreedPerTurn = 200;
     static constexpr uint64_t kSectionTimeoutUs = 60'000'000;
 
     void receive(Message message, Context& context) override;

@@ -6,8 +6,8 @@ namespace sandstore {
 
 std::string StateWriter::next_piece() {
     SANDSTORE_CHECK(!done(), "nothing is left to write");
-    out_.reserve(kStatePieceBytes + 1024);
-    while (!done() && out_.size() < kStatePieceBytes) step();
+    out_.reserve(kStatePieceBytes / 4);
+    for (size_t i = 0; i < kStatePieceRecords && !done() && out_.size() < kStatePieceBytes; ++i) step();
     return out_.take();
 }
 
