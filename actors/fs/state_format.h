@@ -12,7 +12,7 @@ namespace sandstore {
 inline constexpr uint64_t kStateFormatVersion = 1;
 // A piece ends after the record with which it reaches one of these: what bounds the turn that writes or reads it.
 inline constexpr size_t kStatePieceBytes = 256 * 1024;
-inline constexpr size_t kStatePieceRecords = 4096;
+inline constexpr size_t kStatePieceRecords = 2048;
 inline constexpr size_t kStatePieceBytesMax = 4 * 1024 * 1024;  // No piece is longer.
 
 // In the order in which they come. Lists are sorted by their ids.
