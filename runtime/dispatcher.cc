@@ -434,6 +434,8 @@ void Dispatcher::dispatch(Cell& cell, Message message) {
     delivered_++;
     delivered_counter_.add();
     flight_recorder_.record(turn_now_us_, message);
+    if (observer_) [[unlikely]]
+        observer_(message);
     try {
         take_turn(cell, std::move(message));
     } catch (const InvariantBroken& broken) {
