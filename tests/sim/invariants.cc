@@ -23,6 +23,12 @@ uint32_t checksum_of(const Payload& record) {
     return checksum;
 }
 
+bool is_configuration(const Payload& record) {
+    char type[1];
+    record.copy_to(kRecordHeaderBytes - 1, type);
+    return static_cast<RecordType>(type[0]) == RecordType::kConfiguration;
+}
+
 bool is_raft_message(pb::Envelope::BodyCase body) {
     switch (body) {
         case pb::Envelope::kRequestVote:
@@ -31,6 +37,9 @@ bool is_raft_message(pb::Envelope::BodyCase body) {
         case pb::Envelope::kAppendReply:
         case pb::Envelope::kHeartbeat:
         case pb::Envelope::kHeartbeatReply:
+        case pb::Envelope::kInstallSnapshot:
+        case pb::Envelope::kInstallSnapshotReply:
+        case pb::Envelope::kTimeoutNow:
             return true;
         default:
             return false;
@@ -60,7 +69,7 @@ void Invariants::node_started(const std::string& id) {
     Node& node = nodes_[id];
     node.booted = node.was_leader = node.raft_stepped = node.state_stepped = false;
     node.term = node.last_index = node.last_term = node.commit_index = 0;
-    node.applied_index = node.state_applied_index = 0;
+    node.applied_index = node.state_applied_index = node.configuration_index = 0;
     node.reads.clear();
     node.acknowledged.clear();
 }
@@ -73,10 +82,14 @@ void Invariants::on_deliver(const std::string& id, const Message& message) {
     const int actor = message->to_actor();
     if (actor == pb::ACTOR_RAFT) {
         node.raft_stepped = true;
-        if (message->has_read_index()) node.reads[message->request_id()] = acknowledged_write_;
+        if (message->has_read_index() && message->from_node().empty())
+            node.reads[message->request_id()] = acknowledged_write_;
     } else if (actor == pb::ACTOR_STATE_MACHINE) {
         node.state_stepped = true;
         if (message->has_apply()) check_apply(id, message);
+    } else if (actor == pb::ACTOR_SNAPSHOTS) {
+        if (message->has_save_snapshot()) check_snapshot_meta(id, message->save_snapshot().meta());
+        if (message->has_snapshot_receive()) check_snapshot_meta(id, message->snapshot_receive().meta());
     } else if (actor == pb::ACTOR_FILES && message->has_propose_reply()) {
         if (message->propose_reply().status().code() == pb::STATUS_OK) {
             acknowledged_write_ = std::max(acknowledged_write_, message->propose_reply().index());
@@ -110,8 +123,14 @@ void Invariants::on_send(const std::string& from, const Message& message) {
         term = message->append_entries().term();
     } else if (message->has_heartbeat()) {
         term = message->heartbeat().term();
-    } else {
+    } else if (message->has_heartbeat_reply()) {
         term = message->heartbeat_reply().term();
+    } else if (message->has_install_snapshot()) {
+        term = message->install_snapshot().term();
+    } else if (message->has_install_snapshot_reply()) {
+        term = message->install_snapshot_reply().term();
+    } else {
+        term = message->timeout_now().term();
     }
     node.promised_term = std::max(node.promised_term, term);
 }
@@ -137,6 +156,7 @@ void Invariants::check_apply(const std::string& id, const Message& message) {
         }
         known.applied = true;
         known.checksum = checksum;
+        if (record.type == RecordType::kConfiguration) configurations_[record.index] = record.data.to_string();
     }
 }
 
@@ -153,6 +173,8 @@ void Invariants::after_step(const std::string& id, const RaftNode* raft, const S
     check_acknowledged(id, node, core);
     check_role(id, node, core);
     check_commit(id, node, core);
+    check_configuration(id, node, core);
+    check_snapshots(id, *raft);
     if (raft->applied_index() < node.applied_index || raft->applied_index() > core.commit_index()) {
         violated("applied_between_before_and_commit", str_cat(id, " applied ", raft->applied_index(), " after ",
                                                               node.applied_index, ", commit ", core.commit_index()));
@@ -173,7 +195,7 @@ void Invariants::check_boot(const std::string& id, Node& node, const RaftCore& c
     }
     // Entries that were never committed may have been replaced since.
     const uint64_t promised = std::min<uint64_t>(node.persisted_index, committed_.size());
-    if (promised == 0 || !node.terms.matches(promised, committed_[promised - 1].term)) return;
+    if (promised == 0 || !holds(node, promised, committed_[promised - 1].term)) return;
     if (promised >= core.first_index() && !core.terms().matches(promised, committed_[promised - 1].term)) {
         violated("durable_survives_restart",
                  str_cat(id, " had ", promised, " on disk and restarts with a log that ends at ", core.last_index()));
@@ -193,17 +215,19 @@ void Invariants::check_acknowledged(const std::string& id, Node& node, const Raf
 void Invariants::check_log(const std::string& id, Node& node, const RaftCore& core) {
     const bool same_end = core.last_index() == node.last_index && core.terms().last_term() == node.last_term;
     const bool same_leadership = node.was_leader && core.is_leader() && core.term() == node.term;
-    if (same_leadership && !core.terms().matches(node.last_index, node.last_term)) {
+    const bool has_end = node.last_index + 1 >= core.first_index();
+    if (same_leadership && has_end && !core.terms().matches(node.last_index, node.last_term)) {
         violated("leader_append_only", str_cat(id, " had ", node.last_index, " of term ", node.last_term));
     }
     if (!same_end) {
         // An append may replace a tail by another of the same length: go back to where the logs meet.
         uint64_t from = std::min(node.last_index, core.last_index());
-        while (from >= core.first_index() && from > core.commit_index() &&
+        while (from >= core.first_index() && from > node.commit_index &&
                node.terms.term_at(from) != core.terms().term_at(from)) {
             from--;
         }
-        for (uint64_t index = from + 1; index <= core.last_index(); index++) check_entry(id, core, index);
+        from = std::max(from + 1, core.first_index());
+        for (uint64_t index = from; index <= core.last_index(); index++) check_entry(id, core, index);
         node.terms = core.terms();
     }
     node.persisted_index = core.persisted_index();
@@ -215,8 +239,14 @@ void Invariants::check_entry(const std::string& id, const RaftCore& core, uint64
     if (!core.cache().contains(index)) return;
     const uint64_t term = core.terms().term_at(index).value();
     Entry entry;
-    entry.checksum = checksum_of(core.cache().range(index, index, UINT64_MAX).records);
+    const Payload record = core.cache().range(index, index, UINT64_MAX).records;
+    entry.checksum = checksum_of(record);
+    entry.is_configuration = is_configuration(record);
     entry.previous_term = core.terms().term_at(index - 1).value_or(0);
+    if (entry.is_configuration && index > core.configuration_index()) {
+        violated("configuration_of_the_log",
+                 str_cat(id, " has one at ", index, " and follows ", core.configuration_index()));
+    }
     const auto [known, is_new] = entries_.emplace(std::make_pair(index, term), entry);
     if (is_new) return;
     if (known->second.checksum != entry.checksum || known->second.previous_term != entry.previous_term) {
@@ -256,7 +286,8 @@ void Invariants::check_commit(const std::string& id, Node& node, const RaftCore&
     const bool grows = commit > committed_.size();
     for (uint64_t index = std::max(node.commit_index + 1, core.first_index()); index <= commit; index++) {
         const uint64_t term = core.terms().term_at(index).value();
-        if (index > committed_.size()) committed_.push_back({term, core.term()});
+        if (index > committed_.size() + 1) violated("committed_without_gap", str_cat(id, " commits ", index));
+        if (index > committed_.size()) committed_.push_back({.term = term, .committed_in = core.term()});
         if (committed_[index - 1].term != term) {
             violated("committed_never_changes",
                      str_cat(id, " commits term ", term, " at ", index, ", it was term ", committed_[index - 1].term));
@@ -266,15 +297,73 @@ void Invariants::check_commit(const std::string& id, Node& node, const RaftCore&
     node.commit_index = commit;
 }
 
+// What was compacted is in a durable snapshot.
+bool Invariants::holds(const Node& node, uint64_t index, uint64_t term) {
+    if (index < node.terms.first_index()) return true;
+    return node.persisted_index >= index && node.terms.matches(index, term);
+}
+
 void Invariants::check_quorum(const std::string& id, const RaftCore& core, uint64_t index) {
-    size_t durable = 0;
-    for (const std::string& voter : core.voters()) {
-        const Node& node = nodes_[voter];
-        if (node.persisted_index >= index && node.terms.matches(index, committed_[index - 1].term)) durable++;
+    const uint64_t term = committed_[index - 1].term;
+    std::string holders;
+    const bool enough = core.configuration().is_quorum([&](const std::string& voter) {
+        if (!holds(nodes_[voter], index, term)) return false;
+        str_append(&holders, " ", voter);
+        return true;
+    });
+    if (enough) return;
+    violated("committed_is_durable_on_a_quorum", str_cat(id, " commits ", index, ", which only these hold:", holders));
+}
+
+// In force is the newest configuration of the log. A leader appends one when the one before is committed, and something
+// of its own term.
+void Invariants::check_configuration(const std::string& id, Node& node, const RaftCore& core) {
+    const uint64_t index = core.configuration_index();
+    const uint64_t before = std::exchange(node.configuration_index, index);
+    if (index == before) return;
+    if (index > core.last_index()) {
+        violated("configuration_of_the_log", str_cat(id, " follows ", index, ", its log ends at ", core.last_index()));
     }
-    if (durable * 2 > core.voters().size()) return;
-    violated("committed_is_durable_on_a_quorum",
-             str_cat(id, " commits ", index, ", which ", durable, " of ", core.voters().size(), " voters hold"));
+    if (core.cache().contains(index)) {
+        RecordReader reader(core.cache().range(index, index, UINT64_MAX).records);
+        Record record;
+        const bool same = reader.next(&record) && record.type == RecordType::kConfiguration &&
+                          record.data.to_string() == core.configuration().message().SerializeAsString();
+        if (!same) violated("configuration_of_the_log", str_cat(id, " follows another one than the log's at ", index));
+    }
+    if (!core.is_leader() || index < before || core.terms().term_at(index) != core.term() || core.term() == 1) return;
+    if (before > core.commit_index() || core.terms().term_at(core.commit_index()) != core.term()) {
+        violated("one_change_at_a_time", str_cat(id, " appends a configuration at ", index, ", the one before is at ",
+                                                 before, ", committed up to ", core.commit_index()));
+    }
+}
+
+void Invariants::check_snapshots(const std::string& id, const RaftNode& raft) {
+    const RaftCore& core = *raft.core();
+    const uint64_t purged = core.first_index() - 1;
+    const uint64_t snapshot = raft.snapshot_index();
+    if (purged > snapshot) violated("purged_is_in_a_snapshot", str_cat(id, " purged ", purged, ", has ", snapshot));
+    const uint64_t reached = raft.is_restoring() ? core.commit_index() : raft.applied_index();
+    if (snapshot > reached) violated("snapshot_is_applied", str_cat(id, " has ", snapshot, ", applied is ", reached));
+    if (purged == 0) return;
+    if (purged > committed_.size() || core.terms().term_at(purged) != committed_[purged - 1].term) {
+        violated("purged_is_committed", str_cat(id, " begins its log after ", purged));
+    }
+}
+
+void Invariants::check_snapshot_meta(const std::string& id, const pb::SnapshotMeta& meta) {
+    const uint64_t index = meta.index();
+    if (index == 0 || index > committed_.size() || committed_[index - 1].term != meta.term()) {
+        violated("snapshot_of_committed_entries", str_cat(id, " has one of ", index, " in term ", meta.term()));
+    }
+    auto in_force = configurations_.upper_bound(index);
+    if (in_force == configurations_.begin()) return;
+    --in_force;
+    if (in_force->first == meta.configuration_index() && in_force->second == meta.configuration().SerializeAsString()) {
+        return;
+    }
+    violated("snapshot_holds_its_configuration", str_cat(id, ": that of ", meta.configuration_index(), " instead of ",
+                                                         in_force->first, " in the one of ", index));
 }
 
 void Invariants::check_state(const std::string& id, Node& node, const StateMachine& state_machine) {

@@ -20,6 +20,10 @@
 
 namespace sandstore {
 
+namespace pb {
+class SnapshotMeta;
+}
+
 class RaftCore;
 class RaftNode;
 class StateMachine;
@@ -45,6 +49,7 @@ class Invariants {
     struct Entry {
         uint32_t checksum = 0;
         uint64_t previous_term = 0;
+        bool is_configuration = false;
     };
     struct Committed {
         uint64_t term = 0;
@@ -63,6 +68,7 @@ class Invariants {
         uint64_t commit_index = 0;
         uint64_t applied_index = 0;
         uint64_t state_applied_index = 0;
+        uint64_t configuration_index = 0;
         bool raft_stepped = false;
         bool state_stepped = false;
         // What the log holds durably, as far as Raft knows; kept while the node is down.
@@ -84,6 +90,10 @@ class Invariants {
     void check_acknowledged(const std::string& id, Node& node, const RaftCore& core);
     void check_commit(const std::string& id, Node& node, const RaftCore& core);
     void check_quorum(const std::string& id, const RaftCore& core, uint64_t index);
+    void check_configuration(const std::string& id, Node& node, const RaftCore& core);
+    void check_snapshots(const std::string& id, const RaftNode& raft);
+    void check_snapshot_meta(const std::string& id, const pb::SnapshotMeta& meta);
+    static bool holds(const Node& node, uint64_t index, uint64_t term);
     void check_state(const std::string& id, Node& node, const StateMachine& state_machine);
     void check_apply(const std::string& id, const Message& message);
     void promise_vote(const std::string& id, uint64_t term, const std::string& candidate);
@@ -93,6 +103,7 @@ class Invariants {
     std::map<std::pair<uint64_t, uint64_t>, Entry> entries_;           // By (index, term).
     std::vector<Committed> committed_;                                 // From index 1.
     std::map<uint64_t, std::pair<uint64_t, std::string>> state_hash_;  // By applied index: the hash, and where first.
+    std::map<uint64_t, std::string> configurations_;                   // Applied ones, by index, serialized.
     uint64_t acknowledged_write_ = 0;                                  // The highest index whose proposer knows.
 };
 

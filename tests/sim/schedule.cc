@@ -16,8 +16,8 @@ struct KindFacts {
 };
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; `side` has one bit for each node.
-const std::array<KindFacts, 33>& kind_table() {
-    static const std::array<KindFacts, 33> table = {{
+const std::array<KindFacts, 35>& kind_table() {
+    static const std::array<KindFacts, 35> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -41,8 +41,10 @@ const std::array<KindFacts, 33>& kind_table() {
         {"transfer", {"node"}},
         {"snapshot", {"node"}},
         {"add_node", {"node"}},
+        {"promote_node", {"node"}},
+        {"demote_node", {"node"}},
         {"remove_node", {"node"}},
-        {"replace_node", {"node", "by"}},
+        {"swap_nodes", {"node", "other"}},
         {"create", {"client", "file"}},
         {"write", {"client", "file", "token", "bytes"}},
         {"append", {"client", "file", "token", "bytes"}},
@@ -127,6 +129,10 @@ const std::vector<std::string_view>& argument_names_of(SimEventKind kind) {
 
 bool is_operation(SimEventKind kind) {
     return kind >= SimEventKind::kCreate;
+}
+
+bool is_request(SimEventKind kind) {
+    return kind >= SimEventKind::kTransfer && kind < SimEventKind::kCreate;
 }
 
 const std::map<std::string, int64_t>& default_settings() {

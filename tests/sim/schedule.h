@@ -40,9 +40,11 @@ enum class SimEventKind : uint8_t {
     // Operators
     kTransfer,
     kSnapshot,
-    kAddNode,
+    kAddNode,  // As a learner.
+    kPromoteNode,
+    kDemoteNode,
     kRemoveNode,
-    kReplaceNode,
+    kSwapNodes,  // One is promoted and another demoted, together.
     // Clients
     kCreate,
     kWrite,
@@ -65,6 +67,7 @@ struct SimEvent {
 std::string_view name_of(SimEventKind kind);
 const std::vector<std::string_view>& argument_names_of(SimEventKind kind);
 bool is_operation(SimEventKind kind);  // Of a client.
+bool is_request(SimEventKind kind);    // Of an operator.
 
 struct Schedule {
     uint64_t seed = 0;                        // Of everything that no event says: delays, ties, timeouts.

@@ -14,6 +14,7 @@
 #include "client/client_actor.h"
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
+#include "runtime/crc32c.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 
@@ -104,6 +105,7 @@ void SimCluster::start(const std::string& id) {
     invariants_.node_started(id);
     watch(dispatcher, id);
     post_start_messages(dispatcher, id);
+    dispatcher.send(pb::ACTOR_RAFT, message_of(pb::SnapshotsRecovered()));
 }
 
 void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& id) {
@@ -116,6 +118,8 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     raft.set_append_window(options_.append_window);
     raft.set_append_bytes_max(options_.append_bytes_max);
     raft.set_cache_bytes(options_.cache_bytes);
+    if (options_.random_priorities)
+        raft.set_election_priority(static_cast<uint32_t>(mix64(runtime_.seed() ^ crc32c(id)) % 4 * 30 + 1));
     raft.set_lease_reads(options_.lease_reads);
     raft.set_snapshot_log_bytes(options_.snapshot_log_bytes);
     raft.set_snapshot_piece_bytes(options_.snapshot_piece_bytes);
@@ -193,6 +197,11 @@ std::string SimCluster::leader() {
     return leader;
 }
 
+std::vector<std::string> SimCluster::members() {
+    const std::string by = leader();
+    return by.empty() ? ids_ : raft(by)->core()->configuration().members();
+}
+
 void SimCluster::add_client(const std::string& id) {
     Dispatcher& dispatcher = runtime_.add_node(id, logger_of(id));
     network_.attach(id, dispatcher, true);
@@ -251,7 +260,7 @@ std::string SimCluster::compare_states() {
                 if (node->core() == nullptr) return false;
                 index = std::max(index, node->core()->commit_index());
             }
-            for (const std::string& id : ids_) {
+            for (const std::string& id : members()) {
                 RaftNode* node = raft(id);
                 if (node != nullptr && node->applied_index() < index) return false;
             }
@@ -261,7 +270,7 @@ std::string SimCluster::compare_states() {
     if (!caught_up) return str_cat("not all nodes reach index ", index, "\n", describe());
     std::map<std::string, pb::StateHash> hashes;
     std::string problem;
-    for (const std::string& id : ids_) {
+    for (const std::string& id : members()) {
         Dispatcher* dispatcher = runtime_.node(id);
         if (dispatcher == nullptr) continue;
         pb::StateHashRequest request;

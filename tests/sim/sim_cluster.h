@@ -34,6 +34,7 @@ struct SimOptions {
     uint64_t session_timeout_us = 3'600'000'000;
     uint64_t client_chunk_bytes = 64 * 1024;
     bool lease_reads = false;
+    bool random_priorities = false;
     uint64_t snapshot_log_bytes = 0;
     uint64_t snapshot_piece_bytes = 4096;
 };
@@ -54,7 +55,8 @@ class SimCluster {
     void kill(const std::string& id);       // The process dies; what it wrote stays in the page cache.
     void power_cut(const std::string& id);  // The machine dies; unsynced bytes may be lost.
     bool is_running(const std::string& id) { return runtime_.node(id) != nullptr; }
-    std::string leader();  // Of the highest term; empty without one.
+    std::string leader();                // Of the highest term; empty without one.
+    std::vector<std::string> members();  // As the leader knows them; all nodes without one.
     RaftNode* raft(const std::string& id);
     StateMachine* state_machine(const std::string& id);
     Invariants& invariants() { return invariants_; }
@@ -74,7 +76,7 @@ class SimCluster {
     Message call(const std::string& client, Message message, uint64_t timeout_us = 30'000'000);
 
     std::string describe();  // What Raft thinks on each node, for failures.
-    // Equal state on all running nodes, asked through their own actors. Empty when equal, else what differs.
+    // Equal state on all members that run, asked through their own actors. Empty when equal, else what differs.
     std::string compare_states();
 
  private:

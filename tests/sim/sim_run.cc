@@ -6,6 +6,7 @@
 #include "runtime/check.h"
 #include "runtime/text.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/operators.h"
 #include "tests/sim/sim_cluster.h"
 #include "tests/sim/workload.h"
 
@@ -29,6 +30,7 @@ SimOptions options_of(const Schedule& schedule) {
     options.segment_bytes = setting("segment_bytes");
     options.session_timeout_us = setting("session_timeout_us");
     options.client_chunk_bytes = setting("chunk_bytes_max");
+    options.random_priorities = setting("priorities") != 0;
     options.lease_reads = setting("lease_reads") != 0;
     options.snapshot_log_bytes = setting("snapshot_log_bytes");
     options.snapshot_piece_bytes = setting("snapshot_piece_bytes");
@@ -41,7 +43,8 @@ class Run {
         : schedule_(schedule),
           options_(options),
           cluster_(static_cast<int>(schedule.setting("nodes")), schedule.seed, options_of(schedule)),
-          workload_(cluster_, schedule) {}
+          workload_(cluster_, schedule),
+          operators_(cluster_) {}
 
     SimRunResult execute() {
         try {
@@ -59,6 +62,7 @@ class Run {
         result_.undecided = workload_.undecided();
         result_.committed = cluster_.invariants().committed_index();
         result_.elections = cluster_.invariants().elections();
+        result_.requests_granted = operators_.granted();
         result_.virtual_us = cluster_.runtime().now_us();
         if (!result_.ok()) str_append(&result_.failure, "\n", stops(), cluster_.describe());
         return std::move(result_);
@@ -78,6 +82,7 @@ class Run {
     SimRunResult result_;
     SimCluster cluster_;
     Workload workload_;
+    Operators operators_;
 };
 
 // Without faults: a cluster that does not even come up is a failure like any other.
@@ -109,6 +114,8 @@ void Run::do_harm(Faults& faults) {
         if (begin_us + event.at_us > runtime.now_us()) runtime.run_for(begin_us + event.at_us - runtime.now_us());
         if (is_operation(event.kind)) {
             workload_.begin(event);
+        } else if (is_request(event.kind)) {
+            operators_.apply(event);
         } else {
             faults.apply(event);
         }

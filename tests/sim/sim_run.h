@@ -25,6 +25,7 @@ struct SimRunResult {
     size_t acknowledged = 0;
     size_t undecided = 0;  // histories that were too much to judge.
     uint64_t elections = 0;
+    size_t requests_granted = 0;  // Of operators.
     uint64_t committed = 0;
     uint64_t steps = 0;
     uint64_t virtual_us = 0;

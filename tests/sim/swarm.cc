@@ -21,6 +21,7 @@ class Draw {
         draw_timing();
         draw_network();
         draw_faults();
+        draw_requests();
         draw_operations();
         std::stable_sort(schedule_.events.begin(), schedule_.events.end(),
                          [](const SimEvent& a, const SimEvent& b) { return a.at_us < b.at_us; });
@@ -47,6 +48,7 @@ class Draw {
     void draw_timing();
     void draw_network();
     void draw_faults();
+    void draw_requests();
     void draw_fault(SimEventKind kind);
     int64_t draw_duration();
     void draw_operations();
@@ -86,7 +88,9 @@ void Draw::draw_timing() {
     set("election_max_ms", election_ms * (one_in(4) ? 1 : 2) + 5);
     set("heartbeat_ms", election_ms / 5);
     set("operation_timeout_us", one_in(3) ? 300 * kMs + below(700 * kMs) : 3000 * kMs);
-    if (one_in(3)) set("clock_skew_ppm", between(10, 100'000));
+    if (one_in(3)) set("clock_skew_ppm", between(10, 100'000));  // Within what leases allow: 200,000.
+    if (one_in(3)) set("lease_reads", 1);
+    if (one_in(3)) set("any_node_reads", 1 + below(100));
     if (one_in(4)) set("disk_jitter_us", between(200, 20 * kMs));
     if (one_in(4)) set("sync_us", between(150, 10 * kMs));
 }
@@ -109,6 +113,23 @@ void Draw::draw_faults() {
         if (!one_in(4)) continue;
         const uint64_t count = between(1, 6);
         for (uint64_t i = 0; i < count; i++) draw_fault(static_cast<SimEventKind>(kind));
+    }
+}
+
+// Operators take nodes away for good, and so does damage: not in the same run.
+void Draw::draw_requests() {
+    if (one_in(2)) set("priorities", 1);
+    if (one_in(3)) {
+        for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kTransfer, {number(below(nodes_ + 1))});
+    }
+    const bool damage = std::any_of(schedule_.events.begin(), schedule_.events.end(),
+                                    [](const SimEvent& e) { return e.kind == SimEventKind::kFlippedBit; });
+    if (damage || !one_in(3)) return;
+    for (uint64_t i = between(1, 12); i > 0; i--) {
+        const auto kind = static_cast<SimEventKind>(static_cast<uint64_t>(SimEventKind::kAddNode) + below(5));
+        std::vector<int64_t> arguments = {any_node()};
+        if (kind == SimEventKind::kSwapNodes) arguments.push_back(any_node());
+        add(kind, std::move(arguments));
     }
 }
 
