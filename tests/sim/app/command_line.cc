@@ -29,6 +29,7 @@ std::string sim_usage() {
 
     --nodes N          instead of what the seed says: 3, 5 or 7
     --ops N            instead of what the seed says: operations of clients
+    --messages         with one seed or a schedule: print each message as it is handled
     --trace-dir DIR    traces of all nodes of a failing run (default: sim-traces)
     --plant NAME       make this planted fault (sim_planted only); --all: find each one of the list
     --help
@@ -76,6 +77,10 @@ std::optional<SimCommand> parse_sim_command(int count, char** words, std::string
         if (word == "--help" || word == "-h") return SimCommand();
         if (word == "--keep-going") {
             command.keep_going = true;
+            continue;
+        }
+        if (word == "--messages") {
+            command.print_messages = true;
             continue;
         }
         if (word == "--all") {

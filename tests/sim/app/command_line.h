@@ -17,6 +17,7 @@ struct SimCommand {
     uint64_t jobs = 1;
     uint64_t seconds = 0;  // Stop after so many; 0: never.
     bool keep_going = false;
+    bool print_messages = false;
     SwarmLimits limits;
     std::string trace_directory;
     std::string schedule_file;

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "messages/envelope.pb.h"
 #include "runtime/planted.h"
 #include "runtime/text.h"
 #include "tests/sim/app/command_line.h"
@@ -23,6 +24,12 @@ void print_figures(const SimRunResult& result) {
               << ", virtual seconds " << static_cast<double>(result.virtual_us) / 1e6 << "\n";
 }
 
+void print_message(uint64_t now_us, const std::string& id, const Message& message) {
+    std::cout << now_us << " " << id << " " << message->ShortDebugString();
+    if (!message.payload.empty()) std::cout << " payload of " << message.payload.size() << " bytes";
+    std::cout << "\n";
+}
+
 // Runs it again with traces of all nodes, and says how to have it again.
 void report_failure(const Schedule& schedule, const std::string& directory, const std::string& command) {
     SimRunOptions options;
@@ -35,7 +42,9 @@ void report_failure(const Schedule& schedule, const std::string& directory, cons
 }
 
 int run_one(const Schedule& schedule, const SimCommand& command, const std::string& name, const std::string& again) {
-    const SimRunResult result = run_schedule(schedule);
+    SimRunOptions options;
+    if (command.print_messages) options.on_deliver = print_message;
+    const SimRunResult result = run_schedule(schedule, options);
     if (result.ok()) {
         const std::string difference = first_difference(schedule);
         if (difference.empty()) {
