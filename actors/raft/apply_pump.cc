@@ -12,15 +12,23 @@ namespace {
 constexpr uint64_t kLogReadTimeoutUs = 30'000'000;
 }
 
+void ApplyPump::start(uint64_t applied_index) {
+    applied_ = sent_ = applied_index;
+    in_flight_ = 0;
+    read_ = 0;
+    paused_ = false;
+}
+
 void ApplyPump::pump(Context& context, const EntryCache& cache, uint64_t commit_index, bool want_results) {
-    while (sent_ < commit_index && in_flight_ < kApplyBatchesInFlight && read_ == 0) {
+    while (!paused_ && sent_ < commit_index && in_flight_ < kApplyBatchesInFlight && read_ == 0) {
         const uint64_t next = sent_ + 1;
         if (!cache.contains(next)) {
             pb::LogRead read;
             read.set_first_index(next);
             read.set_last_index(std::min(commit_index, cache.first_index() - 1));
             read.set_max_bytes(kApplyBytesMax);
-            read_ = context.ask(pb::ACTOR_LOG, message_of(std::move(read)), kLogReadTimeoutUs);
+            read_ =
+                context.ask({pb::ACTOR_LOG, context.self().instance}, message_of(std::move(read)), kLogReadTimeoutUs);
             return;
         }
         EntryCache::Range range = cache.range(next, commit_index, kApplyBytesMax, kApplyRecordsMax);
@@ -31,6 +39,7 @@ void ApplyPump::pump(Context& context, const EntryCache& cache, uint64_t commit_
 bool ApplyPump::on_log_answer(Context& context, const Message& message, bool want_results) {
     if (read_ == 0 || message->reply_to() != read_) return false;
     read_ = 0;
+    if (paused_) return true;  // What is in the snapshot need not be applied.
     if (message->body_case() != pb::Envelope::kLogRecords || message->log_records().record_count() == 0) {
         context.warn("reading committed entries from the log gave nothing, trying again", {{"index", sent_ + 1}});
         return true;
@@ -47,8 +56,9 @@ void ApplyPump::send(Context& context, uint32_t count, Payload records, bool wan
     apply.set_record_count(count);
     apply.set_want_results(want_results);
     sent_ += count;
+    sent_bytes_ += records.size();
     in_flight_++;
-    context.send(pb::ACTOR_STATE_MACHINE, message_of(std::move(apply), std::move(records)));
+    context.send({pb::ACTOR_STATE_MACHINE, context.self().instance}, message_of(std::move(apply), std::move(records)));
 }
 
 void ApplyPump::on_applied(const pb::Applied& applied) {

@@ -18,8 +18,11 @@ inline constexpr uint32_t kApplyBatchesInFlight = 2;  // One being applied, one 
 
 class ApplyPump {
  public:
-    // The state machine holds everything up to here already.
-    void start(uint64_t applied_index) { applied_ = sent_ = applied_index; }
+    // The state machine holds everything up to here already. Whatever was on its way is done or void.
+    void start(uint64_t applied_index);
+    // Nothing is sent until start(): the state machine is being restored from a snapshot.
+    void pause() { paused_ = true; }
+    bool paused() const { return paused_; }
 
     // Sends what is committed and not sent yet. `commit_index` never falls.
     void pump(Context& context, const EntryCache& cache, uint64_t commit_index, bool want_results);
@@ -29,12 +32,15 @@ class ApplyPump {
 
     uint64_t applied_index() const { return applied_; }
     uint64_t sent_index() const { return sent_; }
+    uint64_t sent_bytes() const { return sent_bytes_; }  // Of records, since the process began.
 
  private:
     void send(Context& context, uint32_t count, Payload records, bool want_results);
 
     uint64_t applied_ = 0;
     uint64_t sent_ = 0;
+    uint64_t sent_bytes_ = 0;
+    bool paused_ = false;
     uint32_t in_flight_ = 0;
     RequestId read_ = 0;
 };

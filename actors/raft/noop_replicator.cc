@@ -28,6 +28,8 @@ void NoOpReplicator::receive(Message message, Context& context) {
         case pb::Envelope::kLogRecovered:
             recovered_ = message->log_recovered();
             return begin_when_ready(context);
+        case pb::Envelope::kSnapshotsRecovered:
+            return;  // A log that was never compacted needs none.
         case pb::Envelope::kStateMachineReady:
             state_machine_index_ = message->state_machine_ready().applied_index();
             return begin_when_ready(context);
@@ -57,6 +59,10 @@ void NoOpReplicator::receive(Message message, Context& context) {
 
 void NoOpReplicator::begin_when_ready(Context& context) {
     if (last_write_ != 0 || !start_ || !recovered_ || !state_machine_index_) return;
+    if (recovered_->first_index() > 1) {
+        return context.fail_stop(
+            "This data directory belonged to a cluster and holds snapshots: start it with --replicator=raft");
+    }
     applier_.start(*state_machine_index_);
     commit_index_ = recovered_->last_index();  // Everything durable is committed.
     cache_ = EntryCache(kUnwrittenBytesMax, recovered_->last_index() + 1);

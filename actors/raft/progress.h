@@ -8,12 +8,20 @@
 
 namespace sandstore {
 
+// What a peer says of itself with each heartbeat's answer.
+struct PeerHealth {
+    uint32_t election_priority = 50;
+    bool disk_full = false;
+    bool disk_slow = false;
+};
+
 // Invariant: match < next.
 class Progress {
  public:
     enum class State {
         kProbe,      // Where the logs agree is unknown: one append at a time.
         kReplicate,  // Appends are sent ahead, within the window.
+        kSnapshot,   // It needs entries that are gone: nothing is sent until it has a snapshot.
     };
 
     Progress() = default;
@@ -26,7 +34,7 @@ class Progress {
     uint64_t in_flight_bytes() const { return window_bytes_; }
 
     bool may_send(uint64_t window, uint64_t window_bytes) const {
-        if (reading_) return false;
+        if (reading_ || state_ == State::kSnapshot) return false;
         if (state_ == State::kProbe) return !probe_sent_;
         return window_.size() < window && window_bytes_ < window_bytes;
     }
@@ -54,7 +62,7 @@ class Progress {
             window_.pop_front();
             sent_at_us_ = now_us;
         }
-        if (state_ == State::kProbe && index >= match_) {
+        if (state_ != State::kReplicate && index >= match_) {
             state_ = State::kReplicate;
             probe_sent_ = false;
         }
@@ -67,6 +75,10 @@ class Progress {
         window_.clear();
         window_bytes_ = 0;
         next_ = next > match_ ? next : match_ + 1;
+    }
+    void await_snapshot() {
+        probe_from(next_);
+        state_ = State::kSnapshot;
     }
     // Nothing was heard of what is in flight for this long: it, or its answer, is lost.
     bool is_stalled(uint64_t now_us, uint64_t patience_us) const {
@@ -84,6 +96,17 @@ class Progress {
     void set_reading(bool reading) { reading_ = reading; }
     bool reading() const { return reading_; }
 
+    PeerHealth health;
+
+    // The configuration at this index leaves the peer out; it is told before it is dropped. 0: it is a member.
+    void leave(uint64_t index, uint64_t now_us) {
+        leaving_at_ = index;
+        leaving_since_us_ = now_us;
+    }
+    void stay() { leaving_at_ = 0; }
+    uint64_t leaving_at() const { return leaving_at_; }
+    uint64_t leaving_since_us() const { return leaving_since_us_; }
+
  private:
     struct Sent {
         uint64_t last;
@@ -100,6 +123,8 @@ class Progress {
     uint64_t sent_at_us_ = 0;
     uint64_t last_contact_us_ = 0;
     uint64_t round_ = 0;
+    uint64_t leaving_at_ = 0;
+    uint64_t leaving_since_us_ = 0;
 };
 
 }  // namespace sandstore

@@ -2,64 +2,110 @@
 
 #include <algorithm>
 
-#include "actors/raft/quorum.h"
 #include "messages/log.pb.h"
+#include "messages/snapshot.pb.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
+#include "runtime/planted.h"
+#include "runtime/text.h"
 
 namespace sandstore {
 
-namespace {
+// --- Start
+// -----------------------------------------------------------------------------------------------------------------
 
-TermIndex terms_of(const pb::LogRecovered& recovered) {
-    SANDSTORE_CHECK(recovered.first_index() >= 1 && recovered.last_index() + 1 >= recovered.first_index(),
-                    "first=", recovered.first_index(), " last=", recovered.last_index());
-    TermIndex terms(recovered.first_index() - 1);
+RaftCore::RaftCore(RaftOptions options, const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot,
+                   RaftInput input)
+    : options_(std::move(options)),
+      term_(recovered.hard_state().term()),
+      voted_for_(recovered.hard_state().voted_for()) {
+    const std::string problem = problem_with(recovered, snapshot);
+    SANDSTORE_CHECK(problem.empty(), problem);
+    start_event(input);
+    load_log(recovered, snapshot);
+    // The snapshot may have become durable before the term in which it came: nothing was said in that term then.
+    if (terms_.last_term() > term_) set_term(terms_.last_term(), "");
+    if (terms_.last_index() == 0 && !options_.join) bootstrap();
+    // Before the restart this node may have promised a leader not to elect another one for a while.
+    if (options_.lease_reads && recovered.last_index() > 0) leader_contact_us_ = input.now_us;
+    reset_election_deadline();
+    finish_event();
+}
+
+std::string RaftCore::problem_with(const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot) {
+    const uint64_t covered = snapshot == nullptr ? 0 : snapshot->index();
+    if (recovered.first_index() > covered + 1) {
+        return str_cat(
+            "The log begins with entry ", recovered.first_index(), ", and ",
+            snapshot == nullptr ? "there is no usable snapshot"
+                                : str_cat("the newest usable snapshot ends with entry ", covered),
+            ": what lies between is lost on this node. Remove the node from the cluster, empty its data directory, "
+            "and add it again");
+    }
+    const int runs = recovered.term_runs_size();
+    if (runs > 0 && recovered.term_runs(runs - 1).term() > recovered.hard_state().term()) {
+        return "The log holds entries of a later term than the one it says it is in";
+    }
+    if (snapshot != nullptr && snapshot->configuration().voters().empty()) return "The snapshot names no voters";
+    if (snapshot == nullptr && recovered.last_index() > 0 && recovered.configurations().empty()) {
+        return "The log holds no configuration";
+    }
+    return "";
+}
+
+// The entries that can be told apart: from the first one whose predecessor's term is known.
+void RaftCore::load_log(const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot) {
+    const uint64_t before = recovered.first_index() - 1;
+    const bool meets = snapshot != nullptr && snapshot->index() == before;
+    terms_ = TermIndex(before, meets ? snapshot->term() : 0);
     for (int i = 0; i < recovered.term_runs_size(); i++) {
         const pb::TermRun& run = recovered.term_runs(i);
         const uint64_t end =
             i + 1 < recovered.term_runs_size() ? recovered.term_runs(i + 1).first_index() : recovered.last_index() + 1;
-        SANDSTORE_CHECK(run.first_index() == terms.last_index() + 1 && end > run.first_index(), "run at ",
-                        run.first_index(), " after ", terms.last_index());
-        terms.append(run.term(), end - run.first_index());
+        SANDSTORE_CHECK(run.first_index() == terms_.last_index() + 1 && end > run.first_index(), "run at ",
+                        run.first_index(), " after ", terms_.last_index());
+        terms_.append(run.term(), end - run.first_index());
     }
-    SANDSTORE_CHECK(terms.last_index() == recovered.last_index(), "runs end at ", terms.last_index());
-    return terms;
+    SANDSTORE_CHECK(terms_.last_index() == recovered.last_index(), "runs end at ", terms_.last_index());
+    cache_ = EntryCache(options_.cache_bytes, terms_.last_index() + 1);
+    persisted_index_ = terms_.last_index();
+    if (snapshot != nullptr) {
+        configurations_ =
+            ConfigurationHistory(snapshot->configuration_index(), Configuration(snapshot->configuration()));
+        if (!terms_.matches(snapshot->index(), snapshot->term())) {
+            restart_log(snapshot->index(), snapshot->term());
+        } else if (before > 0 && !meets) {
+            terms_.compact(recovered.first_index());
+        }
+        commit_index_ = snapshot->index();
+    }
+    for (const pb::ConfigurationAt& at : recovered.configurations()) {
+        Configuration configuration;
+        SANDSTORE_CHECK(Configuration::parse(at.configuration(), &configuration), "configuration at ", at.index());
+        const bool in_log = at.index() <= terms_.last_index() && at.index() > commit_index_;
+        if (in_log || snapshot == nullptr) configurations_.append(at.index(), std::move(configuration));
+    }
 }
 
-}  // namespace
+// The snapshot is ahead of the log, or contradicts it: what the log holds is of no more use.
+void RaftCore::restart_log(uint64_t index, uint64_t term) {
+    terms_ = TermIndex(index, term);
+    cache_ = EntryCache(options_.cache_bytes, index + 1);
+    persisted_index_ = index;  // The snapshot is durable.
+    log_restarted_ = true;
+}
 
-RaftCore::RaftCore(RaftOptions options, const pb::LogRecovered& recovered, RaftInput input)
-    : options_(std::move(options)),
-      term_(recovered.hard_state().term()),
-      voted_for_(recovered.hard_state().voted_for()),
-      terms_(terms_of(recovered)),
-      cache_(options_.cache_bytes, recovered.last_index() + 1),
-      persisted_index_(recovered.last_index()) {
-    start_event(input);
-    if (terms_.last_index() == 0) {
-        // A new cluster: every member begins with the same entry at index 1, so that all agree on who votes.
-        pb::RaftConfiguration configuration;
-        for (const std::string& voter : options_.bootstrap_voters) configuration.add_voters(voter);
-        voters_ = options_.bootstrap_voters;
-        set_term(1, "");
-        std::vector<Proposal> first;
-        first.push_back({RecordType::kConfiguration, Payload(configuration.SerializeAsString())});
-        append_own(std::move(first));
-        uncommitted_.clear();
-        uncommitted_bytes_ = 0;
-    } else {
-        SANDSTORE_CHECK(recovered.configurations_size() > 0, "the log holds no configuration");
-        pb::RaftConfiguration configuration;
-        const auto& newest = recovered.configurations(recovered.configurations_size() - 1);
-        SANDSTORE_CHECK(configuration.ParseFromString(newest.configuration()), "configuration at ", newest.index());
-        voters_.assign(configuration.voters().begin(), configuration.voters().end());
-        SANDSTORE_CHECK(term_ >= terms_.last_term(), "term=", term_, " last entry's term=", terms_.last_term());
-    }
-    std::sort(voters_.begin(), voters_.end());
-    SANDSTORE_CHECK(!voters_.empty(), "no voters");
-    reset_election_deadline();
-    finish_event();
+// A new cluster: every member begins with the same entry at index 1, so that all agree on who votes.
+void RaftCore::bootstrap() {
+    pb::RaftConfiguration configuration;
+    std::vector<std::string> voters = options_.bootstrap_voters;
+    std::sort(voters.begin(), voters.end());
+    SANDSTORE_CHECK(!voters.empty(), "no voters");
+    for (const std::string& voter : voters) configuration.add_voters(voter);
+    set_term(1, "");
+    append_configuration(configuration);
+    uncommitted_.clear();
+    uncommitted_bytes_ = 0;
 }
 
 // --- Events
@@ -71,30 +117,44 @@ void RaftCore::start_event(RaftInput input) {
 
 // Turns what the event changed into at most one log write, and gives gated messages the write they wait for.
 void RaftCore::finish_event() {
-    if (hard_state_changed_ || write_count_ > 0) {
+    if (hard_state_changed_ || write_count_ > 0 || log_restarted_) {
         pb::LogWrite write;
         write.set_write_id(++last_write_);
-        if (hard_state_changed_) {
+        if (hard_state_changed_ && !planted("vote-not-written")) {
             write.mutable_hard_state()->set_term(term_);
             write.mutable_hard_state()->set_voted_for(voted_for_);
-            term_write_ = last_write_;
+        }
+        if (hard_state_changed_) term_write_ = last_write_;
+        if (log_restarted_) {
+            restart_write_ = last_write_;
+            write.mutable_restart()->set_index(terms_.first_index() - 1);
+            write.mutable_restart()->set_term(terms_.term_at(terms_.first_index() - 1).value());
         }
         if (write_count_ > 0) {
             write.set_first_index(write_first_index_);
             write.set_record_count(write_count_);
         }
-        writes_in_flight_.push_back({last_write_, terms_.last_index(), terms_.last_term()});
+        writes_in_flight_.push_back({last_write_, terms_.last_index(), terms_.last_term(), input_.now_us});
         effects_.write = message_of(std::move(write), std::move(write_records_));
         hard_state_changed_ = false;
+        log_restarted_ = false;
         write_count_ = 0;
         write_records_ = Payload();
     }
     for (const auto& [place, gate] : gates_) {
         const uint64_t wanted = gate == Gate::kAll ? last_write_ : term_write_;
-        if (wanted > persisted_write_) effects_.messages[place].after_write = wanted;
+        if (wanted > persisted_write_ && !planted("reply-before-sync")) effects_.messages[place].after_write = wanted;
     }
     gates_.clear();
+    note_configuration();
     check_invariants();
+}
+
+void RaftCore::note_configuration() {
+    const std::pair<uint64_t, bool> now{configuration_index(), is_configuration_committed()};
+    if (now == noted_configuration_) return;
+    noted_configuration_ = now;
+    effects_.configuration_changed = true;
 }
 
 RaftEffects RaftCore::take_effects() {
@@ -113,12 +173,16 @@ void RaftCore::on_tick(RaftInput input) {
     if (is_leader()) {
         if (input.now_us >= heartbeat_due_us_) {
             check_quorum();
+            if (is_leader()) look_after_leadership();
             if (is_leader()) send_heartbeats();
         }
-    } else if (input.now_us >= election_deadline_us_ && is_voter(options_.node_id)) {
-        start_pre_vote();
     } else if (input.now_us >= election_deadline_us_) {
-        reset_election_deadline();
+        if (may_stand()) {
+            start_pre_vote();
+        } else {
+            become_follower(term_, "");  // Whoever led is not heard any more: no hint is better than a wrong one.
+            reset_election_deadline();
+        }
     }
     finish_event();
 }
@@ -146,6 +210,9 @@ void RaftCore::on_message(RaftInput input, std::string_view from, const Message&
         case pb::Envelope::kHeartbeatReply:
             on_heartbeat_reply(from, message->heartbeat_reply());
             break;
+        case pb::Envelope::kTimeoutNow:
+            on_timeout_now(from, message->timeout_now());
+            break;
         default:
             SANDSTORE_CHECK(false, "not a Raft message: ", body_name(message.envelope()));
     }
@@ -159,11 +226,14 @@ void RaftCore::on_persisted(RaftInput input, uint64_t write_id) {
     while (!writes_in_flight_.empty() && writes_in_flight_.front().write_id <= write_id) {
         const WriteInFlight& write = writes_in_flight_.front();
         // A write whose entries were replaced meanwhile says nothing about the entries that are there now.
-        if (terms_.matches(write.last_index, write.last_term)) {
-            persisted_index_ = std::max(persisted_index_, write.last_index);
-        }
+        const bool still_there = terms_.matches(write.last_index, write.last_term) ||
+                                 (planted("stale-write-believed") && write.last_index <= terms_.last_index());
+        if (still_there) persisted_index_ = std::max(persisted_index_, write.last_index);
         writes_in_flight_.pop_front();
     }
+    // The next one has the disk from now on: what counts is how long a single sync takes.
+    if (!writes_in_flight_.empty()) writes_in_flight_.front().since_us = input.now_us;
+    if (role_ == pb::RoleChanged::CANDIDATE && persisted_write_ >= term_write_) count_vote(options_.node_id, false);
     if (is_leader()) advance_commit();
     finish_event();
 }
@@ -187,10 +257,6 @@ void RaftCore::on_peer_down(RaftInput input, std::string_view peer) {
     finish_event();
 }
 
-bool RaftCore::is_voter(std::string_view node) const {
-    return std::binary_search(voters_.begin(), voters_.end(), node, std::less<>());
-}
-
 uint64_t RaftCore::next_deadline_us() const {
     return is_leader() ? heartbeat_due_us_ : election_deadline_us_;
 }
@@ -203,19 +269,16 @@ void RaftCore::evict_cache(uint64_t last_evictable) {
 // ----------------------------------------------------------------------------------------------------------------
 
 void RaftCore::advance_commit() {
-    std::vector<uint64_t> matches;
-    for (const std::string& voter : voters_) {
-        if (voter == options_.node_id) {
-            matches.push_back(persisted_index_);  // Our own disk is one replica, not more.
-        } else {
-            matches.push_back(peers_.at(voter).match());
-        }
-    }
-    const uint64_t index = reached_by_majority(std::move(matches));
+    const uint64_t index = configuration().reached_by_quorum([this](const std::string& voter) {
+        return is_self(voter) ? persisted_index_  // Our own disk is one replica, not more.
+                              : peers_.at(voter).match();
+    });
     // Entries of earlier terms are committed only by one of this term after them (paper, figure 8).
-    if (index > commit_index_ && terms_.matches(index, term_)) {
+    const bool of_this_term = terms_.matches(index, term_) || planted("old-term-committed-by-counting");
+    if (index > commit_index_ && of_this_term) {
         set_commit(index);
         admit_waiting_reads();
+        finish_change();
     }
 }
 
@@ -228,18 +291,24 @@ void RaftCore::set_commit(uint64_t index) {
         uncommitted_bytes_ -= uncommitted_.front().second;
         uncommitted_.pop_front();
     }
+    if (is_removed() && !is_leader()) effects_.role_changed = true;
 }
 
 void RaftCore::check_invariants() const {
     SANDSTORE_CHECK(commit_index_ <= terms_.last_index(), "commit=", commit_index_, " last=", terms_.last_index());
+    SANDSTORE_CHECK(terms_.first_index() <= commit_index_ + 1, "compacted up to ", terms_.first_index(),
+                    " commit=", commit_index_);
     SANDSTORE_CHECK(persisted_index_ <= terms_.last_index(), "persisted=", persisted_index_,
                     " last=", terms_.last_index());
     SANDSTORE_CHECK(terms_.last_term() <= term_, "last_term=", terms_.last_term(), " term=", term_);
     SANDSTORE_CHECK(cache_.next_index() == terms_.last_index() + 1, "cache ends at ", cache_.next_index());
     SANDSTORE_CHECK(cache_.first_index() <= persisted_index_ + 1, "an entry that is not durable left the cache");
     SANDSTORE_CHECK(persisted_write_ <= last_write_, "persisted_write=", persisted_write_);
-    SANDSTORE_CHECK(!is_leader() || leader_id_ == options_.node_id, "leader_id=", leader_id_);
+    SANDSTORE_CHECK(configuration_index() <= terms_.last_index(), "configuration at ", configuration_index());
+    SANDSTORE_CHECK(!is_leader() || is_self(leader_id_), "leader_id=", leader_id_);
     SANDSTORE_CHECK(is_leader() || reads_.empty(), "reads wait without leadership");
+    SANDSTORE_CHECK(is_leader() || transfer_target_.empty(), "a transfer without leadership");
+    SANDSTORE_CHECK(is_leader() || peers_.empty(), "progress without leadership");
 }
 
 }  // namespace sandstore

@@ -5,9 +5,12 @@
 // (Outgoing::after_write). Votes and acknowledgements wait for what they promise; heartbeat replies wait for the term;
 // the leader's own appends and heartbeats wait for nothing, since its own disk counts as just another replica.
 //
-// Files: raft_core.cc (events, persistence, commit), raft_election.cc, raft_replication.cc, raft_reads.cc.
+// Files: raft_core.cc (events, persistence, commit), raft_election.cc, raft_replication.cc, raft_reads.cc,
+// raft_membership.cc, raft_transfer.cc (leadership handed over, disk health, priorities), raft_compaction.cc
+// (snapshots).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -18,8 +21,10 @@
 #include <vector>
 
 #include "actors/log/record.h"
+#include "actors/raft/configuration_history.h"
 #include "actors/raft/entry_cache.h"
 #include "actors/raft/progress.h"
+#include "actors/raft/raft_options.h"
 #include "actors/raft/read_queue.h"
 #include "actors/raft/term_index.h"
 #include "messages/raft.pb.h"
@@ -29,21 +34,11 @@ namespace sandstore {
 
 namespace pb {
 class HardState;
+class InstallSnapshot;
+class InstallSnapshotReply;
 class LogRecovered;
+class SnapshotMeta;
 }  // namespace pb
-
-struct RaftOptions {
-    std::string node_id;
-    std::vector<std::string> bootstrap_voters;  // Used when the log is empty.
-    uint64_t election_timeout_min_us = 150'000;
-    uint64_t election_timeout_max_us = 300'000;
-    uint64_t heartbeat_interval_us = 30'000;
-    uint32_t append_window = 16;
-    uint64_t append_window_bytes = 8u << 20;
-    uint64_t append_bytes_max = 1u << 20;
-    uint64_t uncommitted_bytes_max = 64u << 20;
-    uint64_t cache_bytes = 64u << 20;
-};
 
 // When an event happened, and a fresh random draw for it.
 struct RaftInput {
@@ -70,19 +65,25 @@ struct RaftEffects {
     std::vector<Outgoing> messages;
     std::optional<Message> write;  // A LogWrite.
     std::vector<ReadForPeer> reads_for_peers;
+    std::vector<std::string> snapshots_for_peers;  // They need entries that are gone: send the newest snapshot.
     std::vector<ReadReady> reads_ready;
     std::vector<uint64_t> reads_failed;  // Leadership is lost.
     bool role_changed = false;           // Role, term or known leader.
     bool commit_advanced = false;
-    bool damaged_message = false;  // A peer's records did not check out; they were ignored.
+    bool configuration_changed = false;  // Another one is in force, or it is committed now.
+    bool damaged_message = false;        // A peer's records did not check out; they were ignored.
+    std::string notice;                  // A sentence for the log: why leadership was given up, and the like.
 };
 
 class RaftCore {
  public:
     using Role = pb::RoleChanged::Role;
 
-    // Continues from what was on disk. The effects of bootstrapping an empty log are in take_effects().
-    RaftCore(RaftOptions options, const pb::LogRecovered& recovered, RaftInput input);
+    // Continues from what was on disk; `snapshot` is the newest one there, or null. problem_with() must have found
+    // nothing. The effects of bootstrapping an empty log are in take_effects().
+    RaftCore(RaftOptions options, const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot, RaftInput input);
+    // Why log and snapshot do not fit together: a sentence for the operator, or empty.
+    static std::string problem_with(const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot);
 
     // --- Events
     // ----------------------------------------------------------------------------------------------------------
@@ -92,8 +93,9 @@ class RaftCore {
     void on_peer_up(RaftInput input, std::string_view peer);
     void on_peer_down(RaftInput input, std::string_view peer);
     void on_records(RaftInput input, std::string_view peer, uint64_t first_index, uint32_t count, Payload records);
+    void on_disk_space(RaftInput input, bool full);
 
-    enum class ProposeOutcome { kAccepted, kNotLeader, kTooMuchUncommitted };
+    enum class ProposeOutcome { kAccepted, kNotLeader, kTooMuchUncommitted, kTransferring, kDiskFull };
     struct Proposal {
         RecordType type;
         Payload data;
@@ -103,10 +105,38 @@ class RaftCore {
     // False: not the leader. Otherwise `token` comes back in reads_ready or reads_failed.
     bool read_index(RaftInput input, uint64_t token);
 
+    enum class RequestOutcome { kAccepted, kNotLeader, kNotNow, kImpossible };
+    // Accepted: in force at once; done when is_change_done(). `problem` says why not.
+    RequestOutcome change_membership(RaftInput input, const pb::ChangeMembership& request, std::string* problem);
+    // `target` empty: the best one. Accepted: ends with another leader, or with transferring_to() empty again.
+    RequestOutcome transfer_leadership(RaftInput input, std::string_view target, std::string* problem);
+
+    // --- Snapshots (raft_compaction.cc)
+    // ----------------------------------------------------------------------------------
+    // Entries up to here are in durable snapshots; applied entries only.
+    void compact(uint64_t index);
+    // No entry up to here will ever be written again: a write that replaces entries may still be on its way to the log.
+    uint64_t compactable_index() const {
+        return restart_write_ > persisted_write_ ? 0 : std::min(commit_index_, persisted_index_);
+    }
+    // A leader's piece. True: take its bytes. False: it was answered, or is of the past.
+    bool on_install_snapshot(RaftInput input, std::string_view from, const pb::InstallSnapshot& request);
+    void reply_to_install(RaftInput input, std::string_view to, pb::InstallSnapshotReply reply);
+    enum class InstallOutcome {
+        kKnown,      // Committed here before: nothing to do.
+        kLogKept,    // The log holds the entry: apply on.
+        kRestarted,  // The log begins anew after the snapshot: the state machine must be restored from it.
+    };
+    // A whole snapshot from a leader is durable here.
+    InstallOutcome install_snapshot(RaftInput input, const pb::SnapshotMeta& meta);
+    // The answer of a peer that is sent a snapshot. True: go on with the transfer.
+    bool on_install_reply(RaftInput input, std::string_view from, const pb::InstallSnapshotReply& reply);
+
     RaftEffects take_effects();
 
     // --- State
     // -----------------------------------------------------------------------------------------------------------
+    const RaftOptions& options() const { return options_; }
     Role role() const { return role_; }
     bool is_leader() const { return role_ == pb::RoleChanged::LEADER; }
     uint64_t term() const { return term_; }
@@ -118,9 +148,20 @@ class RaftCore {
     uint64_t persisted_index() const { return persisted_index_; }
     const TermIndex& terms() const { return terms_; }
     const EntryCache& cache() const { return cache_; }
-    const std::vector<std::string>& voters() const { return voters_; }
+    const Configuration& configuration() const { return configurations_.latest(); }
+    uint64_t configuration_index() const { return configurations_.latest_index(); }
+    const ConfigurationHistory& configurations() const { return configurations_; }
+    bool is_configuration_committed() const { return configuration_index() <= commit_index_; }
+    // No change of membership is on its way (any more).
+    bool is_change_done() const { return is_configuration_committed() && !configuration().is_joint(); }
+    bool is_removed() const;
+    const std::vector<std::string>& voters() const { return configuration().voters(); }
     const std::map<std::string, Progress, std::less<>>& peers() const { return peers_; }
     bool is_reachable(std::string_view peer) const { return !unreachable_.contains(peer); }
+    const std::string& transferring_to() const { return transfer_target_; }
+    bool is_disk_full() const { return disk_full_; }
+    bool is_disk_slow(uint64_t now_us) const;
+    bool has_lease(uint64_t now_us) const;
     uint64_t next_deadline_us() const;
     uint64_t campaign_started_us() const { return campaign_started_us_; }
     size_t votes() const { return votes_.size(); }
@@ -133,24 +174,31 @@ class RaftCore {
 
     void start_event(RaftInput input);
     void finish_event();
+    void note_configuration();
     void send(std::string_view to, Message message, Gate gate);
-    bool is_voter(std::string_view node) const;
+    bool is_self(std::string_view node) const { return node == options_.node_id; }
+    void load_log(const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot);
+    void restart_log(uint64_t index, uint64_t term);
+    void bootstrap();
 
     // Terms and roles (raft_election.cc)
     void become_follower(uint64_t term, std::string_view leader);
     void become_leader();
     void start_pre_vote();
-    void start_election();
-    void ask_for_votes(bool pre_vote);
+    void start_election(bool transfer);
+    void ask_for_votes(bool pre_vote, bool transfer);
     void count_vote(std::string_view from, bool pre_vote);
     void reset_election_deadline();
     void set_term(uint64_t term, std::string_view voted_for);
     void lose_leadership();
     bool has_live_leader() const;
+    bool may_stand() const;
     bool is_log_up_to_date(uint64_t last_index, uint64_t last_term) const;
     void check_quorum();
     void on_request_vote(std::string_view from, const pb::RequestVote& request);
     void on_vote_reply(std::string_view from, const pb::VoteReply& reply);
+    uint64_t not_member_at(std::string_view node) const;
+    void hear_leader(uint64_t term, std::string_view leader);
 
     // Entries (raft_replication.cc)
     void on_append_entries(std::string_view from, const pb::AppendEntries& request, const Payload& payload);
@@ -168,14 +216,34 @@ class RaftCore {
 
     // Heartbeats and reads (raft_reads.cc)
     void send_heartbeats();
+    void send_heartbeat(const std::string& peer, const Progress& progress);
     void on_heartbeat(std::string_view from, const pb::Heartbeat& heartbeat);
     void on_heartbeat_reply(std::string_view from, const pb::HeartbeatReply& reply);
+    void resend_to(const std::string& peer, Progress& progress);
     void confirm_reads();
     bool has_committed_in_term() const;
     void admit_waiting_reads();
 
+    // Membership (raft_membership.cc)
+    std::string why_no_change_now() const;
+    std::string why_not_caught_up(const pb::ChangeMembership& request) const;
+    void append_configuration(const pb::RaftConfiguration& configuration);
+    void follow_configuration();
+    void drop_leavers();
+    void finish_change();
+
+    // Handing over (raft_transfer.cc)
+    void on_timeout_now(std::string_view from, const pb::TimeoutNow& request);
+    bool can_lead(const std::string& node, const Progress& progress) const;
+    std::string best_successor() const;
+    void begin_transfer(const std::string& target);
+    void go_on_with_transfer();
+    void send_timeout_now(const std::string& target);
+    void end_transfer();
+    void resign(std::string why);
+    void look_after_leadership();
+
     const RaftOptions options_;
-    std::vector<std::string> voters_;  // Sorted.
 
     // Durable (with what is in the log)
     uint64_t term_ = 0;
@@ -187,37 +255,52 @@ class RaftCore {
     uint64_t commit_index_ = 0;
     TermIndex terms_;
     EntryCache cache_;
+    ConfigurationHistory configurations_;
     std::set<std::string, std::less<>> votes_;
     std::set<std::string, std::less<>> unreachable_;
     uint64_t election_deadline_us_ = 0;
     uint64_t leader_contact_us_ = 0;  // 0: none heard in this boot.
     uint64_t campaign_started_us_ = 0;
+    uint64_t told_removed_at_ = 0;  // A newer configuration, committed at this index, is without this node.
+    bool disk_full_ = false;
+    std::pair<uint64_t, bool> noted_configuration_{0, false};  // Index, committed: as the last effects told.
 
     // Leader
-    std::map<std::string, Progress, std::less<>> peers_;
+    std::map<std::string, Progress, std::less<>> peers_;  // All members but ourselves, and those who are leaving.
+    uint64_t leader_since_us_ = 0;
     uint64_t heartbeat_due_us_ = 0;
     uint64_t round_ = 0;
     uint64_t confirmed_round_ = 0;
+    std::deque<std::pair<uint64_t, uint64_t>> rounds_in_flight_;  // (round, when it was sent)
+    uint64_t lease_start_us_ = 0;                                 // When the newest confirmed round was sent.
     ReadQueue reads_;
     std::vector<uint64_t> reads_before_commit_;              // Tokens that wait for the term's first commit.
     uint64_t uncommitted_bytes_ = 0;                         // Of proposals of this leader.
     std::deque<std::pair<uint64_t, uint64_t>> uncommitted_;  // (index, bytes)
+    std::string transfer_target_;                            // Empty: none under way.
+    uint64_t transfer_deadline_us_ = 0;
+    uint64_t transfer_tried_us_ = 0;
+    bool timeout_now_sent_ =
+        false;  // In this term: whoever got it may be elected at any moment, whatever it heard from us.
 
     // Writes
     struct WriteInFlight {
         uint64_t write_id;
         uint64_t last_index;
         uint64_t last_term;
+        uint64_t since_us;
     };
     uint64_t last_write_ = 0;
     uint64_t persisted_write_ = 0;
     uint64_t term_write_ = 0;  // The write that makes the present term durable.
+    uint64_t restart_write_ = 0;  // The last one that began the log anew.
     uint64_t persisted_index_ = 0;
     std::deque<WriteInFlight> writes_in_flight_;
 
     // The event being handled
     RaftInput input_{};
     bool hard_state_changed_ = false;
+    bool log_restarted_ = false;
     uint64_t write_first_index_ = 0;
     uint32_t write_count_ = 0;
     Payload write_records_;

@@ -13,6 +13,8 @@ namespace {
 
 constexpr uint64_t kLogReadTimeoutUs = 30'000'000;
 
+constexpr pb::ActorKind kListeners[] = {pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_REPAIRER, pb::ACTOR_ETCD_POLLER};
+
 uint64_t or_default(uint64_t value, uint64_t fallback) {
     return value != 0 ? value : fallback;
 }
@@ -21,16 +23,21 @@ RaftOptions options_of(const pb::StartRaft& start) {
     RaftOptions options;
     options.node_id = start.node_id();
     options.bootstrap_voters.assign(start.bootstrap_voters().begin(), start.bootstrap_voters().end());
+    options.join = start.join();
     options.election_timeout_min_us =
         or_default(start.election_timeout_min_ms() * 1000, options.election_timeout_min_us);
     options.election_timeout_max_us =
         or_default(start.election_timeout_max_ms() * 1000, options.election_timeout_max_us);
     options.heartbeat_interval_us = or_default(start.heartbeat_interval_ms() * 1000, options.heartbeat_interval_us);
+    if (start.has_election_priority()) options.election_priority = start.election_priority();
+    options.lease_reads = start.lease_reads();
     options.append_window = static_cast<uint32_t>(or_default(start.append_window(), options.append_window));
     options.append_window_bytes = or_default(start.append_window_bytes(), options.append_window_bytes);
     options.append_bytes_max = or_default(start.append_bytes_max(), options.append_bytes_max);
     options.uncommitted_bytes_max = or_default(start.uncommitted_bytes_max(), options.uncommitted_bytes_max);
     options.cache_bytes = or_default(start.cache_bytes(), options.cache_bytes);
+    options.snapshot_log_bytes = start.snapshot_log_bytes();
+    options.snapshot_piece_bytes = or_default(start.snapshot_piece_bytes(), options.snapshot_piece_bytes);
     return options;
 }
 
@@ -42,6 +49,8 @@ void RaftNode::receive(Message message, Context& context) {
             return on_start_raft(message->start_raft(), context);
         case pb::Envelope::kLogRecovered:
             return on_log_recovered(message->log_recovered(), context);
+        case pb::Envelope::kSnapshotsRecovered:
+            return on_snapshots_recovered(message->snapshots_recovered(), context);
         case pb::Envelope::kStateMachineReady:
             return on_state_machine_ready(message->state_machine_ready(), context);
         case pb::Envelope::kRequestVote:
@@ -50,18 +59,37 @@ void RaftNode::receive(Message message, Context& context) {
         case pb::Envelope::kAppendReply:
         case pb::Envelope::kHeartbeat:
         case pb::Envelope::kHeartbeatReply:
+        case pb::Envelope::kTimeoutNow:
             return on_peer_message(message, context);
+        case pb::Envelope::kInstallSnapshot:
+            return on_install_snapshot(message, context);
+        case pb::Envelope::kInstallSnapshotReply:
+            return on_install_reply(message, context);
         case pb::Envelope::kPropose:
             return on_propose(std::move(message), context);
         case pb::Envelope::kFlush:
             return on_flush(context);
         case pb::Envelope::kReadIndex:
             return on_read_index(message, context);
+        case pb::Envelope::kChangeMembership:
+            return on_change_membership(message, context);
+        case pb::Envelope::kTransferLeadership:
+            return on_transfer_leadership(message, context);
+        case pb::Envelope::kRequestSnapshot:
+            return on_request_snapshot(message, context);
         case pb::Envelope::kLogPersisted:
             return on_log_persisted(message->log_persisted(), context);
+        case pb::Envelope::kLogSpace:
+            return on_log_space(message->log_space(), context);
         case pb::Envelope::kLogRecords:
+        case pb::Envelope::kReadIndexReply:
+        case pb::Envelope::kSnapshotTaken:
+        case pb::Envelope::kSnapshotSaved:
+        case pb::Envelope::kSnapshotBytes:
+        case pb::Envelope::kSnapshotReceived:
+        case pb::Envelope::kSnapshotRestored:
         case pb::Envelope::kRequestFailed:
-            return on_log_answer(message, context);
+            return on_answer(message, context);
         case pb::Envelope::kApplied:
             return on_applied(message->mutable_applied(), context);
         case pb::Envelope::kPeerUp:
@@ -90,18 +118,32 @@ void RaftNode::on_log_recovered(const pb::LogRecovered& recovered, Context& cont
     begin_when_ready(context);
 }
 
+void RaftNode::on_snapshots_recovered(const pb::SnapshotsRecovered& recovered, Context& context) {
+    snapshots_recovered_ = recovered;
+    begin_when_ready(context);
+}
+
 void RaftNode::on_state_machine_ready(const pb::StateMachineReady& ready, Context& context) {
     state_machine_index_ = ready.applied_index();
     begin_when_ready(context);
 }
 
 void RaftNode::begin_when_ready(Context& context) {
-    if (core_ != nullptr || !options_ || !recovered_ || !state_machine_index_) return;
-    core_ = std::make_unique<RaftCore>(*options_, *recovered_, input(context));
+    if (core_ != nullptr || !options_ || !recovered_ || !snapshots_recovered_ || !state_machine_index_) return;
+    snapshots_.assign(snapshots_recovered_->snapshots().begin(), snapshots_recovered_->snapshots().end());
+    const pb::SnapshotMeta* newest = snapshots_.empty() ? nullptr : &snapshots_.front();
+    if (const std::string problem = RaftCore::problem_with(*recovered_, newest); !problem.empty()) {
+        return context.fail_stop(problem);
+    }
+    core_ = std::make_unique<RaftCore>(*options_, *recovered_, newest, input(context));
     applier_.start(*state_machine_index_);
-    context.info("raft started",
-                 {{"term", core_->term()}, {"last_index", core_->last_index()}, {"voters", core_->voters().size()}});
+    if (newest != nullptr && newest->index() > *state_machine_index_) restore(*newest, context);
+    context.info("raft started", {{"term", core_->term()},
+                                  {"last_index", core_->last_index()},
+                                  {"snapshot_index", snapshot_index()},
+                                  {"voters", core_->voters().size()}});
     recovered_.reset();
+    snapshots_recovered_.reset();
     carry_out(context);
 }
 
@@ -136,17 +178,18 @@ void RaftNode::on_flush(Context& context) {
     std::vector<RaftCore::Proposal> batch = std::move(batch_);
     batch_.clear();
     uint64_t index = 0;
+    const auto refuse_all = [&](pb::StatusCode code, std::string_view why) {
+        for (const ReplyTo& asker : askers) refuse_proposal(asker, code, why, context);
+    };
     switch (core_->propose(input(context), std::move(batch), &index)) {
         case RaftCore::ProposeOutcome::kNotLeader:
-            for (const ReplyTo& asker : askers) {
-                refuse_proposal(asker, pb::STATUS_NOT_LEADER, "not the leader", context);
-            }
-            return;
+            return refuse_all(pb::STATUS_NOT_LEADER, "not the leader");
+        case RaftCore::ProposeOutcome::kTransferring:
+            return refuse_all(pb::STATUS_NOT_LEADER, "leadership is being handed over");
         case RaftCore::ProposeOutcome::kTooMuchUncommitted:
-            for (const ReplyTo& asker : askers) {
-                refuse_proposal(asker, pb::STATUS_RESOURCE_EXHAUSTED, "too much waits to be committed", context);
-            }
-            return;
+            return refuse_all(pb::STATUS_RESOURCE_EXHAUSTED, "too much waits to be committed");
+        case RaftCore::ProposeOutcome::kDiskFull:
+            return refuse_all(pb::STATUS_ENOSPC, "the leader's disk has no room for the log");
         case RaftCore::ProposeOutcome::kAccepted:
             for (ReplyTo& asker : askers) proposals_.add(index++, std::move(asker));
             carry_out(context);
@@ -156,24 +199,8 @@ void RaftNode::on_flush(Context& context) {
 
 void RaftNode::refuse_proposal(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context) {
     pb::ProposeReply reply;
-    reply.mutable_status()->set_code(code);
-    reply.mutable_status()->set_message(std::string(why));
-    if (core_ != nullptr) reply.mutable_status()->set_leader_id(core_->leader_id());
+    fill_status(code, why, reply.mutable_status());
     context.reply(asker, message_of(std::move(reply)));
-}
-
-void RaftNode::on_read_index(const Message& message, Context& context) {
-    const uint64_t token = next_read_token_++;
-    if (core_ == nullptr || !core_->read_index(input(context), token)) {
-        pb::ReadIndexReply reply;
-        reply.mutable_status()->set_code(pb::STATUS_NOT_LEADER);
-        reply.mutable_status()->set_message("not the leader");
-        if (core_ != nullptr) reply.mutable_status()->set_leader_id(core_->leader_id());
-        context.reply(reply_to(message), message_of(std::move(reply)));
-        return;
-    }
-    reads_[token] = reply_to(message);
-    carry_out(context);
 }
 
 void RaftNode::on_log_persisted(const pb::LogPersisted& persisted, Context& context) {
@@ -184,8 +211,20 @@ void RaftNode::on_log_persisted(const pb::LogPersisted& persisted, Context& cont
     carry_out(context);
 }
 
-void RaftNode::on_log_answer(const Message& message, Context& context) {
+void RaftNode::on_log_space(const pb::LogSpace& space, Context& context) {
     if (core_ == nullptr) return;
+    core_->on_disk_space(input(context), space.full());
+    carry_out(context);
+}
+
+// The answer to a request of ours, or its failure.
+void RaftNode::on_answer(const Message& message, Context& context) {
+    if (core_ == nullptr) return;
+    if (on_forwarded_read_answer(message, context) || on_snapshot_answer(message, context)) return;
+    on_log_answer(message, context);
+}
+
+void RaftNode::on_log_answer(const Message& message, Context& context) {
     const uint64_t sent = applier_.sent_index();
     if (applier_.on_log_answer(context, message, !proposals_.empty())) {
         if (applier_.sent_index() > sent) pump(context);  // After a failed read, the next event tries again.
@@ -206,6 +245,7 @@ void RaftNode::on_applied(pb::Applied* applied, Context& context) {
     proposals_.resolve(context, applied);
     core_->evict_cache(applier_.applied_index());
     pump(context);
+    consider_snapshot(context);
 }
 
 void RaftNode::on_peer_up(const pb::PeerUp& up, Context& context) {
@@ -225,6 +265,7 @@ void RaftNode::on_timer(Context& context) {
     if (core_ == nullptr) return;
     if (context.now_us() >= core_->next_deadline_us()) core_->on_tick(input(context));
     carry_out(context);
+    look_after_transfers(context);
 }
 
 // --- Effects of the core
@@ -233,10 +274,10 @@ void RaftNode::on_timer(Context& context) {
 void RaftNode::carry_out(Context& context) {
     RaftEffects effects = core_->take_effects();
     // Before the messages: a leader's own disk and its peers work at the same time.
-    if (effects.write) context.send(pb::ACTOR_LOG, std::move(*effects.write));
+    if (effects.write) context.send(neighbour(pb::ACTOR_LOG, context), std::move(*effects.write));
     for (RaftEffects::Outgoing& outgoing : effects.messages) {
         if (outgoing.after_write <= persisted_write_) {
-            context.send(Address(outgoing.to, pb::ACTOR_RAFT, context.self().instance), std::move(outgoing.message));
+            context.send(peer_address(outgoing.to, context), std::move(outgoing.message));
         } else {
             held_.push_back({std::move(outgoing.to), std::move(outgoing.message), outgoing.after_write});
         }
@@ -246,8 +287,21 @@ void RaftNode::carry_out(Context& context) {
         read.set_first_index(wanted.first_index);
         read.set_last_index(wanted.last_index);
         read.set_max_bytes(wanted.bytes_max);
-        reads_for_peers_[context.ask(pb::ACTOR_LOG, message_of(std::move(read)), kLogReadTimeoutUs)] = wanted.peer;
+        const Address log = neighbour(pb::ACTOR_LOG, context);
+        reads_for_peers_[context.ask(log, message_of(std::move(read)), kLogReadTimeoutUs)] = wanted.peer;
     }
+    begin_transfers(effects.snapshots_for_peers, context);
+    answer_reads(effects, context);
+    if (effects.damaged_message) context.warn("a peer's entries did not check out and were ignored");
+    if (!effects.notice.empty()) context.warn(effects.notice);
+    if (effects.role_changed) announce_role(context);
+    if (effects.configuration_changed) announce_configuration(context);
+    settle_requests(context);
+    pump(context);
+    arm_tick(context);
+}
+
+void RaftNode::answer_reads(const RaftEffects& effects, Context& context) {
     for (const RaftEffects::ReadReady& ready : effects.reads_ready) {
         pb::ReadIndexReply reply;
         reply.set_index(ready.index);
@@ -256,16 +310,10 @@ void RaftNode::carry_out(Context& context) {
     }
     for (const uint64_t token : effects.reads_failed) {
         pb::ReadIndexReply reply;
-        reply.mutable_status()->set_code(pb::STATUS_NOT_LEADER);
-        reply.mutable_status()->set_message("leadership was lost");
-        reply.mutable_status()->set_leader_id(core_->leader_id());
+        fill_status(pb::STATUS_NOT_LEADER, "leadership was lost", reply.mutable_status());
         auto asker = reads_.extract(token);
         if (!asker.empty()) context.reply(asker.mapped(), message_of(std::move(reply)));
     }
-    if (effects.damaged_message) context.warn("a peer's entries did not check out and were ignored");
-    if (effects.role_changed) announce_role(context);
-    pump(context);
-    arm_tick(context);
 }
 
 // In the order of the writes they wait for. Gates of one step may name an older write than those before: the term's.
@@ -273,7 +321,7 @@ void RaftNode::send_held(Context& context) {
     std::deque<Held> still_held;
     for (Held& held : held_) {
         if (held.after_write <= persisted_write_) {
-            context.send(Address(held.to, pb::ACTOR_RAFT, context.self().instance), std::move(held.message));
+            context.send(peer_address(held.to, context), std::move(held.message));
         } else {
             still_held.push_back(std::move(held));
         }
@@ -309,9 +357,21 @@ void RaftNode::announce_role(Context& context) {
     }
     announced_ = now;
     log_role(context);
-    for (const pb::ActorKind listener : {pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_REPAIRER}) {
-        context.send(Address(listener), message_of(pb::RoleChanged(now)));
+    for (const pb::ActorKind listener : kListeners) {
+        context.send(neighbour(listener, context), message_of(pb::RoleChanged(now)));
     }
+}
+
+void RaftNode::announce_configuration(Context& context) {
+    pb::ConfigurationChanged changed;
+    *changed.mutable_configuration() = core_->configuration().message();
+    changed.set_index(core_->configuration_index());
+    changed.set_committed(core_->is_configuration_committed());
+    for (const pb::ActorKind listener : kListeners) {
+        context.send(neighbour(listener, context), message_of(pb::ConfigurationChanged(changed)));
+    }
+    context.send(pb::PORT_TRANSPORT, message_of(std::move(changed)));
+    if (core_->is_removed()) context.warn("this node is no member of the cluster any more");
 }
 
 void RaftNode::log_role(Context& context) {
@@ -327,28 +387,6 @@ void RaftNode::log_role(Context& context) {
     } else {
         context.debug("role changed", {{"role", pb::RoleChanged::Role_Name(core_->role())}, {"term", core_->term()}});
     }
-}
-
-void RaftNode::on_status_request(const Message& message, Context& context) {
-    pb::RaftStatus status;
-    if (core_ != nullptr) {
-        status.set_role(core_->role());
-        status.set_term(core_->term());
-        status.set_leader_id(core_->leader_id());
-        status.set_first_index(core_->first_index());
-        status.set_last_index(core_->last_index());
-        status.set_commit_index(core_->commit_index());
-        status.set_applied_index(applier_.applied_index());
-        for (const std::string& voter : core_->voters()) status.add_voters(voter);
-        for (const auto& [peer, progress] : core_->peers()) {
-            pb::RaftPeerStatus* line = status.add_peers();
-            line->set_node_id(peer);
-            line->set_match_index(progress.match());
-            line->set_next_index(progress.next());
-            line->set_reachable(core_->is_reachable(peer));
-        }
-    }
-    context.reply(reply_to(message), message_of(std::move(status)));
 }
 
 }  // namespace sandstore

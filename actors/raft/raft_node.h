@@ -1,17 +1,23 @@
 // RaftNode (ACTOR_RAFT): the thin actor around RaftCore. It carries the core's effects to where they belong, holds
-// messages back until the write they wait for is durable, feeds committed entries to the state machine, and tells each
-// proposer the outcome.
+// messages back until the write they wait for is durable, feeds committed entries to the state machine, tells each
+// proposer the outcome, and has snapshots taken, sent, received and restored.
 //
-// Hears: StartRaft, LogRecovered, StateMachineReady (all three before it takes part); RequestVote, VoteReply,
-// AppendEntries,
-//   AppendReply, Heartbeat, HeartbeatReply from RaftNodes of other nodes; Propose, ReadIndex, RaftStatusRequest
-//   (requests); LogPersisted, LogRecords from the LogStore; Applied from the StateMachine; PeerUp, PeerDown; Flush from
-//   itself.
-// Says: LogWrite, LogRead to the LogStore; the peers' messages; Apply to the StateMachine; ProposeReply,
-// ReadIndexReply,
-//   RaftStatus; RoleChanged to FileService, StatusService and Repairer.
-// Persists: term, vote and entries, through the LogStore only.
+// Hears: StartRaft, LogRecovered, SnapshotsRecovered, StateMachineReady (all of them before it takes part);
+//   RequestVote, VoteReply, AppendEntries, AppendReply, Heartbeat, HeartbeatReply, TimeoutNow, InstallSnapshot,
+//   InstallSnapshotReply from RaftNodes of other nodes; Propose, ReadIndex, RaftStatusRequest, ChangeMembership,
+//   TransferLeadership, RequestSnapshot (requests); LogPersisted, LogRecords, LogSpace from the LogStore; Applied,
+//   SnapshotTaken, SnapshotRestored from the StateMachine; SnapshotSaved, SnapshotBytes, SnapshotReceived from the
+//   SnapshotStore; ReadIndexReply from the leader's RaftNode; PeerUp, PeerDown; Flush from itself.
+// Says: LogWrite, LogRead, LogCompact to the LogStore; the peers' messages; Apply, TakeSnapshot, DropSnapshot,
+//   RestoreSnapshot to the StateMachine; SaveSnapshot, SnapshotRead, SnapshotReceive to the SnapshotStore; the replies;
+//   RoleChanged and ConfigurationChanged to FileService, StatusService, Repairer and EtcdPoller, the latter to the
+//   transport too.
+// Persists: term, vote and entries through the LogStore, snapshots through the SnapshotStore; nothing itself.
 // Never: believes anyone but the log about who votes; retries a proposal (the outcome of a lost one is unknown).
+//
+// It talks to the neighbours of its own instance: a node may hold several groups.
+// Files: raft_node.cc (start, peers, proposals, effects), raft_node_requests.cc (reads, operators, status),
+// raft_node_snapshots.cc.
 #pragma once
 
 #include <deque>
@@ -25,43 +31,87 @@
 #include "actors/raft/apply_pump.h"
 #include "actors/raft/proposal_table.h"
 #include "actors/raft/raft_core.h"
+#include "actors/raft/snapshot_transfer.h"
 #include "runtime/actor.h"
 
 namespace sandstore {
 
-class Counter;
-
 class RaftNode final : public Actor {
  public:
+    static constexpr size_t kReadsMax = 65'536;         // Linearizable reads under way; more are refused.
+    static constexpr size_t kPiecesBeingReceived = 16;  // Of a snapshot; more are dropped and sent again.
+
     void receive(Message message, Context& context) override;
     const RaftCore* core() const { return core_.get(); }  // For invariant checks; null before the start is complete.
     uint64_t applied_index() const { return applier_.applied_index(); }
+    uint64_t snapshot_index() const { return snapshots_.empty() ? 0 : snapshots_.front().index(); }
+    bool is_restoring() const { return applier_.paused(); }
 
  private:
     void on_start_raft(const pb::StartRaft& start, Context& context);
     void on_log_recovered(const pb::LogRecovered& recovered, Context& context);
+    void on_snapshots_recovered(const pb::SnapshotsRecovered& recovered, Context& context);
     void on_state_machine_ready(const pb::StateMachineReady& ready, Context& context);
     void on_peer_message(const Message& message, Context& context);
     void on_propose(Message message, Context& context);
     void on_flush(Context& context);
-    void on_read_index(const Message& message, Context& context);
     void on_log_persisted(const pb::LogPersisted& persisted, Context& context);
+    void on_log_space(const pb::LogSpace& space, Context& context);
+    void on_answer(const Message& message, Context& context);
     void on_log_answer(const Message& message, Context& context);
     void on_applied(pb::Applied* applied, Context& context);
     void on_peer_up(const pb::PeerUp& up, Context& context);
     void on_peer_down(const pb::PeerDown& down, Context& context);
     void on_timer(Context& context);
-    void on_status_request(const Message& message, Context& context);
 
     void begin_when_ready(Context& context);
     void carry_out(Context& context);  // The core's effects.
+    void answer_reads(const RaftEffects& effects, Context& context);
     void send_held(Context& context);
     void announce_role(Context& context);
+    void announce_configuration(Context& context);
     void log_role(Context& context);
     void pump(Context& context);
     void arm_tick(Context& context);
     void refuse_proposal(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context);
     RaftInput input(Context& context) { return {context.now_us(), context.random()}; }
+    static Address neighbour(pb::ActorKind kind, Context& context) { return {kind, context.self().instance}; }
+    static Address peer_address(const std::string& peer, Context& context) {
+        return {peer, pb::ACTOR_RAFT, context.self().instance};
+    }
+
+    // raft_node_requests.cc
+    void on_read_index(const Message& message, Context& context);
+    void forward_read(const Message& message, Context& context);
+    bool on_forwarded_read_answer(const Message& message, Context& context);
+    void on_change_membership(const Message& message, Context& context);
+    void on_transfer_leadership(const Message& message, Context& context);
+    void on_status_request(const Message& message, Context& context);
+    void settle_requests(Context& context);
+    void fill_status(pb::StatusCode code, std::string_view why, pb::Status* status) const;
+
+    // raft_node_snapshots.cc
+    void on_request_snapshot(const Message& message, Context& context);
+    void consider_snapshot(Context& context);
+    void take_snapshot(Context& context);
+    bool on_snapshot_answer(const Message& message, Context& context);
+    void on_snapshot_taken(const Message& message, Context& context);
+    void on_snapshot_saved(const Message& message, Context& context);
+    void snapshot_failed(pb::Status status, Context& context);
+    void compact_log(Context& context);
+    void on_install_snapshot(const Message& message, Context& context);
+    void on_snapshot_received(const Message& message, const std::string& leader, Context& context);
+    void install(const pb::SnapshotReceived& received, Context& context);
+    void restore(const pb::SnapshotMeta& meta, Context& context);
+    void on_snapshot_restored(const Message& message, Context& context);
+    void begin_transfers(const std::vector<std::string>& peers, Context& context);
+    void begin_transfer(const std::string& peer, Context& context);
+    void ask_how_far(const std::string& peer, const SnapshotTransfer& transfer, Context& context);
+    void send_pieces(const std::string& peer, SnapshotTransfer& transfer, Context& context);
+    void on_install_reply(const Message& message, Context& context);
+    void on_snapshot_bytes(const Message& message, const std::string& peer, Context& context);
+    void look_after_transfers(Context& context);
+    std::optional<uint64_t> transferred_index() const;
 
     struct Held {
         std::string to;
@@ -71,6 +121,7 @@ class RaftNode final : public Actor {
 
     std::optional<RaftOptions> options_;
     std::optional<pb::LogRecovered> recovered_;
+    std::optional<pb::SnapshotsRecovered> snapshots_recovered_;
     std::optional<uint64_t> state_machine_index_;
     std::unique_ptr<RaftCore> core_;
 
@@ -83,10 +134,33 @@ class RaftNode final : public Actor {
     bool flush_pending_ = false;
     std::unordered_map<uint64_t, ReplyTo> reads_;  // By token. Only looked up.
     uint64_t next_read_token_ = 1;
+    std::map<RequestId, ReplyTo> forwarded_reads_;
     std::map<RequestId, std::string> reads_for_peers_;
     TimerId tick_ = 0;
     uint64_t tick_at_us_ = 0;
     pb::RoleChanged announced_;
+
+    // Operators' requests under way.
+    struct PendingChange {
+        ReplyTo asker;
+        uint64_t index;  // Of the change's first entry.
+        uint64_t term;
+    };
+    std::optional<PendingChange> change_;
+    std::vector<ReplyTo> transfer_askers_;
+
+    // Snapshots
+    std::vector<pb::SnapshotMeta> snapshots_;  // On disk, newest first.
+    RequestId take_request_ = 0;
+    RequestId save_request_ = 0;
+    std::vector<ReplyTo> snapshot_askers_;
+    uint64_t snapshot_began_us_ = 0;
+    uint64_t sent_bytes_at_snapshot_ = 0;  // applier_.sent_bytes() when the last one was begun.
+    RequestId restore_request_ = 0;
+    pb::SnapshotMeta restoring_;
+    std::map<RequestId, std::string> receiving_;            // Pieces on their way to our disk, and who sent them.
+    std::map<std::string, SnapshotTransfer> transfers_;     // By peer, on the leader.
+    std::map<RequestId, std::string> reads_for_transfers_;  // By peer.
 };
 
 }  // namespace sandstore

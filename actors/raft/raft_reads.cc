@@ -1,39 +1,50 @@
-// RaftCore: heartbeats, and the linearizable reads they confirm (thesis 6.4).
+// RaftCore: heartbeats, and the linearizable reads they confirm (thesis 6.4), by a round of their own or by a lease.
 #include <algorithm>
 
-#include "actors/raft/quorum.h"
 #include "actors/raft/raft_core.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
+#include "runtime/planted.h"
 
 namespace sandstore {
+
+namespace {
+// A lease ends this early, in tenths of the time for which followers elect nobody else: clocks may differ in rate by a
+// fifth of it. A lease begins when the round that confirms it is sent, so delays only shorten it.
+constexpr uint64_t kLeaseTenths = 8;
+}  // namespace
+
+void RaftCore::send_heartbeat(const std::string& peer, const Progress& progress) {
+    pb::Heartbeat heartbeat;
+    heartbeat.set_term(term_);
+    heartbeat.set_leader_commit(std::min(commit_index_, progress.match()));
+    heartbeat.set_round(round_);
+    send(peer, message_of(std::move(heartbeat)), Gate::kNone);
+}
 
 void RaftCore::send_heartbeats() {
     round_++;
     heartbeat_due_us_ = input_.now_us + options_.heartbeat_interval_us;
-    for (auto& [peer, progress] : peers_) {
-        if (unreachable_.contains(peer)) continue;
-        pb::Heartbeat heartbeat;
-        heartbeat.set_term(term_);
-        heartbeat.set_leader_commit(std::min(commit_index_, progress.match()));
-        heartbeat.set_round(round_);
-        send(peer, message_of(std::move(heartbeat)), Gate::kNone);
+    rounds_in_flight_.push_back({round_, input_.now_us});
+    for (const auto& [peer, progress] : peers_) {
+        if (!unreachable_.contains(peer)) send_heartbeat(peer, progress);
     }
+    drop_leavers();
     confirm_reads();
 }
 
 void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbeat) {
     if (heartbeat.term() >= term_) {
-        SANDSTORE_CHECK(!is_leader() || heartbeat.term() > term_, "two leaders in term ", term_, ": ", from);
-        become_follower(heartbeat.term(), from);
-        leader_contact_us_ = input_.now_us;
-        reset_election_deadline();
+        hear_leader(heartbeat.term(), from);
         // The leader knows that we hold everything up to here.
         set_commit(std::min(heartbeat.leader_commit(), terms_.last_index()));
     }
     pb::HeartbeatReply reply;
     reply.set_term(term_);
     reply.set_round(heartbeat.round());
+    reply.set_election_priority(options_.election_priority);
+    reply.set_disk_full(disk_full_);
+    reply.set_disk_slow(is_disk_slow(input_.now_us));
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 
@@ -47,16 +58,30 @@ void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatRepl
     Progress& progress = found->second;
     progress.contact(input_.now_us);
     progress.confirm_round(std::min(reply.round(), round_));
-    confirm_reads();
+    progress.health = {reply.election_priority(), reply.disk_full(), reply.disk_slow()};
+    confirm_reads();  // A new round may drop a peer that has left.
+    found = peers_.find(from);
+    if (found != peers_.end()) resend_to(found->first, found->second);
+}
+
+void RaftCore::resend_to(const std::string& peer, Progress& progress) {
     // What was sent a while ago and never answered is lost: begin again from what is known.
     if (progress.is_stalled(input_.now_us, options_.election_timeout_min_us)) {
         progress.probe_from(progress.match() + 1);
     }
-    send_appends(found->first, progress);
+    send_appends(peer, progress);
 }
 
 bool RaftCore::has_committed_in_term() const {
-    return terms_.matches(commit_index_, term_);
+    return terms_.matches(commit_index_, term_) || planted("read-before-own-commit");
+}
+
+// While it lasts, no quorum elects another leader: each of its members heard from us and withholds its vote. Not when
+// one of them was asked to stand at once, for then it, and those it asks, do not.
+bool RaftCore::has_lease(uint64_t now_us) const {
+    if (!is_leader() || !options_.lease_reads || lease_start_us_ == 0) return false;
+    if (timeout_now_sent_ && !planted("lease-kept-through-transfer")) return false;
+    return now_us < lease_start_us_ + options_.election_timeout_min_us * kLeaseTenths / 10;
 }
 
 bool RaftCore::read_index(RaftInput input, uint64_t token) {
@@ -67,8 +92,12 @@ bool RaftCore::read_index(RaftInput input, uint64_t token) {
         reads_before_commit_.push_back(token);
         return true;
     }
+    if (has_lease(input.now_us) || planted("read-without-round")) {
+        effects_.reads_ready.push_back({token, commit_index_});
+        return true;
+    }
     const bool round_in_flight = confirmed_round_ < round_;
-    reads_.add(token, commit_index_, round_ + 1);
+    reads_.add(token, commit_index_, planted("read-joins-earlier-round") ? round_ : round_ + 1);
     if (!round_in_flight || peers_.empty()) send_heartbeats();
     finish_event();
     return true;
@@ -82,11 +111,13 @@ void RaftCore::admit_waiting_reads() {
 }
 
 void RaftCore::confirm_reads() {
-    std::vector<uint64_t> rounds;
-    for (const std::string& voter : voters_) {
-        rounds.push_back(voter == options_.node_id ? round_ : peers_.at(voter).round());
+    const uint64_t confirmed = configuration().reached_by_quorum(
+        [this](const std::string& voter) { return is_self(voter) ? round_ : peers_.at(voter).round(); });
+    confirmed_round_ = std::max(confirmed_round_, confirmed);
+    while (!rounds_in_flight_.empty() && rounds_in_flight_.front().first <= confirmed_round_) {
+        lease_start_us_ = rounds_in_flight_.front().second;
+        rounds_in_flight_.pop_front();
     }
-    confirmed_round_ = std::max(confirmed_round_, reached_by_majority(std::move(rounds)));
     for (const ReadQueue::Read& read : reads_.take_confirmed(confirmed_round_)) {
         effects_.reads_ready.push_back({read.token, read.index});
     }

@@ -4,6 +4,7 @@
 #include "actors/raft/raft_core.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
+#include "runtime/planted.h"
 
 namespace sandstore {
 
@@ -18,11 +19,10 @@ void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries&
         send(from, message_of(std::move(reply)), Gate::kTerm);
         return;
     }
-    SANDSTORE_CHECK(!is_leader() || request.term() > term_, "two leaders in term ", term_, ": ", from);
-    become_follower(request.term(), from);
-    leader_contact_us_ = input_.now_us;
-    reset_election_deadline();
-    if (!terms_.matches(request.prev_log_index(), request.prev_log_term())) {
+    hear_leader(request.term(), from);
+    // What was compacted is committed, so it is the same in the leader's log.
+    const uint64_t compacted = terms_.first_index() - 1;
+    if (request.prev_log_index() >= compacted && !terms_.matches(request.prev_log_index(), request.prev_log_term())) {
         refuse_append(from, request);
         return;
     }
@@ -31,14 +31,16 @@ void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries&
         effects_.damaged_message = true;
         return;
     }
+    const uint64_t last_of_request = request.prev_log_index() + records.size();
     adopt_records(records);
-    const uint64_t match = request.prev_log_index() + records.size();
+    // What the request proved, never our own longer log: it may hold what the leader does not have.
+    const uint64_t match = planted("match-from-own-log") ? terms_.last_index() : std::max(last_of_request, compacted);
     set_commit(std::min(request.leader_commit(), match));
     pb::AppendReply reply;
     reply.set_term(term_);
     reply.set_success(true);
     reply.set_prev_log_index(request.prev_log_index());
-    reply.set_match_index(match);  // What the request proved, never our own longer log.
+    reply.set_match_index(match);
     send(from, message_of(std::move(reply)), Gate::kAll);
 }
 
@@ -49,6 +51,11 @@ bool RaftCore::parse_records(const pb::AppendEntries& request, const Payload& pa
     uint64_t term = request.prev_log_term();
     while (reader.next(&record)) {
         if (record.index != ++index || record.term < term || record.term > request.term()) return false;
+        Configuration configuration;
+        if (record.type == RecordType::kConfiguration &&
+            !Configuration::parse(record.data.to_string(), &configuration)) {
+            return false;
+        }
         term = record.term;
         records->push_back(std::move(record));
     }
@@ -57,14 +64,22 @@ bool RaftCore::parse_records(const pb::AppendEntries& request, const Payload& pa
 
 // Skips what is there already, replaces what conflicts, appends the rest.
 void RaftCore::adopt_records(const std::vector<Record>& records) {
+    const auto is_known = [this](const Record& record) {
+        return record.index < terms_.first_index() || terms_.matches(record.index, record.term);
+    };
     size_t known = 0;
-    while (known < records.size() && terms_.matches(records[known].index, records[known].term)) known++;
+    while (known < records.size() && is_known(records[known])) known++;
+    if (planted("late-append-truncates") && known > 0 && known == records.size() &&
+        records.back().index > commit_index_ && records.back().index >= terms_.first_index()) {
+        known--;
+    }
     if (known == records.size()) return;  // A late or repeated request takes nothing away.
     const uint64_t first = records[known].index;
     if (first <= terms_.last_index()) {
         SANDSTORE_CHECK(first > commit_index_, "committed entry ", first, " would be replaced, commit=", commit_index_);
         terms_.truncate_after(first - 1);
         cache_.truncate_after(first - 1);
+        if (!planted("configuration-not-rolled-back")) configurations_.truncate_after(first - 1);
         persisted_index_ = std::min(persisted_index_, first - 1);
     }
     write_first_index_ = first;
@@ -73,6 +88,11 @@ void RaftCore::adopt_records(const std::vector<Record>& records) {
         cache_.append(records[i].bytes);
         write_records_.append(records[i].bytes);
         write_count_++;
+        if (records[i].type != RecordType::kConfiguration) continue;
+        Configuration configuration;
+        SANDSTORE_CHECK(Configuration::parse(records[i].data.to_string(), &configuration), "at ", records[i].index);
+        if (records[i].index > configuration_index())
+            configurations_.append(records[i].index, std::move(configuration));
     }
 }
 
@@ -94,7 +114,11 @@ void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& req
 RaftCore::ProposeOutcome RaftCore::propose(RaftInput input, std::vector<Proposal> proposals, uint64_t* first_index) {
     start_event(input);
     if (!is_leader()) return ProposeOutcome::kNotLeader;
-    if (uncommitted_bytes_ >= options_.uncommitted_bytes_max) return ProposeOutcome::kTooMuchUncommitted;
+    if (!transfer_target_.empty()) return ProposeOutcome::kTransferring;
+    if (disk_full_) return ProposeOutcome::kDiskFull;
+    if (uncommitted_bytes_ >= options_.uncommitted_bytes_max && !planted("uncommitted-tail-unbounded")) {
+        return ProposeOutcome::kTooMuchUncommitted;
+    }
     *first_index = terms_.last_index() + 1;
     append_own(std::move(proposals));
     send_appends_to_all();
@@ -136,6 +160,11 @@ void RaftCore::send_appends(const std::string& peer, Progress& progress) {
     if (unreachable_.contains(peer)) return;
     while (progress.may_send(options_.append_window, options_.append_window_bytes)) {
         const uint64_t next = progress.next();
+        if (next < terms_.first_index()) {
+            progress.await_snapshot();
+            effects_.snapshots_for_peers.push_back(peer);
+            return;
+        }
         const bool nothing_new = next > terms_.last_index();
         if (nothing_new && progress.state() == Progress::State::kReplicate) return;
         if (nothing_new) {
@@ -173,11 +202,12 @@ void RaftCore::on_records(RaftInput input, std::string_view peer, uint64_t first
     if (is_leader() && found != peers_.end() && found->second.reading()) {
         Progress& progress = found->second;
         progress.set_reading(false);
-        // The peer may have been probed elsewhere meanwhile; then what was read is of no use.
-        const bool useful = count > 0 && first_index == progress.next() && !unreachable_.contains(peer) &&
+        // The peer may have been probed elsewhere meanwhile, or the entries compacted: then what was read is of no use.
+        const bool useful = count > 0 && first_index == progress.next() && first_index >= terms_.first_index() &&
+                            !unreachable_.contains(peer) &&
                             progress.may_send(options_.append_window, options_.append_window_bytes);
         if (useful) send_records(found->first, progress, first_index + count - 1, count, std::move(records));
-        if (count > 0) send_appends(found->first, progress);
+        if (count > 0 || progress.next() < terms_.first_index()) send_appends(found->first, progress);
     }
     finish_event();
 }
@@ -192,19 +222,26 @@ void RaftCore::on_append_reply(std::string_view from, const pb::AppendReply& rep
     Progress& progress = found->second;
     progress.contact(input_.now_us);
     if (reply.success()) {
-        SANDSTORE_CHECK(reply.match_index() <= terms_.last_index(), from, " claims ", reply.match_index(),
-                        " of a log that ends at ", terms_.last_index());
-        if (progress.matched(reply.match_index(), input_.now_us)) advance_commit();
+        SANDSTORE_CHECK(reply.match_index() <= terms_.last_index() || planted("match-from-own-log"), from, " claims ",
+                        reply.match_index(), " of a log that ends at ", terms_.last_index());
+        const bool is_news = progress.matched(std::min(reply.match_index(), terms_.last_index()), input_.now_us);
+        if (is_news) advance_commit();
+        go_on_with_transfer();
     } else {
         const bool is_probe = progress.state() == Progress::State::kProbe;
         // An answer to an earlier attempt, overtaken by what we know now.
         if (is_probe ? reply.prev_log_index() + 1 != progress.next() : reply.prev_log_index() <= progress.match()) {
             return;
         }
-        const uint64_t agree = terms_.last_at_or_below(reply.hint_index(), reply.hint_term());
+        if (progress.state() == Progress::State::kSnapshot) return;
+        const bool beyond_log = reply.hint_index() + 1 < terms_.first_index();
+        const uint64_t agree =
+            beyond_log ? reply.hint_index() : terms_.last_at_or_below(reply.hint_index(), reply.hint_term());
         progress.probe_from(std::min(agree, reply.prev_log_index() - 1) + 1);
     }
-    send_appends(found->first, progress);
+    // Committing may have ended this leadership, or the peer's membership.
+    found = peers_.find(from);
+    if (found != peers_.end()) send_appends(found->first, found->second);
 }
 
 }  // namespace sandstore

@@ -31,6 +31,21 @@ void TermIndex::truncate_after(uint64_t last_kept) {
     last_index_ = last_kept;
 }
 
+void TermIndex::compact(uint64_t before_index) {
+    const std::optional<uint64_t> term = term_at(before_index);
+    SANDSTORE_CHECK(term, "before_index=", before_index, " first=", first_index(), " last=", last_index_);
+    before_index_ = before_index;
+    before_term_ = *term;
+    while (!runs_.empty()) {
+        const uint64_t end = runs_.size() > 1 ? runs_[1].first_index : last_index_ + 1;
+        if (end > before_index + 1) {
+            runs_.front().first_index = std::max(runs_.front().first_index, before_index + 1);
+            return;
+        }
+        runs_.erase(runs_.begin());
+    }
+}
+
 uint64_t TermIndex::last_at_or_below(uint64_t index, uint64_t term) const {
     index = std::min(index, last_index_);
     for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) {

@@ -27,6 +27,7 @@ class TermIndex {
 
     void append(uint64_t term, uint64_t count = 1);
     void truncate_after(uint64_t last_kept);  // last_kept in [first_index() - 1, last_index()]
+    void compact(uint64_t before_index);      // Forgets what comes before; before_index in the same range.
 
     // The largest index <= `index` whose term is <= `term`: where two logs may still agree (thesis 3.5's hint).
     uint64_t last_at_or_below(uint64_t index, uint64_t term) const;

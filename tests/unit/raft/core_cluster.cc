@@ -7,7 +7,8 @@
 
 namespace sandstore {
 
-CoreCluster::CoreCluster(int nodes, uint64_t seed, Faults faults) : random_(seed, 7), faults_(faults) {
+CoreCluster::CoreCluster(int nodes, uint64_t seed, Faults faults, std::function<void(RaftOptions*)> adjust_options)
+    : adjust(std::move(adjust_options)), random_(seed, 7), faults_(faults) {
     for (int i = 1; i <= nodes; i++) nodes_["n" + std::to_string(i)];
     for (const std::string& name : names()) start(name);
 }
@@ -25,8 +26,8 @@ void CoreCluster::at(uint64_t delay_us, std::function<void()> run) {
 void CoreCluster::start(const std::string& name) {
     Node& node = nodes_[name];
     pb::LogRecovered recovered;
-    recovered.set_first_index(1);
-    recovered.set_last_index(node.log.size());
+    recovered.set_first_index(node.log_start + 1);
+    recovered.set_last_index(node.log_start + node.log.size());
     recovered.mutable_hard_state()->set_term(node.term);
     recovered.mutable_hard_state()->set_voted_for(node.voted_for);
     for (const Record& record : node.log) {
@@ -44,13 +45,18 @@ void CoreCluster::start(const std::string& name) {
     }
     RaftOptions options;
     options.node_id = name;
-    options.bootstrap_voters = names();
+    for (const auto& [each, other] : nodes_) {
+        if (!other.joins) options.bootstrap_voters.push_back(each);
+    }
+    options.join = node.joins;
     options.append_bytes_max = 2'000;
     options.append_window = 4;
     options.cache_bytes = 20'000;
     node.generation++;
     node.persisted_write = 0;
-    node.core = std::make_unique<RaftCore>(options, recovered, input());
+    if (adjust) adjust(&options);
+    const pb::SnapshotMeta* snapshot = node.snapshots.empty() ? nullptr : &node.snapshots.front();
+    node.core = std::make_unique<RaftCore>(options, recovered, snapshot, input());
     commit_seen_[name] = 0;
     carry_out(name);
 }
@@ -97,9 +103,79 @@ bool CoreCluster::propose(const std::string& name, const std::string& data) {
 std::optional<uint64_t> CoreCluster::read(const std::string& name) {
     Node& node = nodes_[name];
     const uint64_t token = next_token_++;
-    if (node.core == nullptr || !node.core->read_index(input(), token)) return std::nullopt;
+    if (node.core == nullptr) return std::nullopt;
+    committed_before_read_[token] = committed_.size();
+    if (!node.core->read_index(input(), token)) return std::nullopt;
     carry_out(name);
     return token;
+}
+
+void CoreCluster::add_node(const std::string& name) {
+    nodes_[name].joins = true;
+    start(name);
+}
+
+void CoreCluster::take_snapshot(const std::string& name) {
+    Node& node = nodes_[name];
+    if (node.core == nullptr) return;
+    RaftCore& core = *node.core;
+    const uint64_t index = core.commit_index();
+    if (index == 0 || (!node.snapshots.empty() && node.snapshots.front().index() >= index)) return;
+    pb::SnapshotMeta meta;
+    meta.set_index(index);
+    meta.set_term(core.terms().term_at(index).value());
+    const ConfigurationHistory::Entry& in_force = core.configurations().at(index);
+    *meta.mutable_configuration() = in_force.configuration.message();
+    meta.set_configuration_index(in_force.index);
+    node.snapshots.insert(node.snapshots.begin(), meta);
+    if (node.snapshots.size() < 2) return;
+    node.snapshots.resize(2);
+    const uint64_t compacted = std::min(node.snapshots.back().index(), core.compactable_index());
+    core.compact(compacted);
+    if (compacted <= node.log_start) return;
+    const uint64_t dropped = compacted - node.log_start;
+    SANDSTORE_CHECK(dropped <= node.log.size(), name, " compacts ", compacted, " of a log that is not durable yet");
+    node.start_term = node.log[dropped - 1].term;
+    node.log.erase(node.log.begin(), node.log.begin() + static_cast<ptrdiff_t>(dropped));
+    node.log_start += dropped;
+}
+
+void CoreCluster::lose_snapshot(const std::string& name) {
+    Node& node = nodes_[name];
+    if (node.snapshots.size() == 2) node.snapshots.erase(node.snapshots.begin());
+}
+
+RaftCore::RequestOutcome CoreCluster::change(const std::string& name, const pb::ChangeMembership& request) {
+    Node& node = nodes_[name];
+    if (node.core == nullptr) return RaftCore::RequestOutcome::kNotLeader;
+    std::string problem;
+    const RaftCore::RequestOutcome outcome = node.core->change_membership(input(), request, &problem);
+    carry_out(name);
+    return outcome;
+}
+
+RaftCore::RequestOutcome CoreCluster::change(const std::string& name, pb::ChangeMembership::Change::Kind kind,
+                                             const std::string& who) {
+    pb::ChangeMembership request;
+    request.add_changes()->set_kind(kind);
+    request.mutable_changes(0)->set_node_id(who);
+    return change(name, request);
+}
+
+bool CoreCluster::transfer(const std::string& name, const std::string& target) {
+    Node& node = nodes_[name];
+    if (node.core == nullptr) return false;
+    std::string problem;
+    const auto outcome = node.core->transfer_leadership(input(), target, &problem);
+    carry_out(name);
+    return outcome == RaftCore::RequestOutcome::kAccepted;
+}
+
+void CoreCluster::fill_disk(const std::string& name, bool full) {
+    Node& node = nodes_[name];
+    if (node.core == nullptr) return;
+    node.core->on_disk_space(input(), full);
+    carry_out(name);
 }
 
 std::string CoreCluster::leader() const {
@@ -157,9 +233,11 @@ void CoreCluster::carry_out(const std::string& name) {
     for (const RaftEffects::ReadForPeer& wanted : effects.reads_for_peers) {
         Payload records;
         uint32_t count = 0;
-        for (uint64_t i = wanted.first_index; i <= wanted.last_index && i <= node.log.size(); i++) {
-            if (count > 0 && records.size() + node.log[i - 1].bytes.size() > wanted.bytes_max) break;
-            records.append(node.log[i - 1].bytes);
+        for (uint64_t i = wanted.first_index; i <= wanted.last_index && i <= node.log_start + node.log.size(); i++) {
+            if (i <= node.log_start) break;
+            const Payload& bytes = node.log[i - 1 - node.log_start].bytes;
+            if (count > 0 && records.size() + bytes.size() > wanted.bytes_max) break;
+            records.append(bytes);
             count++;
         }
         const uint64_t generation = node.generation;
@@ -170,10 +248,45 @@ void CoreCluster::carry_out(const std::string& name) {
             carry_out(name);
         });
     }
-    for (const RaftEffects::ReadReady& ready : effects.reads_ready) reads_ready_[ready.token] = ready.index;
+    for (const std::string& peer : effects.snapshots_for_peers) send_snapshot(name, peer, node.generation);
+    for (const RaftEffects::ReadReady& ready : effects.reads_ready) {
+        SANDSTORE_CHECK(ready.index >= committed_before_read_[ready.token], name, " reads at ", ready.index,
+                        " although ", committed_before_read_[ready.token], " was committed before");
+        reads_ready_[ready.token] = ready.index;
+    }
     node.core->evict_cache(node.core->commit_index());
     check(name);
     arm_tick(name);
+}
+
+// In one piece; again and again while the peer waits for one.
+void CoreCluster::send_snapshot(const std::string& name, const std::string& peer, uint64_t generation) {
+    Node& node = nodes_[name];
+    if (node.generation != generation || node.core == nullptr || !node.core->is_leader()) return;
+    const auto progress = node.core->peers().find(peer);
+    if (progress == node.core->peers().end() || progress->second.state() != Progress::State::kSnapshot) return;
+    pb::InstallSnapshot install;
+    install.set_term(node.core->term());
+    *install.mutable_meta() = node.snapshots.front();
+    Message message;
+    *message.envelope().mutable_install_snapshot() = std::move(install);
+    transmit(name, peer, message);
+    at(150'000, [this, name, peer, generation] { send_snapshot(name, peer, generation); });
+}
+
+void CoreCluster::receive_snapshot(const std::string& name, const std::string& from, const Message& message) {
+    Node& node = nodes_[name];
+    const pb::InstallSnapshot& install = message->install_snapshot();
+    if (!node.core->on_install_snapshot(input(), from, install)) return;
+    const bool newer = node.snapshots.empty() || node.snapshots.front().index() < install.meta().index();
+    if (newer) node.snapshots.insert(node.snapshots.begin(), install.meta());
+    if (node.snapshots.size() > 2) node.snapshots.resize(2);
+    node.core->install_snapshot(input(), install.meta());
+    pb::InstallSnapshotReply reply;
+    reply.set_index(install.meta().index());
+    reply.set_snapshot_term(install.meta().term());
+    reply.set_installed(true);
+    node.core->reply_to_install(input(), from, std::move(reply));
 }
 
 void CoreCluster::transmit(const std::string& from, const std::string& to, const Message& message) {
@@ -192,7 +305,13 @@ void CoreCluster::transmit(const std::string& from, const std::string& to, const
             Node& node = nodes_[to];
             if (node.core == nullptr || blocked_.contains({from, to})) return;
             if (filter && !filter(from, to, *shared)) return;
-            node.core->on_message(input(), from, *shared);
+            if ((*shared)->has_install_snapshot()) {
+                receive_snapshot(to, from, *shared);
+            } else if ((*shared)->has_install_snapshot_reply()) {
+                node.core->on_install_reply(input(), from, (*shared)->install_snapshot_reply());
+            } else {
+                node.core->on_message(input(), from, *shared);
+            }
             carry_out(to);
         });
     }
@@ -212,7 +331,9 @@ std::string CoreCluster::describe() const {
         for (const auto& [peer, progress] : core.peers()) {
             text += " [" + peer + " match=" + std::to_string(progress.match()) +
                     " next=" + std::to_string(progress.next()) +
-                    (progress.state() == Progress::State::kProbe ? " probe" : " replicate") +
+                    (progress.state() == Progress::State::kProbe       ? " probe"
+                     : progress.state() == Progress::State::kReplicate ? " replicate"
+                                                                       : " snapshot") +
                     (progress.reading() ? " reading" : "") + " in_flight=" + std::to_string(progress.in_flight()) + "]";
         }
         text += "\n";
@@ -241,8 +362,15 @@ void CoreCluster::finish_sync(const std::string& name, size_t count) {
             node.term = write.write.hard_state().term();
             node.voted_for = write.write.hard_state().voted_for();
         }
+        if (write.write.has_restart()) {
+            node.log.clear();
+            node.log_start = write.write.restart().index();
+            node.start_term = write.write.restart().term();
+        }
         if (write.write.record_count() == 0) continue;
-        node.log.resize(write.write.first_index() - 1);
+        SANDSTORE_CHECK(write.write.first_index() > node.log_start, name, " writes ", write.write.first_index(),
+                        " into a log that begins after ", node.log_start, "\n", describe());
+        node.log.resize(write.write.first_index() - 1 - node.log_start);
         RecordReader reader(write.records);
         Record record;
         while (reader.next(&record)) node.log.push_back(record);
@@ -284,11 +412,14 @@ void CoreCluster::check(const std::string& name) {
     }
     SANDSTORE_CHECK(core.commit_index() >= commit_seen_[name], "commit fell on ", name);
     for (uint64_t index = commit_seen_[name] + 1; index <= core.commit_index(); index++) {
+        if (index + 1 < core.first_index()) continue;  // It came with a snapshot.
         const uint64_t term = core.terms().term_at(index).value();
         if (index <= committed_terms_.size()) {
             SANDSTORE_CHECK(committed_terms_[index - 1] == term, name, " commits index ", index, " of term ", term,
                             ", elsewhere of term ", committed_terms_[index - 1]);
         } else {
+            SANDSTORE_CHECK(index == committed_terms_.size() + 1, name, " commits ", index,
+                            " before anybody committed ", committed_terms_.size() + 1);
             committed_terms_.push_back(term);
             committed_.emplace_back();
         }
@@ -298,7 +429,8 @@ void CoreCluster::check(const std::string& name) {
         SANDSTORE_CHECK(reader.next(&record), "record ", index);
         const std::string data = record.data.to_string();
         if (committed_[index - 1].empty()) committed_[index - 1] = data;
-        SANDSTORE_CHECK(committed_[index - 1] == data, name, " has other bytes at ", index);
+        SANDSTORE_CHECK(committed_[index - 1] == data, name, " has other bytes at ", index, " of term ", term, ": \"",
+                        data, "\" instead of \"", committed_[index - 1], "\"\n", describe());
     }
     commit_seen_[name] = core.commit_index();
 }

@@ -12,6 +12,7 @@
 
 #include "actors/raft/raft_core.h"
 #include "messages/envelope.pb.h"
+#include "messages/snapshot.pb.h"
 #include "runtime/random.h"
 
 namespace sandstore {
@@ -26,7 +27,7 @@ class CoreCluster {
         bool reorder = false;  // Otherwise each link keeps its order, as a connection does.
     };
 
-    CoreCluster(int nodes, uint64_t seed, Faults faults);
+    CoreCluster(int nodes, uint64_t seed, Faults faults, std::function<void(RaftOptions*)> adjust_options = nullptr);
 
     // --- The script
     // ------------------------------------------------------------------------------------------------------
@@ -37,6 +38,18 @@ class CoreCluster {
     void partition(const std::set<std::string>& side);  // These on one side, all others on the other.
     void block_one_way(const std::string& from, const std::string& to) { blocked_.insert({from, to}); }
     void heal() { blocked_.clear(); }
+    // A new machine that waits to be added.
+    void add_node(const std::string& node);
+    // Takes a snapshot of all that is committed, and compacts the log behind the one before.
+    void take_snapshot(const std::string& node);
+    void lose_snapshot(const std::string& node);  // The newest is damaged; found out at the next start.
+    RaftCore::RequestOutcome change(const std::string& leader, const pb::ChangeMembership& request);
+    RaftCore::RequestOutcome change(const std::string& leader, pb::ChangeMembership::Change::Kind kind,
+                                    const std::string& node);
+    bool transfer(const std::string& leader, const std::string& target);
+    void fill_disk(const std::string& node, bool full);
+    // Before start_all(): how nodes are configured from their next start on.
+    std::function<void(RaftOptions*)> adjust;
     void set_faults(Faults faults) { faults_ = faults; }
     void hang_disk(const std::string& node, bool hung);
     bool propose(const std::string& node, const std::string& data);
@@ -69,7 +82,11 @@ class CoreCluster {
         // Durable
         uint64_t term = 0;
         std::string voted_for;
+        uint64_t log_start = 0;   // The log's first entry is the one after,
+        uint64_t start_term = 0;  // and this is the term of the one before.
         std::vector<Record> log;
+        std::vector<pb::SnapshotMeta> snapshots;  // Newest first.
+        bool joins = false;
         // Volatile
         std::vector<DiskWrite> unsynced;
         uint64_t persisted_write = 0;
@@ -85,6 +102,8 @@ class CoreCluster {
     void at(uint64_t delay_us, std::function<void()> run);
     void start(const std::string& name);
     void carry_out(const std::string& name);
+    void send_snapshot(const std::string& name, const std::string& peer, uint64_t generation);
+    void receive_snapshot(const std::string& name, const std::string& from, const Message& message);
     void transmit(const std::string& from, const std::string& to, const Message& message);
     void start_sync(const std::string& name);
     void finish_sync(const std::string& name, size_t count);
@@ -103,6 +122,7 @@ class CoreCluster {
     std::map<uint64_t, std::string> leaders_;  // By term.
     std::map<std::string, uint64_t> commit_seen_;
     std::map<uint64_t, uint64_t> reads_ready_;
+    std::map<uint64_t, uint64_t> committed_before_read_;  // By token: what any read begun then must see.
     uint64_t next_token_ = 1;
     std::map<int, uint64_t> sent_;
     std::map<std::pair<std::string, std::string>, uint64_t> link_free_us_;

@@ -1,0 +1,183 @@
+#include "actors/raft/configuration.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+
+#include "actors/raft/quorum.h"
+#include "runtime/planted.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+
+namespace {
+
+Configuration::Nodes sorted(const google::protobuf::RepeatedPtrField<std::string>& names) {
+    Configuration::Nodes nodes(names.begin(), names.end());
+    std::sort(nodes.begin(), nodes.end());
+    return nodes;
+}
+
+bool contains(const Configuration::Nodes& nodes, std::string_view node) {
+    return std::binary_search(nodes.begin(), nodes.end(), node, std::less<>());
+}
+
+bool has_empty_or_double(const Configuration::Nodes& nodes) {
+    return (!nodes.empty() && nodes.front().empty()) || std::adjacent_find(nodes.begin(), nodes.end()) != nodes.end();
+}
+
+bool is_majority(const Configuration::Nodes& nodes, const std::function<bool(const std::string&)>& yes) {
+    const auto agreeing = std::count_if(nodes.begin(), nodes.end(), yes);
+    return static_cast<size_t>(agreeing) >= majority_of(nodes.size());
+}
+
+uint64_t reached(const Configuration::Nodes& nodes, const std::function<uint64_t(const std::string&)>& value_of) {
+    std::vector<uint64_t> values;
+    values.reserve(nodes.size());
+    for (const std::string& node : nodes) values.push_back(value_of(node));
+    return reached_by_majority(std::move(values));
+}
+
+}  // namespace
+
+Configuration::Configuration(const pb::RaftConfiguration& message)
+    : message_(message),
+      voters_(sorted(message.voters())),
+      learners_(sorted(message.learners())),
+      old_voters_(sorted(message.old_voters())) {}
+
+bool Configuration::parse(std::string_view bytes, Configuration* configuration) {
+    pb::RaftConfiguration message;
+    if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
+    Configuration parsed(message);
+    if (parsed.empty() || has_empty_or_double(parsed.voters_) || has_empty_or_double(parsed.learners_) ||
+        has_empty_or_double(parsed.old_voters_)) {
+        return false;
+    }
+    *configuration = std::move(parsed);
+    return true;
+}
+
+bool Configuration::is_voter(std::string_view node) const {
+    return contains(voters_, node) || contains(old_voters_, node);
+}
+
+bool Configuration::is_member(std::string_view node) const {
+    return is_voter(node) || contains(learners_, node);
+}
+
+Configuration::Nodes Configuration::members() const {
+    std::set<std::string> all(voters_.begin(), voters_.end());
+    all.insert(old_voters_.begin(), old_voters_.end());
+    all.insert(learners_.begin(), learners_.end());
+    return Nodes(all.begin(), all.end());
+}
+
+bool Configuration::is_quorum(const std::function<bool(const std::string&)>& yes) const {
+    if (empty()) return false;
+    if (!is_majority(voters_, yes)) return false;
+    return !is_joint() || planted("joint-decided-by-new-voters") || is_majority(old_voters_, yes);
+}
+
+uint64_t Configuration::reached_by_quorum(const std::function<uint64_t(const std::string&)>& value_of) const {
+    if (empty()) return 0;
+    const uint64_t by_voters = reached(voters_, value_of);
+    if (!is_joint() || planted("joint-decided-by-new-voters")) return by_voters;
+    return std::min(by_voters, reached(old_voters_, value_of));
+}
+
+pb::RaftConfiguration Configuration::without_old_voters() const {
+    pb::RaftConfiguration final = message_;
+    final.clear_old_voters();
+    // Addresses of those who left are of no more use.
+    final.clear_addresses();
+    for (const pb::RaftMember& member : message_.addresses()) {
+        if (contains(voters_, member.id()) || contains(learners_, member.id())) *final.add_addresses() = member;
+    }
+    return final;
+}
+
+bool Configuration::operator==(const Configuration& other) const {
+    return voters_ == other.voters_ && learners_ == other.learners_ && old_voters_ == other.old_voters_;
+}
+
+// --- Changes
+// ---------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+using Change = pb::ChangeMembership::Change;
+using NodeSet = std::set<std::string>;
+
+// One change on the sets. Empty when it is possible, else why it is not.
+std::string apply_change(const Change& change, NodeSet* voters, NodeSet* learners) {
+    const std::string& node = change.node_id();
+    if (node.empty()) return "a change names no node";
+    const bool votes = voters->contains(node);
+    const bool learns = learners->contains(node);
+    switch (change.kind()) {
+        case Change::ADD_LEARNER:
+            if (votes) return str_cat(node, " is a voter already");
+            if (learns) return str_cat(node, " is a learner already");
+            learners->insert(node);
+            return "";
+        case Change::PROMOTE:
+            if (votes) return str_cat(node, " is a voter already");
+            if (!learns) return str_cat(node, " is no learner: add it first");
+            learners->erase(node);
+            voters->insert(node);
+            return "";
+        case Change::DEMOTE:
+            if (!votes) return str_cat(node, " is no voter");
+            voters->erase(node);
+            learners->insert(node);
+            return "";
+        case Change::REMOVE:
+            if (!votes && !learns) return str_cat(node, " is no member");
+            voters->erase(node);
+            learners->erase(node);
+            return "";
+        default:
+            return "an unknown kind of change";
+    }
+}
+
+void fill(const NodeSet& nodes, google::protobuf::RepeatedPtrField<std::string>* field) {
+    for (const std::string& node : nodes) *field->Add() = node;
+}
+
+}  // namespace
+
+bool plan_change(const Configuration& now, const pb::ChangeMembership& request, pb::RaftConfiguration* planned,
+                 std::string* problem) {
+    NodeSet voters(now.voters().begin(), now.voters().end());
+    NodeSet learners(now.learners().begin(), now.learners().end());
+    *problem = request.changes().empty() ? "no change is named" : "";
+    for (const Change& change : request.changes()) {
+        if (problem->empty()) *problem = apply_change(change, &voters, &learners);
+    }
+    if (problem->empty() && voters.empty()) *problem = "the last voter cannot go";
+    if (!problem->empty()) return false;
+
+    planned->Clear();
+    fill(voters, planned->mutable_voters());
+    fill(learners, planned->mutable_learners());
+    NodeSet changed;
+    std::set_symmetric_difference(voters.begin(), voters.end(), now.voters().begin(), now.voters().end(),
+                                  std::inserter(changed, changed.begin()));
+    if (changed.size() > 1) fill(NodeSet(now.voters().begin(), now.voters().end()), planned->mutable_old_voters());
+    const Configuration next(*planned);
+    for (const pb::RaftMember& member : now.message().addresses()) {
+        if (next.is_member(member.id())) *planned->add_addresses() = member;
+    }
+    for (const Change& change : request.changes()) {
+        if (change.kind() != Change::ADD_LEARNER || change.address().empty() || !next.is_member(change.node_id()))
+            continue;
+        pb::RaftMember* added = planned->add_addresses();
+        added->set_id(change.node_id());
+        added->set_address(change.address());
+    }
+    return true;
+}
+
+}  // namespace sandstore

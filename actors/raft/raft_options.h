@@ -1,0 +1,31 @@
+// What one Raft group on one node is told at its start.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sandstore {
+
+inline constexpr uint32_t kElectionPriorityDefault = 50;
+inline constexpr uint32_t kElectionPriorityMax = 100;
+
+struct RaftOptions {
+    std::string node_id;
+    std::vector<std::string> bootstrap_voters;  // Used when the log is empty and this node does not join.
+    bool join = false;                          // An empty log stays empty until a leader writes to it.
+    uint64_t election_timeout_min_us = 150'000;
+    uint64_t election_timeout_max_us = 300'000;
+    uint64_t heartbeat_interval_us = 30'000;
+    uint32_t election_priority = kElectionPriorityDefault;  // 0: never stands for election by itself.
+    bool lease_reads = false;
+    uint32_t append_window = 16;
+    uint64_t append_window_bytes = 8u << 20;
+    uint64_t append_bytes_max = 1u << 20;
+    uint64_t uncommitted_bytes_max = 64u << 20;
+    uint64_t cache_bytes = 64u << 20;
+    uint64_t snapshot_log_bytes = 0;  // 0: snapshots only on request.
+    uint64_t snapshot_piece_bytes = 256u << 10;
+};
+
+}  // namespace sandstore
