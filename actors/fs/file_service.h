@@ -1,8 +1,8 @@
 // FileService: the clients' door on every node. It judges what comes in, has mutations replicated and reads confirmed,
 // and places new chunks.
 //
-// In:  StartFiles; ClusterView (addresses, zones), RoleChanged (from RaftNode), PeerUp and PeerDown (from the
-// transport),
+// In:  StartFiles; ClusterView (addresses, zones), RoleChanged and ConfigurationChanged (from RaftNode), PeerUp and
+// PeerDown (from the transport),
 //      ChunkStats (from the chunk services of all nodes).
 //      Requests: Mutation, Query, AllocateChunks from clients, ChunkAudit from the repairers of all nodes.
 // Out: Propose and ReadIndex to RaftNode, Query to the StateMachine (requests); one answer to each request, always of
