@@ -10,8 +10,9 @@
 namespace sandstore {
 
 void RaftCore::compact(uint64_t index) {
-    SANDSTORE_CHECK(index <= commit_index_, "index=", index, " commit=", commit_index_);
     if (index < terms_.first_index()) return;
+    SANDSTORE_CHECK(index <= compactable_index(), "index=", index, " commit=", commit_index_,
+                    " persisted=", persisted_index_);
     terms_.compact(index);
     configurations_.compact(index);
     check_invariants();

@@ -23,8 +23,9 @@ RaftCore::RaftCore(RaftOptions options, const pb::LogRecovered& recovered, const
     SANDSTORE_CHECK(problem.empty(), problem);
     start_event(input);
     load_log(recovered, snapshot);
+    // The snapshot may have become durable before the term in which it came: nothing was said in that term then.
+    if (terms_.last_term() > term_) set_term(terms_.last_term(), "");
     if (terms_.last_index() == 0 && !options_.join) bootstrap();
-    SANDSTORE_CHECK(term_ >= terms_.last_term(), "term=", term_, " last entry's term=", terms_.last_term());
     // Before the restart this node may have promised a leader not to elect another one for a while.
     if (options_.lease_reads && recovered.last_index() > 0) leader_contact_us_ = input.now_us;
     reset_election_deadline();
@@ -40,6 +41,10 @@ std::string RaftCore::problem_with(const pb::LogRecovered& recovered, const pb::
                                 : str_cat("the newest usable snapshot ends with entry ", covered),
             ": what lies between is lost on this node. Remove the node from the cluster, empty its data directory, "
             "and add it again");
+    }
+    const int runs = recovered.term_runs_size();
+    if (runs > 0 && recovered.term_runs(runs - 1).term() > recovered.hard_state().term()) {
+        return "The log holds entries of a later term than the one it says it is in";
     }
     if (snapshot != nullptr && snapshot->configuration().voters().empty()) return "The snapshot names no voters";
     if (snapshot == nullptr && recovered.last_index() > 0 && recovered.configurations().empty()) {
@@ -121,6 +126,7 @@ void RaftCore::finish_event() {
         }
         if (hard_state_changed_) term_write_ = last_write_;
         if (log_restarted_) {
+            restart_write_ = last_write_;
             write.mutable_restart()->set_index(terms_.first_index() - 1);
             write.mutable_restart()->set_term(terms_.term_at(terms_.first_index() - 1).value());
         }
@@ -174,6 +180,7 @@ void RaftCore::on_tick(RaftInput input) {
         if (may_stand()) {
             start_pre_vote();
         } else {
+            become_follower(term_, "");  // Whoever led is not heard any more: no hint is better than a wrong one.
             reset_election_deadline();
         }
     }
@@ -226,6 +233,7 @@ void RaftCore::on_persisted(RaftInput input, uint64_t write_id) {
     }
     // The next one has the disk from now on: what counts is how long a single sync takes.
     if (!writes_in_flight_.empty()) writes_in_flight_.front().since_us = input.now_us;
+    if (role_ == pb::RoleChanged::CANDIDATE && persisted_write_ >= term_write_) count_vote(options_.node_id, false);
     if (is_leader()) advance_commit();
     finish_event();
 }

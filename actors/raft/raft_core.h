@@ -10,6 +10,7 @@
 // (snapshots).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -114,6 +115,10 @@ class RaftCore {
     // ----------------------------------------------------------------------------------
     // Entries up to here are in durable snapshots; applied entries only.
     void compact(uint64_t index);
+    // No entry up to here will ever be written again: a write that replaces entries may still be on its way to the log.
+    uint64_t compactable_index() const {
+        return restart_write_ > persisted_write_ ? 0 : std::min(commit_index_, persisted_index_);
+    }
     // A leader's piece. True: take its bytes. False: it was answered, or is of the past.
     bool on_install_snapshot(RaftInput input, std::string_view from, const pb::InstallSnapshot& request);
     void reply_to_install(RaftInput input, std::string_view to, pb::InstallSnapshotReply reply);
@@ -288,6 +293,7 @@ class RaftCore {
     uint64_t last_write_ = 0;
     uint64_t persisted_write_ = 0;
     uint64_t term_write_ = 0;  // The write that makes the present term durable.
+    uint64_t restart_write_ = 0;  // The last one that began the log anew.
     uint64_t persisted_index_ = 0;
     std::deque<WriteInFlight> writes_in_flight_;
 

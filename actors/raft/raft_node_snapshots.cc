@@ -129,8 +129,8 @@ void RaftNode::compact_log(Context& context) {
     if (snapshots_.size() < 2) return;
     uint64_t index = snapshots_.back().index();
     if (const std::optional<uint64_t> travelling = transferred_index()) index = std::min(index, *travelling);
-    index = std::min(index, applier_.applied_index());
     if (planted("compaction-ahead-of-snapshot")) index = applier_.applied_index();
+    index = std::min({index, applier_.applied_index(), core_->compactable_index()});
     if (index < core_->first_index()) return;
     core_->compact(index);
     pb::LogCompact compact;

@@ -103,7 +103,9 @@ bool CoreCluster::propose(const std::string& name, const std::string& data) {
 std::optional<uint64_t> CoreCluster::read(const std::string& name) {
     Node& node = nodes_[name];
     const uint64_t token = next_token_++;
-    if (node.core == nullptr || !node.core->read_index(input(), token)) return std::nullopt;
+    if (node.core == nullptr) return std::nullopt;
+    committed_before_read_[token] = committed_.size();
+    if (!node.core->read_index(input(), token)) return std::nullopt;
     carry_out(name);
     return token;
 }
@@ -128,12 +130,11 @@ void CoreCluster::take_snapshot(const std::string& name) {
     node.snapshots.insert(node.snapshots.begin(), meta);
     if (node.snapshots.size() < 2) return;
     node.snapshots.resize(2);
-    const pb::SnapshotMeta& older = node.snapshots.back();
-    core.compact(older.index());
-    const uint64_t durable_end = node.log_start + node.log.size();
-    if (older.index() <= node.log_start) return;
-    const uint64_t dropped = std::min(older.index(), durable_end) - node.log_start;
-    if (dropped == 0) return;
+    const uint64_t compacted = std::min(node.snapshots.back().index(), core.compactable_index());
+    core.compact(compacted);
+    if (compacted <= node.log_start) return;
+    const uint64_t dropped = compacted - node.log_start;
+    SANDSTORE_CHECK(dropped <= node.log.size(), name, " compacts ", compacted, " of a log that is not durable yet");
     node.start_term = node.log[dropped - 1].term;
     node.log.erase(node.log.begin(), node.log.begin() + static_cast<ptrdiff_t>(dropped));
     node.log_start += dropped;
@@ -248,7 +249,11 @@ void CoreCluster::carry_out(const std::string& name) {
         });
     }
     for (const std::string& peer : effects.snapshots_for_peers) send_snapshot(name, peer, node.generation);
-    for (const RaftEffects::ReadReady& ready : effects.reads_ready) reads_ready_[ready.token] = ready.index;
+    for (const RaftEffects::ReadReady& ready : effects.reads_ready) {
+        SANDSTORE_CHECK(ready.index >= committed_before_read_[ready.token], name, " reads at ", ready.index,
+                        " although ", committed_before_read_[ready.token], " was committed before");
+        reads_ready_[ready.token] = ready.index;
+    }
     node.core->evict_cache(node.core->commit_index());
     check(name);
     arm_tick(name);
@@ -363,6 +368,8 @@ void CoreCluster::finish_sync(const std::string& name, size_t count) {
             node.start_term = write.write.restart().term();
         }
         if (write.write.record_count() == 0) continue;
+        SANDSTORE_CHECK(write.write.first_index() > node.log_start, name, " writes ", write.write.first_index(),
+                        " into a log that begins after ", node.log_start, "\n", describe());
         node.log.resize(write.write.first_index() - 1 - node.log_start);
         RecordReader reader(write.records);
         Record record;
@@ -422,7 +429,8 @@ void CoreCluster::check(const std::string& name) {
         SANDSTORE_CHECK(reader.next(&record), "record ", index);
         const std::string data = record.data.to_string();
         if (committed_[index - 1].empty()) committed_[index - 1] = data;
-        SANDSTORE_CHECK(committed_[index - 1] == data, name, " has other bytes at ", index);
+        SANDSTORE_CHECK(committed_[index - 1] == data, name, " has other bytes at ", index, " of term ", term, ": \"",
+                        data, "\" instead of \"", committed_[index - 1], "\"\n", describe());
     }
     commit_seen_[name] = core.commit_index();
 }

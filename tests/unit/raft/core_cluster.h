@@ -122,6 +122,7 @@ class CoreCluster {
     std::map<uint64_t, std::string> leaders_;  // By term.
     std::map<std::string, uint64_t> commit_seen_;
     std::map<uint64_t, uint64_t> reads_ready_;
+    std::map<uint64_t, uint64_t> committed_before_read_;  // By token: what any read begun then must see.
     uint64_t next_token_ = 1;
     std::map<int, uint64_t> sent_;
     std::map<std::pair<std::string, std::string>, uint64_t> link_free_us_;
