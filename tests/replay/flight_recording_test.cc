@@ -11,6 +11,7 @@
 #include "actors/log/log_store.h"
 #include "actors/raft/raft_node.h"
 #include "messages/trace.pb.h"
+#include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/replay.h"
 #include "runtime/text.h"
@@ -37,7 +38,7 @@ TraceBytes recording_of_a_broken_invariant(std::string* reason) {
     SimCluster cluster(3, 11);
     cluster.start_all();
     for (const std::string& id : cluster.ids()) cluster.runtime().node(id)->record_lives();
-    cluster.runtime().run_until([&] { return !cluster.leader().empty(); }, 30'000'000);
+    SANDSTORE_CHECK(cluster.runtime().run_until([&] { return !cluster.leader().empty(); }, 30'000'000), "no leader");
     cluster.runtime().run_for(300'000);
     TraceBytes recording;
     cluster.runtime().on_stop = [&](const std::string& node, const std::string& why) {
