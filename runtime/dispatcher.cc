@@ -446,6 +446,8 @@ void Dispatcher::dispatch(Cell& cell, Message message) {
     if (is_start(body) && cell.spec.restartable) cell.start = message.clone();
     delivered_++;
     delivered_counter_.add();
+    if (observer_) [[unlikely]]
+        observer_(message);
     try {
         take_turn(cell, std::move(message));
     } catch (const InvariantBroken& broken) {

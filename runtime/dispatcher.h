@@ -66,6 +66,8 @@ class Dispatcher final : public PortHost {
     void add_actor(ActorSpec spec);
     void add_port(LocalAddress address, Port* port);  // Not owned; must outlive the dispatcher or be removed.
     void set_trace(TraceWriter* trace) { trace_ = trace; }
+    // Sees each message just before its actor does: for the simulator's checks.
+    void set_observer(std::function<void(const Message&)> observer) { observer_ = std::move(observer); }
     const std::string& node_id() const { return options_.node_id; }
     uint64_t root_seed() const { return options_.root_seed; }
 
@@ -164,6 +166,7 @@ class Dispatcher final : public PortHost {
     Logger& logger_;
     MetricsRegistry& metrics_;
     TraceWriter* trace_ = nullptr;
+    std::function<void(const Message&)> observer_;
     FlightRecorder flight_recorder_;
 
     std::map<LocalAddress, std::unique_ptr<Cell>> cells_;

@@ -3,94 +3,174 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "runtime/check.h"
 #include "runtime/text.h"
 
 namespace sandstore {
 
 namespace {
 constexpr uint64_t kMessagesAtOneTimeMax = 1'000'000;  // More is a loop of messages that never waits.
+constexpr uint64_t kWallStartUs = 1'700'000'000'000'000;
+constexpr int64_t kMillion = 1'000'000;
+}  // namespace
+
+// --- Clocks
+// -----------------------------------------------------------------------------------------------------------
+
+uint64_t SimRuntime::MachineClock::monotonic_us() const {
+    if (rate_ppm_ == 0) return shown_us_ + (now_us_ - since_us_);
+    return shown_us_ + (now_us_ - since_us_) * static_cast<uint64_t>(kMillion + rate_ppm_) / kMillion;
 }
+
+uint64_t SimRuntime::MachineClock::wall_us() const {
+    return kWallStartUs + monotonic_us() + static_cast<uint64_t>(wall_offset_us_);
+}
+
+uint64_t SimRuntime::MachineClock::when_us(uint64_t monotonic_us) const {
+    if (monotonic_us <= shown_us_) return since_us_;
+    if (rate_ppm_ == 0) return since_us_ + (monotonic_us - shown_us_);
+    const auto rate = static_cast<uint64_t>(kMillion + rate_ppm_);
+    const unsigned __int128 scaled = static_cast<unsigned __int128>(monotonic_us - shown_us_) * kMillion;
+    return since_us_ + static_cast<uint64_t>((scaled + rate - 1) / rate);
+}
+
+void SimRuntime::MachineClock::set_rate(int64_t parts_per_million) {
+    SANDSTORE_CHECK(parts_per_million > -kMillion, "rate=", parts_per_million);
+    shown_us_ = monotonic_us();
+    since_us_ = now_us_;
+    rate_ppm_ = parts_per_million;
+}
+
+void SimRuntime::set_clock_rate(const std::string& id, int64_t parts_per_million) {
+    clock_of(id).set_rate(parts_per_million);
+}
+
+void SimRuntime::jump_wall_clock(const std::string& id, int64_t microseconds) {
+    clock_of(id).jump_wall(microseconds);
+}
+
+SimRuntime::MachineClock& SimRuntime::clock_of(const std::string& id) {
+    std::unique_ptr<MachineClock>& clock = clocks_[id];
+    if (clock == nullptr) clock = std::make_unique<MachineClock>(now_us_);
+    return *clock;
+}
+
+// --- Nodes
+// ------------------------------------------------------------------------------------------------------------
 
 SimRuntime::SimRuntime(uint64_t seed) : seed_(seed), random_(seed, 0) {}
 SimRuntime::~SimRuntime() = default;
 
+SimRuntime::Node* SimRuntime::find(const std::string& id) {
+    for (const std::unique_ptr<Node>& node : nodes_) {
+        if (node->id == id) return node.get();
+    }
+    return nullptr;
+}
+
 Dispatcher& SimRuntime::add_node(const std::string& id, Logger& logger) {
     remove_node(id);
-    const uint64_t life = next_life_++;
-    Node node;
-    node.life = life;
-    node.metrics = std::make_unique<MetricsRegistry>();
-    node.dispatcher = std::make_unique<Dispatcher>(Dispatcher::Options{id, mix64(seed_ ^ mix64(life))}, clock_, logger,
-                                                   *node.metrics);
-    return *nodes_.emplace(id, std::move(node)).first->second.dispatcher;
+    auto node = std::make_unique<Node>();
+    node->id = id;
+    node->life = next_life_++;
+    node->metrics = std::make_unique<MetricsRegistry>();
+    node->clock = &clock_of(id);
+    node->dispatcher = std::make_unique<Dispatcher>(Dispatcher::Options{id, mix64(seed_ ^ mix64(node->life))},
+                                                    *node->clock, logger, *node->metrics);
+    Dispatcher& dispatcher = *node->dispatcher;
+    const auto place = std::lower_bound(nodes_.begin(), nodes_.end(), id,
+                                        [](const auto& known, const std::string& name) { return known->id < name; });
+    nodes_.insert(place, std::move(node));
+    return dispatcher;
 }
 
 void SimRuntime::remove_node(const std::string& id) {
-    nodes_.erase(id);
+    if (stepped_ != nullptr && *stepped_ == id) stepped_ = nullptr;
+    std::erase_if(nodes_, [&id](const auto& node) { return node->id == id; });
 }
 
 Dispatcher* SimRuntime::node(const std::string& id) {
-    auto found = nodes_.find(id);
-    return found == nodes_.end() ? nullptr : found->second.dispatcher.get();
+    Node* found = find(id);
+    return found == nullptr ? nullptr : found->dispatcher.get();
 }
+
+void SimRuntime::pause_node(const std::string& id) {
+    if (Node* node = find(id)) node->paused = true;
+}
+
+void SimRuntime::resume_node(const std::string& id) {
+    if (Node* node = find(id)) node->paused = false;
+}
+
+// --- Time
+// -------------------------------------------------------------------------------------------------------------
 
 void SimRuntime::schedule(uint64_t delay_us, std::function<void()> action, const std::string& only_while) {
     uint64_t life = 0;
     if (!only_while.empty()) {
-        auto found = nodes_.find(only_while);
-        if (found == nodes_.end()) return;
-        life = found->second.life;
+        const Node* node = find(only_while);
+        if (node == nullptr) return;
+        life = node->life;
     }
-    actions_.emplace(std::make_pair(clock_.now_us + delay_us, random_.next()),
-                     Action{std::move(action), only_while, life});
+    actions_.push_back({now_us_ + delay_us, random_.next(), std::move(action), only_while, life});
+    std::push_heap(actions_.begin(), actions_.end());
 }
 
 bool SimRuntime::run_one_message() {
-    std::vector<std::string> ready;
-    for (auto& [id, node] : nodes_) {
-        if (node.dispatcher->has_work() && !node.dispatcher->stop_reason()) ready.push_back(id);
-    }
-    if (ready.empty()) return false;
-    const std::string id = ready[random_.below(ready.size())];
+    size_t ready = 0;
+    for (const std::unique_ptr<Node>& node : nodes_) ready += node->can_run() ? 1 : 0;
+    if (ready == 0) return false;
+    size_t chosen = random_.below(ready);
+    auto at = nodes_.begin();
+    while (!(*at)->can_run() || chosen-- != 0) ++at;
+    Node& node = **at;
     if (++messages_at_this_time_ > kMessagesAtOneTimeMax) {
-        const std::string dump = nodes_.at(id).dispatcher->flight_recorder().dump();
-        throw std::runtime_error(str_cat("time stands still: ", messages_at_this_time_, " messages at ", clock_.now_us,
-                                         "us; the last ones on ", id, ":\n",
+        const std::string dump = node.dispatcher->flight_recorder().dump();
+        throw std::runtime_error(str_cat("time stands still: ", messages_at_this_time_, " messages at ", now_us_,
+                                         "us; the last ones on ", node.id, ":\n",
                                          dump.substr(dump.size() - std::min<size_t>(dump.size(), 4000))));
     }
-    nodes_.at(id).dispatcher->run(1, UINT64_MAX);
-    look_for_stops(id);
+    stepped_ = &node.id;
+    node.dispatcher->run(1, UINT64_MAX);
+    // The message's handler may have removed the node.
+    if (stepped_ != nullptr && node.dispatcher->stop_reason()) look_for_stop(std::string(node.id));
     return true;
 }
 
-void SimRuntime::look_for_stops(const std::string& id) {
-    auto found = nodes_.find(id);
-    if (found == nodes_.end() || !found->second.dispatcher->stop_reason()) return;
-    const std::string reason = *found->second.dispatcher->stop_reason();
+void SimRuntime::look_for_stop(const std::string& id) {
+    const std::string reason = *find(id)->dispatcher->stop_reason();
     if (!on_stop) throw std::runtime_error(str_cat(id, " stopped: ", reason));
     on_stop(id, reason);
 }
 
+bool SimRuntime::is_void(const Action& action) {
+    if (action.only_while.empty()) return false;
+    const Node* node = find(action.only_while);
+    return node == nullptr || node->life != action.life;
+}
+
 bool SimRuntime::jump() {
-    uint64_t next_us = actions_.empty() ? UINT64_MAX : actions_.begin()->first.first;
-    for (auto& [id, node] : nodes_) {
-        if (!node.dispatcher->stop_reason())
-            next_us = std::min(next_us, node.dispatcher->next_due_us().value_or(UINT64_MAX));
+    stepped_ = nullptr;
+    uint64_t next_us = actions_.empty() ? UINT64_MAX : actions_.front().at_us;
+    for (const std::unique_ptr<Node>& node : nodes_) {
+        if (node->paused || node->dispatcher->stop_reason()) continue;
+        if (const std::optional<uint64_t> due_us = node->dispatcher->next_due_us()) {
+            next_us = std::min(next_us, node->clock->when_us(*due_us));
+        }
     }
     if (next_us == UINT64_MAX) return false;
-    if (next_us > clock_.now_us) {
-        clock_.now_us = next_us;
+    if (next_us > now_us_) {
+        now_us_ = next_us;
         messages_at_this_time_ = 0;
     }
-    for (auto& [id, node] : nodes_) node.dispatcher->fire_due();
-    while (!actions_.empty() && actions_.begin()->first.first <= clock_.now_us) {
-        Action action = std::move(actions_.begin()->second);
-        actions_.erase(actions_.begin());
-        if (!action.only_while.empty()) {
-            auto found = nodes_.find(action.only_while);
-            if (found == nodes_.end() || found->second.life != action.life) continue;
-        }
-        action.run();
+    for (const std::unique_ptr<Node>& node : nodes_) {
+        if (!node->paused) node->dispatcher->fire_due();
+    }
+    while (!actions_.empty() && actions_.front().at_us <= now_us_) {
+        std::pop_heap(actions_.begin(), actions_.end());
+        Action action = std::move(actions_.back());
+        actions_.pop_back();
+        if (!is_void(action)) action.run();
     }
     return true;
 }
@@ -102,9 +182,9 @@ bool SimRuntime::step() {
 }
 
 bool SimRuntime::run_until(const std::function<bool()>& done, uint64_t limit_us) {
-    const uint64_t until_us = clock_.now_us + limit_us;
+    const uint64_t until_us = now_us_ + limit_us;
     while (!done()) {
-        if (clock_.now_us > until_us || !step()) return done();
+        if (now_us_ > until_us || !step()) return done();
     }
     return true;
 }

@@ -180,6 +180,7 @@ void RaftCore::on_tick(RaftInput input) {
         if (may_stand()) {
             start_pre_vote();
         } else {
+            become_follower(term_, "");  // Whoever led is not heard any more: no hint is better than a wrong one.
             reset_election_deadline();
         }
     }

@@ -14,6 +14,7 @@
 #include "client/client_actor.h"
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
+#include "runtime/crc32c.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 
@@ -38,7 +39,8 @@ void add(Dispatcher& dispatcher, pb::ActorKind kind, bool restartable = false) {
 
 }  // namespace
 
-SimCluster::SimCluster(int nodes, uint64_t seed) : runtime_(seed), network_(runtime_) {
+SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
+    : options_(options), runtime_(seed), network_(runtime_) {
     for (int i = 1; i <= nodes; i++) {
         const std::string id = str_cat("node-", i);
         ids_.push_back(id);
@@ -51,11 +53,11 @@ SimCluster::SimCluster(int nodes, uint64_t seed) : runtime_(seed), network_(runt
     std::string members;
     for (const std::string& id : ids_) str_append(&members, members.empty() ? "\"" : ",\"", id, "\"");
     etcd_.records["/sandstore/config/cluster"] = str_cat(R"({"id":"sim","members":[)", members, "]}");
-    runtime_.on_stop = [this](const std::string& node, const std::string& reason) {
-        stops_[node] = reason;
-        kill(node);
+    runtime_.on_stop = [this](const std::string& node, const std::string& reason) { node_stopped(node, reason); };
+    runtime_.after_step = [this] { check_step(); };
+    network_.on_send = [this](const std::string& from, const std::string&, const Message& message) {
+        invariants_.on_send(from, message);
     };
-    runtime_.after_step = [this] { check_invariants(); };
 }
 
 SimCluster::~SimCluster() = default;
@@ -100,21 +102,29 @@ void SimCluster::start(const std::string& id) {
         SANDSTORE_CHECK(traces_[id] != nullptr, error);
         dispatcher.set_trace(traces_[id].get());
     }
-    commit_seen_[id] = 0;
+    invariants_.node_started(id);
+    watch(dispatcher, id);
     post_start_messages(dispatcher, id);
+    dispatcher.send(pb::ACTOR_RAFT, message_of(pb::SnapshotsRecovered()));
 }
 
 void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& id) {
     pb::StartLog log;
-    log.set_segment_bytes(256 * 1024);
+    log.set_segment_bytes(options_.segment_bytes);
     pb::StartRaft raft;
-    raft.set_election_timeout_min_ms(150);
-    raft.set_election_timeout_max_ms(300);
-    raft.set_heartbeat_interval_ms(30);
-    raft.set_append_bytes_max(16 * 1024);
-    raft.set_cache_bytes(64 * 1024);
+    raft.set_election_timeout_min_ms(options_.election_min_ms);
+    raft.set_election_timeout_max_ms(options_.election_max_ms);
+    raft.set_heartbeat_interval_ms(options_.heartbeat_ms);
+    raft.set_append_window(options_.append_window);
+    raft.set_append_bytes_max(options_.append_bytes_max);
+    raft.set_cache_bytes(options_.cache_bytes);
+    if (options_.random_priorities)
+        raft.set_election_priority(static_cast<uint32_t>(mix64(runtime_.seed() ^ crc32c(id)) % 4 * 30 + 1));
+    raft.set_lease_reads(options_.lease_reads);
+    raft.set_snapshot_log_bytes(options_.snapshot_log_bytes);
+    raft.set_snapshot_piece_bytes(options_.snapshot_piece_bytes);
     pb::StartStateMachine state;
-    state.set_session_timeout_us(3'600'000'000);
+    state.set_session_timeout_us(options_.session_timeout_us);
     state.set_sessions_max(1000);
     state.set_chunk_commit_window_us(600'000'000);
     pb::StartFiles files;
@@ -167,6 +177,12 @@ RaftNode* SimCluster::raft(const std::string& id) {
     return dispatcher == nullptr ? nullptr : static_cast<RaftNode*>(dispatcher->actor({pb::ACTOR_RAFT, 0}));
 }
 
+StateMachine* SimCluster::state_machine(const std::string& id) {
+    Dispatcher* dispatcher = runtime_.node(id);
+    return dispatcher == nullptr ? nullptr
+                                 : static_cast<StateMachine*>(dispatcher->actor({pb::ACTOR_STATE_MACHINE, 0}));
+}
+
 std::string SimCluster::leader() {
     std::string leader;
     uint64_t term = 0;
@@ -181,13 +197,19 @@ std::string SimCluster::leader() {
     return leader;
 }
 
+std::vector<std::string> SimCluster::members() {
+    const std::string by = leader();
+    return by.empty() ? ids_ : raft(by)->core()->configuration().members();
+}
+
 void SimCluster::add_client(const std::string& id) {
     Dispatcher& dispatcher = runtime_.add_node(id, logger_of(id));
     network_.attach(id, dispatcher, true);
     add<ClientActor>(dispatcher, pb::ACTOR_CLIENT);
+    watch(dispatcher, id);
     pb::StartClient start;
     for (const std::string& node : ids_) start.add_servers(SimNetwork::address_of(node));
-    start.set_chunk_bytes_max(64 * 1024);
+    start.set_chunk_bytes_max(options_.client_chunk_bytes);
     start.set_attempt_timeout_ms(500);
     start.set_retry_min_ms(10);
     start.set_retry_max_ms(200);
@@ -238,7 +260,7 @@ std::string SimCluster::compare_states() {
                 if (node->core() == nullptr) return false;
                 index = std::max(index, node->core()->commit_index());
             }
-            for (const std::string& id : ids_) {
+            for (const std::string& id : members()) {
                 RaftNode* node = raft(id);
                 if (node != nullptr && node->applied_index() < index) return false;
             }
@@ -248,7 +270,7 @@ std::string SimCluster::compare_states() {
     if (!caught_up) return str_cat("not all nodes reach index ", index, "\n", describe());
     std::map<std::string, pb::StateHash> hashes;
     std::string problem;
-    for (const std::string& id : ids_) {
+    for (const std::string& id : members()) {
         Dispatcher* dispatcher = runtime_.node(id);
         if (dispatcher == nullptr) continue;
         pb::StateHashRequest request;
@@ -273,24 +295,25 @@ std::string SimCluster::compare_states() {
     return problem;
 }
 
-void SimCluster::check_invariants() {
-    for (const std::string& id : ids_) {
-        RaftNode* node = raft(id);
-        if (node == nullptr || node->core() == nullptr) continue;
-        const RaftCore& core = *node->core();
-        if (core.is_leader()) {
-            const auto known = leaders_.emplace(core.term(), id).first;
-            SANDSTORE_CHECK(known->second == id, "two leaders in term ", core.term(), ": ", known->second, ", ", id);
-        }
-        uint64_t& seen = commit_seen_[id];
-        SANDSTORE_CHECK(core.commit_index() >= seen, "commit fell on ", id);
-        for (uint64_t index = seen + 1; index <= core.commit_index(); index++) {
-            const uint64_t term = core.terms().term_at(index).value();
-            if (index > committed_terms_.size()) committed_terms_.push_back(term);
-            SANDSTORE_CHECK(committed_terms_[index - 1] == term, id, " commits another entry at ", index);
-        }
-        seen = core.commit_index();
-    }
+void SimCluster::watch(Dispatcher& dispatcher, const std::string& id) {
+    const bool is_node = disks_.contains(id);
+    dispatcher.set_observer([this, id, is_node](const Message& message) {
+        if (on_deliver) on_deliver(id, message);
+        if (is_node) invariants_.on_deliver(id, message);
+    });
+}
+
+void SimCluster::check_step() {
+    const std::string* id = runtime_.stepped_node();
+    if (id == nullptr || !disks_.contains(*id)) return;
+    invariants_.after_step(*id, raft(*id), state_machine(*id));
+}
+
+void SimCluster::node_stopped(const std::string& id, const std::string& reason) {
+    stops_[id] = reason;
+    kill(id);
+    if (reason.find("invariant") != std::string::npos) throw InvariantBroken(str_cat(id, " stopped: ", reason));
+    if (on_stop) on_stop(id, reason);
 }
 
 }  // namespace sandstore

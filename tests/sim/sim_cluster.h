@@ -12,6 +12,7 @@
 
 #include "runtime/sim_runtime.h"
 #include "runtime/trace_writer.h"
+#include "tests/sim/invariants.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_ports.h"
@@ -19,10 +20,28 @@
 namespace sandstore {
 
 class RaftNode;
+class StateMachine;
+
+// How the nodes of a simulated cluster are configured. Small sizes, so that little work reaches every limit.
+struct SimOptions {
+    uint64_t election_min_ms = 150;
+    uint64_t election_max_ms = 300;
+    uint64_t heartbeat_ms = 30;
+    uint32_t append_window = 0;  // 0: RaftNode's own default.
+    uint64_t append_bytes_max = 16 * 1024;
+    uint64_t cache_bytes = 64 * 1024;
+    uint64_t segment_bytes = 256 * 1024;
+    uint64_t session_timeout_us = 3'600'000'000;
+    uint64_t client_chunk_bytes = 64 * 1024;
+    bool lease_reads = false;
+    bool random_priorities = false;
+    uint64_t snapshot_log_bytes = 0;
+    uint64_t snapshot_piece_bytes = 4096;
+};
 
 class SimCluster {
  public:
-    SimCluster(int nodes, uint64_t seed);
+    SimCluster(int nodes, uint64_t seed, SimOptions options = {});
     ~SimCluster();
 
     SimRuntime& runtime() { return runtime_; }
@@ -36,10 +55,17 @@ class SimCluster {
     void kill(const std::string& id);       // The process dies; what it wrote stays in the page cache.
     void power_cut(const std::string& id);  // The machine dies; unsynced bytes may be lost.
     bool is_running(const std::string& id) { return runtime_.node(id) != nullptr; }
-    std::string leader();  // Of the highest term; empty without one.
+    std::string leader();                // Of the highest term; empty without one.
+    std::vector<std::string> members();  // As the leader knows them; all nodes without one.
     RaftNode* raft(const std::string& id);
+    StateMachine* state_machine(const std::string& id);
+    Invariants& invariants() { return invariants_; }
+    // Called when a node stopped by itself, after it is gone. An invariant that broke ends the run in any case.
+    std::function<void(const std::string& id, const std::string& reason)> on_stop;
     // Nodes that stopped by themselves, with the reason.
     const std::map<std::string, std::string>& stops() const { return stops_; }
+    // Sees every message on every node and client just before it is handled.
+    std::function<void(const std::string& id, const Message&)> on_deliver;
     // Records what this node's actors do from its next start on.
     void trace_to(const std::string& id, const std::string& path) { trace_paths_[id] = path; }
 
@@ -50,16 +76,18 @@ class SimCluster {
     Message call(const std::string& client, Message message, uint64_t timeout_us = 30'000'000);
 
     std::string describe();  // What Raft thinks on each node, for failures.
-    // Equal state on all running nodes, asked through their own actors. Empty when equal, else what differs.
+    // Equal state on all members that run, asked through their own actors. Empty when equal, else what differs.
     std::string compare_states();
-    // At most one leader a term, committed entries agree; after each step. Throws InvariantBroken.
-    void check_invariants();
 
  private:
     struct Ports;
+    void check_step();
+    void node_stopped(const std::string& id, const std::string& reason);
+    void watch(Dispatcher& dispatcher, const std::string& id);
     Logger& logger_of(const std::string& id);
     void post_start_messages(Dispatcher& dispatcher, const std::string& id);
 
+    const SimOptions options_;
     std::map<std::string, std::unique_ptr<Logger>> loggers_;
     std::map<std::string, std::unique_ptr<SimDisk>> disks_;
     std::vector<std::string> ids_;
@@ -70,9 +98,7 @@ class SimCluster {
     SimRuntime runtime_;
     SimNetwork network_;
     std::map<std::string, std::string> stops_;
-    std::map<uint64_t, std::string> leaders_;
-    std::map<std::string, uint64_t> commit_seen_;
-    std::vector<uint64_t> committed_terms_;
+    Invariants invariants_;
 };
 
 }  // namespace sandstore

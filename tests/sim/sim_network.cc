@@ -25,6 +25,7 @@ void SimNetwork::attach(const std::string& id, Dispatcher& dispatcher, bool is_c
     member.gate = std::make_unique<Gate>(*this, id);
     member.dispatcher = &dispatcher;
     member.is_client = is_client;
+    if (is_client) clients_.insert(id);
     dispatcher.add_port({pb::PORT_TRANSPORT, 0}, member.gate.get());
     members_[id] = std::move(member);
 }
@@ -45,9 +46,19 @@ void SimNetwork::partition(const std::set<std::string>& side) {
     for (const auto& [a, member_a] : members_) {
         for (const auto& [b, member_b] : members_) {
             if (member_a.is_client || member_b.is_client) continue;
-            if (side.contains(a) != side.contains(b)) blocked_.insert({a, b});
+            if (side.contains(a) != side.contains(b)) block(a, b);
         }
     }
+}
+
+void SimNetwork::unblock(const std::string& from, const std::string& to) {
+    auto found = blocked_.find({from, to});
+    if (found != blocked_.end() && --found->second == 0) blocked_.erase(found);
+}
+
+void SimNetwork::heal() {
+    blocked_.clear();
+    extra_us_.clear();
 }
 
 void SimNetwork::start_listening(const std::string& id) {
@@ -97,37 +108,49 @@ void SimNetwork::handle(const std::string& from, Message message) {
 }
 
 void SimNetwork::transmit(const std::string& from, const std::string& to, Message message) {
+    if (on_send) on_send(from, to, message);
     RandomStream& random = runtime_.random();
+    // On the wire a deadline is the time left: clocks differ.
+    if (const uint64_t deadline_us = message->deadline_us(); deadline_us != 0) {
+        const uint64_t now_us = members_.at(from).dispatcher->now_us();
+        message->set_deadline_us(deadline_us > now_us ? deadline_us - now_us : 1);
+    }
+    const auto slow = extra_us_.find({from, to});
+    const uint64_t extra_us = slow == extra_us_.end() ? 0 : slow->second;
     const int copies = 1 + (random.below(1000) < faults_.duplicate_per_mille ? 1 : 0);
-    for (int copy = 0; copy < copies; copy++) {
+    for (int copy = 1; copy <= copies; copy++) {
         if (random.below(1000) < faults_.loss_per_mille) continue;
-        uint64_t delay_us = faults_.delay_min_us + random.below(faults_.delay_max_us - faults_.delay_min_us + 1);
+        uint64_t delay_us =
+            faults_.delay_min_us + random.below(faults_.delay_max_us - faults_.delay_min_us + 1) + extra_us;
         if (!faults_.reorder) {
             uint64_t& free_us = link_free_us_[{from, to}];
             free_us = std::max(free_us, runtime_.now_us() + delay_us);
             delay_us = free_us - runtime_.now_us();
         }
-        auto shared = std::make_shared<Message>(message.clone());
-        runtime_.schedule(delay_us, [this, from, to, shared] { arrive(from, to, *shared); });
+        auto sent = std::make_shared<Message>(copy == copies ? std::move(message) : message.clone());
+        runtime_.schedule(delay_us, [this, from, to, sent] { arrive(from, to, std::move(*sent)); });
     }
 }
 
-void SimNetwork::arrive(const std::string& from, const std::string& to, const Message& message) {
+void SimNetwork::arrive(const std::string& from, const std::string& to, Message message) {
     auto receiver = members_.find(to);
-    auto sender = members_.find(from);
-    const bool from_client = sender != members_.end() && sender->second.is_client;
-    if (receiver == members_.end() || sender == members_.end() || blocked_.contains({from, to})) {
-        // A connection attempt or a lost connection is noticed by the asker, sooner or later.
-        if (sender != members_.end() && message->request_id() != 0 && receiver == members_.end()) {
+    if (receiver == members_.end() || blocked_.contains({from, to})) {
+        // A connection attempt that nobody accepts is noticed by the asker.
+        auto sender = members_.find(from);
+        if (message->request_id() != 0 && receiver == members_.end() && sender != members_.end()) {
             sender->second.dispatcher->reply(reply_to(message), {pb::PORT_TRANSPORT, 0},
                                              request_failed(pb::STATUS_UNAVAILABLE, "no connection"));
         }
         return;
     }
-    Message copy = message.clone();
-    copy->clear_to_node();
-    copy->set_from_node(from_client ? "~" + from : receiver->second.is_client ? "@" + address_of(from) : from);
-    receiver->second.dispatcher->deliver(std::move(copy));
+    Dispatcher& dispatcher = *receiver->second.dispatcher;
+    message->clear_to_node();
+    // What a node sent before it died arrives all the same.
+    message->set_from_node(clients_.contains(from)      ? "~" + from
+                           : receiver->second.is_client ? "@" + address_of(from)
+                                                        : from);
+    if (message->deadline_us() != 0) message->set_deadline_us(dispatcher.now_us() + message->deadline_us());
+    dispatcher.deliver(std::move(message));
 }
 
 }  // namespace sandstore

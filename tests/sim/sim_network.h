@@ -1,8 +1,9 @@
 // The network between simulated nodes and clients: the transport port's messages with delay, loss, duplicates,
-// reordering and partitions. Links keep their order unless told otherwise, as connections do. What it does not cover:
-// frames and their damage (net tests do), bandwidth, hello refusals.
+// reordering, slow links and partitions. Links keep their order unless told otherwise, as connections do. What it does
+// not cover: frames and their damage (net tests do), bandwidth, hello refusals.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -29,15 +30,24 @@ class SimNetwork {
     void attach(const std::string& id, Dispatcher& dispatcher, bool is_client);
     void detach(const std::string& id);  // The node died: connections break.
     void set_faults(Faults faults) { faults_ = faults; }
-    void block(const std::string& from, const std::string& to) { blocked_.insert({from, to}); }
-    void partition(const std::set<std::string>& side);  // Clients reach everyone.
-    void heal() { blocked_.clear(); }
+    // One direction. Blocks add up: each needs its own unblock.
+    void block(const std::string& from, const std::string& to) { blocked_[{from, to}]++; }
+    void unblock(const std::string& from, const std::string& to);
+    void partition(const std::set<std::string>& side);  // Instead of all blocks so far. Clients reach everyone.
+    void slow_down(const std::string& from, const std::string& to, uint64_t extra_us) {
+        extra_us_[{from, to}] = extra_us;
+    }
+    void heal();  // No blocks, no slow links.
 
     // "node-1:8080" for node-1.
     static std::string address_of(const std::string& id) { return id + ":8080"; }
 
+    // Sees each message that a node hands to the network.
+    std::function<void(const std::string& from, const std::string& to, const Message&)> on_send;
+
  private:
     class Gate;  // One node's port.
+    using Link = std::pair<std::string, std::string>;
     struct Member {
         std::unique_ptr<Gate> gate;
         Dispatcher* dispatcher = nullptr;
@@ -48,14 +58,16 @@ class SimNetwork {
     void handle(const std::string& from, Message message);
     void start_listening(const std::string& id);
     void transmit(const std::string& from, const std::string& to, Message message);
-    void arrive(const std::string& from, const std::string& to, const Message& message);
+    void arrive(const std::string& from, const std::string& to, Message message);
     void tell(const std::string& to, const std::string& about, bool up);
 
     SimRuntime& runtime_;
     Faults faults_;
     std::map<std::string, Member> members_;
-    std::set<std::pair<std::string, std::string>> blocked_;
-    std::map<std::pair<std::string, std::string>, uint64_t> link_free_us_;
+    std::set<std::string> clients_;
+    std::map<Link, int> blocked_;
+    std::map<Link, uint64_t> extra_us_;
+    std::map<Link, uint64_t> link_free_us_;
 };
 
 }  // namespace sandstore

@@ -1,0 +1,278 @@
+#include "tests/sim/faults.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "runtime/check.h"
+#include "runtime/text.h"
+#include "tests/sim/sim_cluster.h"
+
+namespace sandstore {
+
+namespace {
+
+constexpr uint64_t kDiskBytes = uint64_t{1} << 30;
+constexpr uint64_t kLogBytesForFlip = 4096;
+
+uint64_t duration(const SimEvent& event) {
+    return static_cast<uint64_t>(std::max<int64_t>(event.arguments.back(), 0));
+}
+
+}  // namespace
+
+Faults::Faults(SimCluster& cluster, const Schedule& schedule)
+    : cluster_(cluster), schedule_(schedule), etcd_records_(cluster.etcd().records) {
+    set_network();
+    RandomStream skew(schedule.seed, 0x736b6577);
+    const auto most = static_cast<uint64_t>(schedule.setting("clock_skew_ppm"));
+    for (const std::string& id : cluster.ids()) {
+        set_disk(id, static_cast<uint64_t>(schedule.setting("sync_us")));
+        const auto rate = static_cast<int64_t>(skew.below(2 * most + 1)) - static_cast<int64_t>(most);
+        if (most > 0) cluster.runtime().set_clock_rate(id, rate);
+    }
+}
+
+const std::string& Faults::node(int64_t number) const {
+    const std::vector<std::string>& ids = cluster_.ids();
+    return ids[static_cast<size_t>(std::max<int64_t>(number - 1, 0)) % ids.size()];
+}
+
+void Faults::after(uint64_t delay_us, std::function<void()> undo) {
+    cluster_.runtime().schedule(delay_us, [this, undo = std::move(undo)] {
+        if (healed_ == 0) undo();
+    });
+}
+
+void Faults::apply(const SimEvent& event) {
+    if (event.kind <= SimEventKind::kPause) {
+        apply_to_process(event);
+    } else if (event.kind <= SimEventKind::kLossyNetwork) {
+        apply_to_network(event);
+    } else if (event.kind <= SimEventKind::kFlippedBit) {
+        apply_to_disk(event);
+    } else if (event.kind == SimEventKind::kWallJump) {
+        cluster_.runtime().jump_wall_clock(node(event.argument(0)), event.argument(1));
+    } else if (event.kind <= SimEventKind::kEtcdWrong) {
+        apply_to_etcd(event);
+    }
+}
+
+// --- Processes
+// --------------------------------------------------------------------------------------------------------
+
+void Faults::stop(const std::string& id, bool power_cut) {
+    if (power_cut) {
+        cluster_.power_cut(id);
+    } else {
+        cluster_.kill(id);
+    }
+}
+
+void Faults::start_later(const std::string& id, uint64_t delay_us) {
+    after(delay_us, [this, id] {
+        if (!lost_.contains(id)) cluster_.start(id);
+    });
+}
+
+void Faults::apply_to_process(const SimEvent& event) {
+    const uint64_t for_us = duration(event);
+    if (event.kind == SimEventKind::kKillAll || event.kind == SimEventKind::kPowerCutAll) {
+        for (const std::string& id : cluster_.ids()) {
+            stop(id, event.kind == SimEventKind::kPowerCutAll);
+            start_later(id, for_us);
+        }
+        return;
+    }
+    const std::string& id = node(event.argument(0));
+    if (event.kind == SimEventKind::kPause) {
+        cluster_.runtime().pause_node(id);
+        after(for_us, [this, id] { cluster_.runtime().resume_node(id); });
+        return;
+    }
+    stop(id, event.kind == SimEventKind::kPowerCut);
+    start_later(id, for_us);
+}
+
+bool Faults::explains_stop(const std::string& id, const std::string& reason) {
+    if (reason.find("invariant") != std::string::npos || reason.find(" failed: ") != std::string::npos) return false;
+    if (cluster_.etcd().records != etcd_records_ && reason.find("member list") != std::string::npos) {
+        start_later(id, 200'000);  // Rightly refused, with such a list.
+        return true;
+    }
+    if (id == damaged_) {
+        lost_.insert(id);
+        return true;
+    }
+    if (!sync_errors_.contains(id)) return false;
+    start_later(id, 100'000);
+    return true;
+}
+
+// --- Network
+// ----------------------------------------------------------------------------------------------------------
+
+void Faults::block_for(const std::string& from, const std::string& to, uint64_t for_us) {
+    cluster_.network().block(from, to);
+    after(for_us, [this, from, to] { cluster_.network().unblock(from, to); });
+}
+
+// Nodes of one side do not reach those of the other; `except` reaches both.
+void Faults::split(uint64_t side, uint64_t for_us, const std::string& except) {
+    const std::vector<std::string>& ids = cluster_.ids();
+    for (size_t a = 0; a < ids.size(); a++) {
+        for (size_t b = 0; b < ids.size(); b++) {
+            const bool apart = (side >> a & 1) != (side >> b & 1);
+            if (apart && ids[a] != except && ids[b] != except) block_for(ids[a], ids[b], for_us);
+        }
+    }
+}
+
+void Faults::flap(const std::string& one, const std::string& other, uint64_t period_us, uint64_t until_us,
+                  bool blocked) {
+    SimNetwork& network = cluster_.network();
+    for (const auto& [from, to] : {std::make_pair(one, other), std::make_pair(other, one)}) {
+        if (blocked) network.unblock(from, to);
+        if (!blocked) network.block(from, to);
+    }
+    if (blocked && cluster_.runtime().now_us() >= until_us) return;
+    after(period_us, [=, this] { flap(one, other, period_us, until_us, !blocked); });
+}
+
+void Faults::set_network() {
+    SimNetwork::Faults faults;
+    faults.loss_per_mille = static_cast<uint64_t>(schedule_.setting("loss_per_mille"));
+    faults.duplicate_per_mille = static_cast<uint64_t>(schedule_.setting("duplicate_per_mille"));
+    faults.delay_max_us = static_cast<uint64_t>(schedule_.setting("delay_max_us"));
+    faults.reorder = schedule_.setting("reorder") != 0;
+    cluster_.network().set_faults(faults);
+}
+
+void Faults::apply_to_network(const SimEvent& event) {
+    const uint64_t for_us = duration(event);
+    SimNetwork& network = cluster_.network();
+    if (event.kind == SimEventKind::kLossyNetwork) {
+        network.set_faults({.loss_per_mille = static_cast<uint64_t>(event.argument(0))});
+        after(for_us, [this] { set_network(); });
+        return;
+    }
+    if (event.kind == SimEventKind::kPartition) return split(static_cast<uint64_t>(event.argument(0)), for_us, "");
+    const std::string& one = node(event.argument(0));
+    if (event.kind == SimEventKind::kBridge) return split(static_cast<uint64_t>(event.argument(1)), for_us, one);
+    const std::string& other = node(event.argument(1));
+    if (one == other) return;
+    if (event.kind == SimEventKind::kOneWay) return block_for(one, other, for_us);
+    if (event.kind == SimEventKind::kSlowLink) {
+        network.slow_down(one, other, static_cast<uint64_t>(event.argument(2)));
+        after(for_us, [this, one, other] { cluster_.network().slow_down(one, other, 0); });
+        return;
+    }
+    const auto period_us = static_cast<uint64_t>(std::max<int64_t>(event.argument(2), 1000));
+    flap(one, other, period_us, cluster_.runtime().now_us() + for_us, false);
+}
+
+// --- Disks
+// ------------------------------------------------------------------------------------------------------------
+
+void Faults::set_disk(const std::string& id, uint64_t sync_us) {
+    cluster_.disk(id).set_delays({.operation_us = static_cast<uint64_t>(schedule_.setting("disk_us")),
+                                  .sync_us = sync_us,
+                                  .jitter_us = static_cast<uint64_t>(schedule_.setting("disk_jitter_us"))});
+}
+
+void Faults::apply_to_disk(const SimEvent& event) {
+    const std::string& id = node(event.argument(0));
+    const uint64_t for_us = duration(event);
+    SimDisk& disk = cluster_.disk(id);
+    switch (event.kind) {
+        case SimEventKind::kSlowDisk:
+            set_disk(id, static_cast<uint64_t>(event.argument(1)));
+            after(for_us, [this, id] { set_disk(id, static_cast<uint64_t>(schedule_.setting("sync_us"))); });
+            break;
+        case SimEventKind::kHungDisk:
+            disk.set_hung(true);
+            after(for_us, [this, id] { cluster_.disk(id).set_hung(false); });
+            break;
+        case SimEventKind::kSyncError:
+            sync_errors_.insert(id);
+            disk.add_fault({.operation = pb::DiskOperation::kSync,
+                            .error = EIO,
+                            .skip = static_cast<uint64_t>(event.argument(1))});
+            after(for_us, [this, id] { cluster_.disk(id).clear_faults(); });
+            break;
+        case SimEventKind::kFullDisk:
+            disk.set_capacity(disk.used_bytes());
+            after(for_us, [this, id] { cluster_.disk(id).set_capacity(kDiskBytes); });
+            break;
+        case SimEventKind::kFlippedBit:
+            flip_bit(id, static_cast<uint64_t>(event.argument(1)));
+            start_later(id, for_us);
+            break;
+        default:
+            break;
+    }
+}
+
+// While the node is down. In the log only where more follows: damage to its very end looks like a torn write, which
+// recovery rightly drops.
+void Faults::flip_bit(const std::string& id, uint64_t where) {
+    if (!damaged_.empty() && damaged_ != id) return;
+    damaged_ = id;
+    if (on_damage) on_damage(id);
+    cluster_.kill(id);
+    SimDisk& disk = cluster_.disk(id);
+    std::vector<std::string> files = disk.files();
+    std::erase_if(files, [&](const std::string& file) {
+        const size_t used = disk.contents(file).find_last_not_of('\0');
+        return used == std::string::npos || (file.ends_with(".seg") && used < kLogBytesForFlip);
+    });
+    if (files.empty()) return;
+    RandomStream dice(where, 1);
+    const std::string& file = files[dice.below(files.size())];
+    const uint64_t used = disk.contents(file).find_last_not_of('\0') + 1;
+    disk.flip_bit(file, dice.below(file.ends_with(".seg") ? used / 2 : used), static_cast<int>(dice.below(8)));
+}
+
+// --- etcd
+// -------------------------------------------------------------------------------------------------------------
+
+void Faults::apply_to_etcd(const SimEvent& event) {
+    SimEtcd& etcd = cluster_.etcd();
+    if (event.kind == SimEventKind::kEtcdDown) {
+        etcd.is_up = false;
+        after(duration(event), [this] { cluster_.etcd().is_up = true; });
+        return;
+    }
+    if (event.kind == SimEventKind::kEtcdEmpty) {
+        etcd.records.clear();
+    } else if (event.argument(0) % 3 == 0) {
+        for (auto& [key, value] : etcd.records) value = value.substr(0, value.size() / 2);
+    } else if (event.argument(0) % 3 == 1) {
+        while (etcd.records.size() > 1) etcd.records.erase(std::prev(etcd.records.end()));
+    } else {
+        etcd.records["/sandstore/config/nodes/node-9"] =
+            R"({"id":"node-9","address":"node-9:8080","role":"metadata-raft-member","metadata":{"zone":"z"}})";
+    }
+    after(duration(event), [this] { cluster_.etcd().records = etcd_records_; });
+}
+
+// --- The end of all faults
+// --------------------------------------------------------------------------------------------
+
+void Faults::heal() {
+    healed_ = 1;
+    cluster_.network().heal();
+    cluster_.network().set_faults({});
+    cluster_.etcd().is_up = true;
+    cluster_.etcd().records = etcd_records_;
+    for (const std::string& id : cluster_.ids()) {
+        SimDisk& disk = cluster_.disk(id);
+        disk.set_hung(false);
+        disk.clear_faults();
+        disk.set_capacity(kDiskBytes);
+        disk.set_delays({.operation_us = 20, .sync_us = 150, .jitter_us = 200});
+        cluster_.runtime().resume_node(id);
+        if (!lost_.contains(id)) cluster_.start(id);
+    }
+}
+
+}  // namespace sandstore

@@ -1,0 +1,58 @@
+// Carries out what a schedule does to a simulated cluster besides its clients' operations, and undoes it again.
+//
+// The fault budget: damage that a cluster cannot recover from is never more than it survives. At most one node has its
+// disk damaged for good; everything else (power cuts, failed syncs, full disks) is survivable on all nodes at once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+
+#include "tests/sim/schedule.h"
+
+namespace sandstore {
+
+class SimCluster;
+
+class Faults {
+ public:
+    Faults(SimCluster& cluster, const Schedule& schedule);
+
+    void apply(const SimEvent& event);
+    // Everything works again, and every node that can runs.
+    void heal();
+    // A node stopped by itself. False when nothing that was done to it explains that.
+    bool explains_stop(const std::string& id, const std::string& reason);
+    bool is_lost(const std::string& id) const { return lost_.contains(id); }  // Its disk is beyond repair.
+
+    std::function<void(const std::string& id)> on_damage;
+
+ private:
+    void apply_to_process(const SimEvent& event);
+    void apply_to_network(const SimEvent& event);
+    void apply_to_disk(const SimEvent& event);
+    void apply_to_etcd(const SimEvent& event);
+    void stop(const std::string& id, bool power_cut);
+    void start_later(const std::string& id, uint64_t delay_us);
+    void after(uint64_t delay_us, std::function<void()> undo);
+    void split(uint64_t side, uint64_t for_us, const std::string& except);
+    void block_for(const std::string& from, const std::string& to, uint64_t for_us);
+    void flap(const std::string& one, const std::string& other, uint64_t period_us, uint64_t until_us, bool blocked);
+    void flip_bit(const std::string& id, uint64_t where);
+    void fill_disk(const std::string& id);
+    void set_network();
+    void set_disk(const std::string& id, uint64_t sync_us);
+    const std::string& node(int64_t number) const;
+
+    SimCluster& cluster_;
+    const Schedule& schedule_;
+    std::map<std::string, std::string> etcd_records_;  // The right ones.
+    std::set<std::string> sync_errors_;                // Nodes that have to stop when they notice.
+    std::set<std::string> lost_;
+    std::string damaged_;  // The one node whose disk may be damaged.
+    uint64_t healed_ = 0;  // Undoing and restarting are over: heal() did it all.
+};
+
+}  // namespace sandstore

@@ -1,0 +1,110 @@
+// What must hold in a Raft cluster after every step, whatever goes wrong (docs of the design: the list of invariants).
+// Watches each message that an actor is about to handle and each one that a node hands to the network, and compares
+// the nodes with each other; only what the last step can have changed is looked at.
+//
+// Checked: one leader a term; leaders only append; entries with the same index and term are the same, and so are all
+// before them; a leader has all that was committed before; what is committed never changes, is on the durable logs of a
+// quorum and is applied with the same bytes everywhere; equal states at equal applied indexes; terms, commit and
+// applied indexes never fall; one vote a term, across crashes; what a node promised (term, vote, entries) is there
+// after a restart; a read index covers every write acknowledged before the read began. Not checked here: what clients
+// see (linearizability.h), convergence and the contents of files (sim_run.h).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "actors/raft/term_index.h"
+#include "runtime/message.h"
+
+namespace sandstore {
+
+namespace pb {
+class SnapshotMeta;
+}
+
+class RaftCore;
+class RaftNode;
+class StateMachine;
+
+class Invariants {
+ public:
+    // A new process; what the machine promised before still binds it.
+    void node_started(const std::string& id);
+    // The node cannot be held to its promises any more: its disk was damaged on purpose.
+    void node_damaged(const std::string& id) { nodes_[id].damaged = true; }
+
+    void on_deliver(const std::string& id, const Message& message);
+    void on_send(const std::string& from, const Message& message);
+    // The message that was delivered last has been handled. Throws InvariantBroken.
+    void after_step(const std::string& id, const RaftNode* raft, const StateMachine* state_machine);
+
+    uint64_t committed_index() const { return committed_.size(); }
+    uint64_t elections() const { return leaders_.size(); }
+    // "invariant <name>" or the place of the SANDSTORE_CHECK: what a failure is recognised by.
+    static std::string signature_of(const std::string& failure);
+
+ private:
+    struct Entry {
+        uint32_t checksum = 0;
+        uint64_t previous_term = 0;
+        bool is_configuration = false;
+    };
+    struct Committed {
+        uint64_t term = 0;
+        uint64_t committed_in = 0;  // The term of the leader that committed it.
+        uint32_t checksum = 0;      // Of the record as it was applied somewhere first.
+        bool applied = false;
+    };
+    struct Node {
+        bool booted = false;
+        bool damaged = false;
+        // As last seen in this life.
+        bool was_leader = false;
+        uint64_t term = 0;
+        uint64_t last_index = 0;
+        uint64_t last_term = 0;
+        uint64_t commit_index = 0;
+        uint64_t applied_index = 0;
+        uint64_t state_applied_index = 0;
+        uint64_t configuration_index = 0;
+        bool raft_stepped = false;
+        bool state_stepped = false;
+        // What the log holds durably, as far as Raft knows; kept while the node is down.
+        TermIndex terms;
+        uint64_t persisted_index = 0;
+        // What was said to others.
+        uint64_t promised_term = 0;
+        std::map<uint64_t, std::string> votes;                    // By term.
+        std::vector<std::pair<uint64_t, uint64_t>> acknowledged;  // In this step: (term, match index).
+        std::map<uint64_t, uint64_t> reads;  // By request: the newest acknowledged write when it began.
+    };
+
+    [[noreturn]] void violated(const char* name, const std::string& what) const;
+    void check_boot(const std::string& id, Node& node, const RaftCore& core);
+    void check_role(const std::string& id, Node& node, const RaftCore& core);
+    void check_log(const std::string& id, Node& node, const RaftCore& core);
+    void check_entry(const std::string& id, const RaftCore& core, uint64_t index);
+    void check_new_leader(const std::string& id, const RaftCore& core);
+    void check_acknowledged(const std::string& id, Node& node, const RaftCore& core);
+    void check_commit(const std::string& id, Node& node, const RaftCore& core);
+    void check_quorum(const std::string& id, const RaftCore& core, uint64_t index);
+    void check_configuration(const std::string& id, Node& node, const RaftCore& core);
+    void check_snapshots(const std::string& id, const RaftNode& raft);
+    void check_snapshot_meta(const std::string& id, const pb::SnapshotMeta& meta);
+    static bool holds(const Node& node, uint64_t index, uint64_t term);
+    void check_state(const std::string& id, Node& node, const StateMachine& state_machine);
+    void check_apply(const std::string& id, const Message& message);
+    void promise_vote(const std::string& id, uint64_t term, const std::string& candidate);
+
+    std::map<std::string, Node> nodes_;
+    std::map<uint64_t, std::string> leaders_;                          // By term.
+    std::map<std::pair<uint64_t, uint64_t>, Entry> entries_;           // By (index, term).
+    std::vector<Committed> committed_;                                 // From index 1.
+    std::map<uint64_t, std::pair<uint64_t, std::string>> state_hash_;  // By applied index: the hash, and where first.
+    std::map<uint64_t, std::string> configurations_;                   // Applied ones, by index, serialized.
+    uint64_t acknowledged_write_ = 0;                                  // The highest index whose proposer knows.
+};
+
+}  // namespace sandstore

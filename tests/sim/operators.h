@@ -1,0 +1,31 @@
+// What operators ask of a simulated cluster: leadership handed over, snapshots, members added, removed, promoted,
+// demoted, several at once. They ask whoever leads at the moment and take no for an answer; what they were told is
+// counted.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "runtime/message.h"
+#include "tests/sim/schedule.h"
+
+namespace sandstore {
+
+class SimCluster;
+
+class Operators {
+ public:
+    explicit Operators(SimCluster& cluster) : cluster_(cluster) {}
+
+    void apply(const SimEvent& event);
+    size_t granted() const { return granted_; }
+
+ private:
+    void ask(const std::string& node, Message request);
+    const std::string& node(int64_t number) const;
+
+    SimCluster& cluster_;
+    size_t granted_ = 0;
+};
+
+}  // namespace sandstore

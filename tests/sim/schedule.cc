@@ -1,0 +1,208 @@
+#include "tests/sim/schedule.h"
+
+#include <array>
+#include <charconv>
+
+#include "runtime/check.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+
+namespace {
+
+struct KindFacts {
+    std::string_view name;
+    std::vector<std::string_view> arguments;
+};
+
+// In the order of SimEventKind. Nodes and clients count from 1, files from 0; `side` has one bit for each node.
+const std::array<KindFacts, 35>& kind_table() {
+    static const std::array<KindFacts, 35> table = {{
+        {"kill", {"node", "for_us"}},
+        {"power_cut", {"node", "for_us"}},
+        {"kill_all", {"for_us"}},
+        {"power_cut_all", {"for_us"}},
+        {"pause", {"node", "for_us"}},
+        {"partition", {"side", "for_us"}},
+        {"one_way", {"from", "to", "for_us"}},
+        {"flapping_link", {"node", "other", "period_us", "for_us"}},
+        {"bridge", {"node", "side", "for_us"}},
+        {"slow_link", {"from", "to", "extra_us", "for_us"}},
+        {"lossy_network", {"per_mille", "for_us"}},
+        {"slow_disk", {"node", "sync_us", "for_us"}},
+        {"hung_disk", {"node", "for_us"}},
+        {"sync_error", {"node", "skip", "for_us"}},
+        {"full_disk", {"node", "for_us"}},
+        {"flipped_bit", {"node", "where", "for_us"}},
+        {"wall_jump", {"node", "us"}},
+        {"etcd_down", {"for_us"}},
+        {"etcd_empty", {"for_us"}},
+        {"etcd_wrong", {"how", "for_us"}},
+        {"transfer", {"node"}},
+        {"snapshot", {"node"}},
+        {"add_node", {"node"}},
+        {"promote_node", {"node"}},
+        {"demote_node", {"node"}},
+        {"remove_node", {"node"}},
+        {"swap_nodes", {"node", "other"}},
+        {"create", {"client", "file"}},
+        {"write", {"client", "file", "token", "bytes"}},
+        {"append", {"client", "file", "token", "bytes"}},
+        {"remove", {"client", "file"}},
+        {"rename", {"client", "file", "to"}},
+        {"read", {"client", "file"}},
+        {"stat", {"client", "file"}},
+        {"list", {"client", "directory"}},
+    }};
+    return table;
+}
+
+bool parse_number(std::string_view text, int64_t* number) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
+    return error == std::errc() && end == text.data() + text.size();
+}
+
+std::vector<std::string_view> words_of(std::string_view line) {
+    std::vector<std::string_view> words;
+    line = line.substr(0, line.find('#'));
+    for (size_t begin = 0; begin < line.size();) {
+        if (line[begin] == ' ') {
+            begin++;
+            continue;
+        }
+        const size_t end = std::min(line.find(' ', begin), line.size());
+        words.push_back(line.substr(begin, end - begin));
+        begin = end;
+    }
+    return words;
+}
+
+bool parse_event(const std::vector<std::string_view>& words, SimEvent* event) {
+    int64_t at_us = 0;
+    if (words.size() < 3 || !parse_number(words[1], &at_us) || at_us < 0) return false;
+    event->at_us = static_cast<uint64_t>(at_us);
+    for (size_t kind = 0; kind < kind_table().size(); kind++) {
+        const KindFacts& facts = kind_table()[kind];
+        if (facts.name != words[2]) continue;
+        event->kind = static_cast<SimEventKind>(kind);
+        if (words.size() != 3 + facts.arguments.size()) return false;
+        for (size_t i = 0; i < facts.arguments.size(); i++) {
+            const std::string_view word = words[3 + i];
+            const size_t equals = word.find('=');
+            int64_t value = 0;
+            if (equals == std::string_view::npos || word.substr(0, equals) != facts.arguments[i]) return false;
+            if (!parse_number(word.substr(equals + 1), &value)) return false;
+            event->arguments.push_back(value);
+        }
+        return true;
+    }
+    return false;
+}
+
+bool parse_line(std::string_view line, Schedule* schedule) {
+    const std::vector<std::string_view> words = words_of(line);
+    if (words.empty()) return true;
+    if (words[0] == "seed" && words.size() == 2) {
+        const auto [end, error] = std::from_chars(words[1].data(), words[1].data() + words[1].size(), schedule->seed);
+        return error == std::errc() && end == words[1].data() + words[1].size();
+    }
+    if (words[0] == "set" && words.size() == 3) {
+        const std::string name(words[1]);
+        return default_settings().contains(name) && parse_number(words[2], &schedule->settings[name]);
+    }
+    if (words[0] != "at") return false;
+    SimEvent event;
+    if (!parse_event(words, &event)) return false;
+    schedule->events.push_back(std::move(event));
+    return true;
+}
+
+}  // namespace
+
+std::string_view name_of(SimEventKind kind) {
+    return kind_table().at(static_cast<size_t>(kind)).name;
+}
+
+const std::vector<std::string_view>& argument_names_of(SimEventKind kind) {
+    return kind_table().at(static_cast<size_t>(kind)).arguments;
+}
+
+bool is_operation(SimEventKind kind) {
+    return kind >= SimEventKind::kCreate;
+}
+
+bool is_request(SimEventKind kind) {
+    return kind >= SimEventKind::kTransfer && kind < SimEventKind::kCreate;
+}
+
+const std::map<std::string, int64_t>& default_settings() {
+    static const std::map<std::string, int64_t> defaults = {
+        {"nodes", 3},
+        {"spares", 0},  // Nodes that exist but are no members at the start.
+        {"clients", 3},
+        {"directories", 2},
+        {"files", 3},  // In each directory.
+        {"run_us", 1'500'000},
+        {"election_min_ms", 150},
+        {"election_max_ms", 300},
+        {"heartbeat_ms", 30},
+        {"append_window", 16},
+        {"append_bytes_max", 16 * 1024},
+        {"cache_bytes", 64 * 1024},
+        {"segment_bytes", 256 * 1024},
+        {"snapshot_log_bytes", 0},
+        {"snapshot_piece_bytes", 4096},
+        {"lease_reads", 0},
+        {"any_node_reads", 0},  // Percent of the queries.
+        {"priorities", 0},      // Drawn from the seed when not 0.
+        {"chunk_bytes_max", 64 * 1024},
+        {"session_timeout_us", 3'600'000'000},
+        {"operation_timeout_us", 3'000'000},
+        {"clock_skew_ppm", 0},  // Up to so much, in either direction, on each machine.
+        {"loss_per_mille", 0},
+        {"duplicate_per_mille", 0},
+        {"delay_max_us", 300},
+        {"reorder", 0},
+        {"disk_us", 20},
+        {"sync_us", 150},
+        {"disk_jitter_us", 200},
+    };
+    return defaults;
+}
+
+int64_t Schedule::setting(const std::string& name) const {
+    const auto found = settings.find(name);
+    if (found != settings.end()) return found->second;
+    const auto known = default_settings().find(name);
+    SANDSTORE_CHECK(known != default_settings().end(), "no setting ", name);
+    return known->second;
+}
+
+std::string to_text(const Schedule& schedule) {
+    std::string text = str_cat("seed ", schedule.seed, "\n");
+    for (const auto& [name, value] : schedule.settings) str_append(&text, "set ", name, " ", value, "\n");
+    for (const SimEvent& event : schedule.events) {
+        str_append(&text, "at ", event.at_us, " ", name_of(event.kind));
+        const std::vector<std::string_view>& names = argument_names_of(event.kind);
+        for (size_t i = 0; i < names.size(); i++) str_append(&text, " ", names[i], "=", event.argument(i));
+        text += '\n';
+    }
+    return text;
+}
+
+std::optional<Schedule> parse_schedule(std::string_view text, std::string* error) {
+    Schedule schedule;
+    size_t number = 1;
+    for (size_t begin = 0; begin < text.size(); number++) {
+        const size_t end = std::min(text.find('\n', begin), text.size());
+        const std::string_view line = text.substr(begin, end - begin);
+        if (!parse_line(line, &schedule)) {
+            *error = str_cat("line ", number, " is no setting and no event: ", line);
+            return std::nullopt;
+        }
+        begin = end + 1;
+    }
+    return schedule;
+}
+
+}  // namespace sandstore

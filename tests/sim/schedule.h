@@ -1,0 +1,86 @@
+// What is done to a simulated cluster from outside, as a list that can be printed, read back, and shortened: settings
+// that hold for the whole run, and events, each with its time. An event that lasts says how long: taking one out of the
+// list takes away its end as well, so that any part of a schedule is a schedule.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandstore {
+
+enum class SimEventKind : uint8_t {
+    // Processes and machines
+    kKill,
+    kPowerCut,
+    kKillAll,
+    kPowerCutAll,
+    kPause,
+    // Network
+    kPartition,
+    kOneWay,
+    kFlappingLink,
+    kBridge,
+    kSlowLink,
+    kLossyNetwork,
+    // Disks
+    kSlowDisk,
+    kHungDisk,
+    kSyncError,
+    kFullDisk,
+    kFlippedBit,
+    // Clocks, etcd
+    kWallJump,
+    kEtcdDown,
+    kEtcdEmpty,
+    kEtcdWrong,
+    // Operators
+    kTransfer,
+    kSnapshot,
+    kAddNode,  // As a learner.
+    kPromoteNode,
+    kDemoteNode,
+    kRemoveNode,
+    kSwapNodes,  // One is promoted and another demoted, together.
+    // Clients
+    kCreate,
+    kWrite,
+    kAppend,
+    kRemove,
+    kRename,
+    kRead,
+    kStat,
+    kList,
+};
+
+struct SimEvent {
+    uint64_t at_us = 0;  // After the faults begin.
+    SimEventKind kind = SimEventKind::kKill;
+    std::vector<int64_t> arguments;  // In the order of argument_names_of(kind).
+
+    int64_t argument(size_t place) const { return arguments.at(place); }
+};
+
+std::string_view name_of(SimEventKind kind);
+const std::vector<std::string_view>& argument_names_of(SimEventKind kind);
+bool is_operation(SimEventKind kind);  // Of a client.
+bool is_request(SimEventKind kind);    // Of an operator.
+
+struct Schedule {
+    uint64_t seed = 0;                        // Of everything that no event says: delays, ties, timeouts.
+    std::map<std::string, int64_t> settings;  // What is missing has its default, default_settings().
+    std::vector<SimEvent> events;             // By time.
+
+    int64_t setting(const std::string& name) const;
+};
+
+const std::map<std::string, int64_t>& default_settings();
+
+// One line for each setting and event; '#' begins a comment.
+std::string to_text(const Schedule& schedule);
+std::optional<Schedule> parse_schedule(std::string_view text, std::string* error);
+
+}  // namespace sandstore

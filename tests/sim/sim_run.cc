@@ -1,0 +1,152 @@
+#include "tests/sim/sim_run.h"
+
+#include <stdexcept>
+
+#include "actors/raft/raft_node.h"
+#include "runtime/check.h"
+#include "runtime/text.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/operators.h"
+#include "tests/sim/sim_cluster.h"
+#include "tests/sim/workload.h"
+
+namespace sandstore {
+
+namespace {
+
+constexpr uint64_t kBootLimitUs = 30'000'000;
+constexpr uint64_t kConvergenceLimitUs = 20'000'000;
+constexpr uint64_t kServiceLimitUs = 10'000'000;
+
+SimOptions options_of(const Schedule& schedule) {
+    const auto setting = [&schedule](const char* name) { return static_cast<uint64_t>(schedule.setting(name)); };
+    SimOptions options;
+    options.election_min_ms = setting("election_min_ms");
+    options.election_max_ms = setting("election_max_ms");
+    options.heartbeat_ms = setting("heartbeat_ms");
+    options.append_window = static_cast<uint32_t>(setting("append_window"));
+    options.append_bytes_max = setting("append_bytes_max");
+    options.cache_bytes = setting("cache_bytes");
+    options.segment_bytes = setting("segment_bytes");
+    options.session_timeout_us = setting("session_timeout_us");
+    options.client_chunk_bytes = setting("chunk_bytes_max");
+    options.random_priorities = setting("priorities") != 0;
+    options.lease_reads = setting("lease_reads") != 0;
+    options.snapshot_log_bytes = setting("snapshot_log_bytes");
+    options.snapshot_piece_bytes = setting("snapshot_piece_bytes");
+    return options;
+}
+
+class Run {
+ public:
+    Run(const Schedule& schedule, const SimRunOptions& options)
+        : schedule_(schedule),
+          options_(options),
+          cluster_(static_cast<int>(schedule.setting("nodes")), schedule.seed, options_of(schedule)),
+          workload_(cluster_, schedule),
+          operators_(cluster_) {}
+
+    SimRunResult execute() {
+        try {
+            prepare();
+            Faults faults(cluster_, schedule_);
+            do_harm(faults);
+            faults.heal();
+            converge();
+        } catch (const std::exception& error) {
+            result_.failure = error.what();
+            result_.signature = Invariants::signature_of(result_.failure);
+        }
+        result_.begun = workload_.begun();
+        result_.acknowledged = workload_.acknowledged();
+        result_.undecided = workload_.undecided();
+        result_.committed = cluster_.invariants().committed_index();
+        result_.elections = cluster_.invariants().elections();
+        result_.requests_granted = operators_.granted();
+        result_.virtual_us = cluster_.runtime().now_us();
+        if (!result_.ok()) str_append(&result_.failure, "\n", stops(), cluster_.describe());
+        return std::move(result_);
+    }
+
+ private:
+    void prepare();
+    void do_harm(Faults& faults);
+    void converge();
+    std::string stops() const;
+    void demand(bool condition, const char* name, const std::string& what) {
+        if (!condition) throw InvariantBroken(str_cat("invariant ", name, ": ", what));
+    }
+
+    const Schedule& schedule_;
+    const SimRunOptions& options_;
+    SimRunResult result_;
+    SimCluster cluster_;
+    Workload workload_;
+    Operators operators_;
+};
+
+// Without faults: a cluster that does not even come up is a failure like any other.
+void Run::prepare() {
+    cluster_.on_deliver = [this](const std::string& id, const Message& message) {
+        result_.steps++;
+        if (options_.on_deliver) options_.on_deliver(cluster_.runtime().now_us(), id, message);
+    };
+    if (!options_.trace_directory.empty()) {
+        for (const std::string& id : cluster_.ids()) {
+            cluster_.trace_to(id, str_cat(options_.trace_directory, "/", id, ".trace"));
+        }
+    }
+    cluster_.start_all();
+    workload_.add_clients();
+    const bool up = cluster_.runtime().run_until([this] { return !cluster_.leader().empty(); }, kBootLimitUs);
+    demand(up, "new_cluster_elects_a_leader", cluster_.describe());
+    workload_.make_directories();
+}
+
+void Run::do_harm(Faults& faults) {
+    SimRuntime& runtime = cluster_.runtime();
+    faults.on_damage = [this](const std::string& id) { cluster_.invariants().node_damaged(id); };
+    cluster_.on_stop = [this, &faults](const std::string& id, const std::string& reason) {
+        demand(faults.explains_stop(id, reason), "nodes_stop_for_a_reason", str_cat(id, " stopped: ", reason));
+    };
+    const uint64_t begin_us = runtime.now_us();
+    for (const SimEvent& event : schedule_.events) {
+        if (begin_us + event.at_us > runtime.now_us()) runtime.run_for(begin_us + event.at_us - runtime.now_us());
+        if (is_operation(event.kind)) {
+            workload_.begin(event);
+        } else if (is_request(event.kind)) {
+            operators_.apply(event);
+        } else {
+            faults.apply(event);
+        }
+    }
+    const uint64_t end_us = begin_us + static_cast<uint64_t>(schedule_.setting("run_us"));
+    if (end_us > runtime.now_us()) runtime.run_for(end_us - runtime.now_us());
+    workload_.drop_waiting();
+}
+
+// A core is healed: all nodes but those whose disks were destroyed within the budget.
+void Run::converge() {
+    SimRuntime& runtime = cluster_.runtime();
+    const bool calm =
+        runtime.run_until([this] { return workload_.idle() && !cluster_.leader().empty(); }, kConvergenceLimitUs);
+    demand(calm, "healed_cluster_elects_a_leader", cluster_.describe());
+    workload_.prove_service(kServiceLimitUs);
+    const std::string difference = cluster_.compare_states();
+    demand(difference.empty(), "replicas_converge", difference);
+    workload_.check_history();
+}
+
+std::string Run::stops() const {
+    std::string text;
+    for (const auto& [id, reason] : cluster_.stops()) str_append(&text, id, " stopped: ", reason, "\n");
+    return text;
+}
+
+}  // namespace
+
+SimRunResult run_schedule(const Schedule& schedule, const SimRunOptions& options) {
+    return Run(schedule, options).execute();
+}
+
+}  // namespace sandstore

@@ -1,0 +1,219 @@
+#include "tests/sim/swarm.h"
+
+#include <algorithm>
+
+#include "runtime/random.h"
+
+namespace sandstore {
+
+namespace {
+
+constexpr uint64_t kMs = 1000;
+
+class Draw {
+ public:
+    Draw(uint64_t seed, const SwarmLimits& limits) : limits_(limits), dice_(seed, 0x737761726d) {
+        schedule_.seed = seed;
+    }
+
+    Schedule schedule() {
+        draw_cluster();
+        draw_timing();
+        draw_network();
+        draw_faults();
+        draw_requests();
+        draw_operations();
+        std::stable_sort(schedule_.events.begin(), schedule_.events.end(),
+                         [](const SimEvent& a, const SimEvent& b) { return a.at_us < b.at_us; });
+        return std::move(schedule_);
+    }
+
+ private:
+    uint64_t below(uint64_t bound) { return dice_.below(bound); }
+    bool one_in(uint64_t times) { return below(times) == 0; }
+    // Small numbers as likely as large ones.
+    uint64_t between(uint64_t least, uint64_t most) {
+        const uint64_t span = most - least + 1;
+        return least + (one_in(2) ? below(span) : below(below(span) + 1));
+    }
+    int64_t number(uint64_t value) { return static_cast<int64_t>(value); }
+    void set(const char* name, uint64_t value) { schedule_.settings[name] = number(value); }
+    int64_t any_node() { return number(1 + below(nodes_)); }
+    uint64_t any_time() { return below(run_us_); }
+    void add(SimEventKind kind, std::vector<int64_t> arguments) {
+        schedule_.events.push_back({any_time(), kind, std::move(arguments)});
+    }
+
+    void draw_cluster();
+    void draw_timing();
+    void draw_network();
+    void draw_faults();
+    void draw_requests();
+    void draw_fault(SimEventKind kind);
+    int64_t draw_duration();
+    void draw_operations();
+    void draw_operation(SimEventKind kind, uint64_t at_us);
+
+    const SwarmLimits& limits_;
+    RandomStream dice_;
+    Schedule schedule_;
+    uint64_t nodes_ = 3;
+    uint64_t run_us_ = 0;
+    uint64_t duration_max_us_ = 0;
+    uint64_t bytes_max_ = 0;
+    uint32_t next_token_ = 1;
+};
+
+void Draw::draw_cluster() {
+    const uint64_t size = below(20);
+    nodes_ = size < 12 ? 3 : size < 18 ? 5 : 7;
+    if (limits_.nodes) nodes_ = static_cast<uint64_t>(*limits_.nodes);
+    set("nodes", nodes_);
+    set("clients", 2 + below(3));
+    set("directories", 1 + below(3));
+    set("files", 1 + below(3));
+    set("append_window", one_in(3) ? 1 + below(3) : 16);
+    set("append_bytes_max", one_in(3) ? 200 + below(2000) : 16 * 1024);
+    set("cache_bytes", one_in(3) ? 1000 + below(5000) : 64 * 1024);
+    set("segment_bytes", one_in(2) ? 64 * 1024 : 256 * 1024);
+    set("chunk_bytes_max", one_in(4) ? 4096 : 64 * 1024);
+    if (one_in(8)) set("session_timeout_us", 1'000'000 + below(3'000'000));
+}
+
+void Draw::draw_timing() {
+    run_us_ = 800 * kMs + below(one_in(8) ? 6000 * kMs : 2000 * kMs);
+    set("run_us", run_us_);
+    const uint64_t election_ms = one_in(2) ? 50 : 150;
+    set("election_min_ms", election_ms);
+    set("election_max_ms", election_ms * (one_in(4) ? 1 : 2) + 5);
+    set("heartbeat_ms", election_ms / 5);
+    set("operation_timeout_us", one_in(3) ? 300 * kMs + below(700 * kMs) : 3000 * kMs);
+    if (one_in(3)) set("clock_skew_ppm", between(10, 100'000));  // Within what leases allow: 200,000.
+    if (one_in(3)) set("lease_reads", 1);
+    if (one_in(3)) set("any_node_reads", 1 + below(100));
+    if (one_in(4)) set("disk_jitter_us", between(200, 20 * kMs));
+    if (one_in(4)) set("sync_us", between(150, 10 * kMs));
+}
+
+void Draw::draw_network() {
+    if (one_in(2)) set("loss_per_mille", between(1, 100));
+    if (one_in(3)) set("duplicate_per_mille", between(1, 200));
+    if (one_in(2)) set("delay_max_us", between(300, 30 * kMs));
+    if (one_in(3)) set("reorder", 1);
+}
+
+int64_t Draw::draw_duration() {
+    return number(between(kMs, duration_max_us_));
+}
+
+void Draw::draw_faults() {
+    duration_max_us_ = one_in(3) ? run_us_ : 300 * kMs;
+    if (one_in(12)) return;  // What happens without any must work as well.
+    for (int kind = 0; kind < static_cast<int>(SimEventKind::kTransfer); kind++) {
+        if (!one_in(4)) continue;
+        const uint64_t count = between(1, 6);
+        for (uint64_t i = 0; i < count; i++) draw_fault(static_cast<SimEventKind>(kind));
+    }
+}
+
+// Operators take nodes away for good, and so does damage: not in the same run.
+void Draw::draw_requests() {
+    if (one_in(2)) set("priorities", 1);
+    if (one_in(3)) {
+        for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kTransfer, {number(below(nodes_ + 1))});
+    }
+    const bool damage = std::any_of(schedule_.events.begin(), schedule_.events.end(),
+                                    [](const SimEvent& e) { return e.kind == SimEventKind::kFlippedBit; });
+    if (damage || !one_in(3)) return;
+    for (uint64_t i = between(1, 12); i > 0; i--) {
+        const auto kind = static_cast<SimEventKind>(static_cast<uint64_t>(SimEventKind::kAddNode) + below(5));
+        std::vector<int64_t> arguments = {any_node()};
+        if (kind == SimEventKind::kSwapNodes) arguments.push_back(any_node());
+        add(kind, std::move(arguments));
+    }
+}
+
+void Draw::draw_fault(SimEventKind kind) {
+    const int64_t for_us = draw_duration();
+    const int64_t side = number(1 + below((uint64_t{1} << nodes_) - 2));
+    switch (kind) {
+        case SimEventKind::kKill:
+        case SimEventKind::kPowerCut:
+        case SimEventKind::kPause:
+        case SimEventKind::kHungDisk:
+        case SimEventKind::kFullDisk:
+            return add(kind, {any_node(), for_us});
+        case SimEventKind::kKillAll:
+        case SimEventKind::kPowerCutAll:
+            return add(kind, {std::min<int64_t>(for_us, 100 * kMs)});
+        case SimEventKind::kPartition:
+            return add(kind, {side, for_us});
+        case SimEventKind::kOneWay:
+            return add(kind, {any_node(), any_node(), for_us});
+        case SimEventKind::kFlappingLink:
+            return add(kind, {any_node(), any_node(), number(between(kMs, 100 * kMs)), for_us});
+        case SimEventKind::kBridge:
+            return add(kind, {any_node(), side, for_us});
+        case SimEventKind::kSlowLink:
+            return add(kind, {any_node(), any_node(), number(between(kMs, 300 * kMs)), for_us});
+        case SimEventKind::kLossyNetwork:
+            return add(kind, {number(between(50, 700)), for_us});
+        case SimEventKind::kSlowDisk:
+            return add(kind, {any_node(), number(between(kMs, 400 * kMs)), for_us});
+        case SimEventKind::kSyncError:
+            return add(kind, {any_node(), number(below(4)), for_us});
+        case SimEventKind::kFlippedBit:
+            return add(kind, {any_node(), number(below(1'000'000)), for_us});
+        case SimEventKind::kWallJump: {
+            // A chunk may be committed for ten minutes after it was placed: jumps stay well below.
+            const int64_t by_us = number(between(1, one_in(4) ? 60'000'000 : 1'000'000));
+            return add(kind, {any_node(), one_in(2) ? by_us : -by_us});
+        }
+        case SimEventKind::kEtcdWrong:
+            return add(kind, {number(below(3)), for_us});
+        default:
+            return add(kind, {for_us});
+    }
+}
+
+void Draw::draw_operations() {
+    uint64_t count = between(30, 200);
+    if (limits_.operations) count = static_cast<uint64_t>(*limits_.operations);
+    bytes_max_ = one_in(4) ? 20'000 : 300;
+    std::vector<SimEventKind> mix;  // With its weights.
+    for (int kind = static_cast<int>(SimEventKind::kCreate); kind <= static_cast<int>(SimEventKind::kList); kind++) {
+        const uint64_t weight = one_in(4) ? 0 : 1 + below(6);
+        mix.insert(mix.end(), weight, static_cast<SimEventKind>(kind));
+    }
+    mix.insert(mix.end(), 2, SimEventKind::kCreate);
+    mix.insert(mix.end(), 3, SimEventKind::kAppend);
+    mix.insert(mix.end(), 2, SimEventKind::kRead);
+    for (uint64_t i = 0; i < count; i++) {
+        // The first ones early, so that there are files.
+        const uint64_t at_us = i < 4 ? i * 100 : any_time();
+        draw_operation(i < 4 ? SimEventKind::kCreate : mix[below(mix.size())], at_us);
+    }
+}
+
+void Draw::draw_operation(SimEventKind kind, uint64_t at_us) {
+    const auto directories = static_cast<uint64_t>(schedule_.setting("directories"));
+    const auto files = static_cast<uint64_t>(schedule_.setting("files"));
+    const int64_t client = number(1 + below(static_cast<uint64_t>(schedule_.setting("clients"))));
+    const int64_t file = number(below(directories * files));
+    std::vector<int64_t> arguments = {client, file};
+    if (kind == SimEventKind::kList) arguments[1] = number(below(directories));
+    if (kind == SimEventKind::kRename) arguments.push_back(number(below(files)));
+    if (kind == SimEventKind::kWrite || kind == SimEventKind::kAppend) {
+        arguments.push_back(next_token_++);
+        arguments.push_back(number(between(16, bytes_max_)));
+    }
+    schedule_.events.push_back({at_us, kind, std::move(arguments)});
+}
+
+}  // namespace
+
+Schedule draw_schedule(uint64_t seed, const SwarmLimits& limits) {
+    return Draw(seed, limits).schedule();
+}
+
+}  // namespace sandstore
