@@ -68,6 +68,7 @@ void Calls::begin(CallRequest request, Context& context) {
     Call& call = calls_[id];
     call.request = std::move(request);
     call.any_index = finder_.empty() ? 0 : finder_.current_index();
+    if (call.request.target == CallRequest::Target::kEachInTurn) call.any_index += next_in_turn_++;
     if (call.request.attempt_timeout_us == 0) call.request.attempt_timeout_us = settings_.attempt_timeout_us;
     const bool nowhere = call.request.target != CallRequest::Target::kOneServer && finder_.empty();
     if (call.request.delay_us > 0 || nowhere) {
@@ -85,7 +86,8 @@ void Calls::attempt(uint64_t id, Call& call, Context& context) {
             call.server = finder_.current();
             break;
         case CallRequest::Target::kAnyServer:
-            call.server = finder_.server(call.any_index);
+        case CallRequest::Target::kEachInTurn:
+            call.server = any_server(call, now_us);
             break;
         case CallRequest::Target::kOneServer:
             call.server = call.request.server;
@@ -99,6 +101,17 @@ void Calls::attempt(uint64_t id, Call& call, Context& context) {
     const RequestId request =
         context.ask(Address(str_cat("@", call.server), call.request.actor), std::move(message), timeout_us);
     attempts_[request] = id;
+}
+
+// Not one that failed a moment ago, where there is a choice.
+const std::string& Calls::any_server(Call& call, uint64_t now_us) const {
+    for (size_t step = 0; step < finder_.size(); ++step) {
+        if (!finder_.distrusted(finder_.server(call.any_index + step), now_us)) {
+            call.any_index += step;
+            break;
+        }
+    }
+    return finder_.server(call.any_index);
 }
 
 void Calls::pause(uint64_t id, Call& call, uint64_t delay_us, Context& context) {
@@ -170,6 +183,10 @@ Calls::Next Calls::judge(Call& call, const pb::Status& status, bool from_runtime
             break;
         case pb::STATUS_RESOURCE_EXHAUSTED:
             break;
+        case pb::STATUS_ENOSPC:
+            // A full disk may have refused this attempt while an earlier one, unanswered, was taken in.
+            if (repeated && call.outcome_unknown) break;
+            [[fallthrough]];
         default:
             if (call.request.target == CallRequest::Target::kLeader) {
                 finder_.confirmed(call.server);

@@ -24,7 +24,8 @@ struct CallOwner {
 };
 
 struct CallRequest {
-    enum class Target : uint8_t { kLeader, kAnyServer, kOneServer };
+    // kEachInTurn: any server, and the next call begins with the next one.
+    enum class Target : uint8_t { kLeader, kAnyServer, kEachInTurn, kOneServer };
     CallOwner owner;
     Target target = Target::kLeader;
     pb::ActorKind actor = pb::ACTOR_FILES;
@@ -74,6 +75,7 @@ class Calls {
     enum class Next : uint8_t { kEnd, kAtOnce, kAfterPause };
 
     void attempt(uint64_t id, Call& call, Context& context);
+    const std::string& any_server(Call& call, uint64_t now_us) const;
     void pause(uint64_t id, Call& call, uint64_t delay_us, Context& context);
     Next judge(Call& call, const pb::Status& status, bool from_runtime, Context& context);
     CallEnd end_out_of_time(uint64_t id);
@@ -83,6 +85,7 @@ class Calls {
     std::unordered_map<uint64_t, Call> calls_;          // By call id. Looked up only, never walked.
     std::unordered_map<RequestId, uint64_t> attempts_;  // Request under way -> call id.
     uint64_t next_call_ = 1;
+    size_t next_in_turn_ = 0;
 };
 
 // The status of any reply a server can give; INTERNAL for a body that is none.

@@ -46,6 +46,7 @@ Client::Client(ClientOptions options) : options_(std::move(options)), inside_(st
     start.set_attempt_timeout_ms(options_.attempt_timeout_ms);
     start.set_retry_min_ms(options_.retry_min_ms);
     start.set_retry_max_ms(options_.retry_max_ms);
+    start.set_read_any_node(options_.read_any_node);
     runtime.dispatcher().send(Address(pb::ACTOR_CLIENT), message_of(std::move(start)));
 }
 

@@ -81,6 +81,7 @@ void ClientActor::on_start_client(const pb::StartClient& start, Context& context
     settings_.retry_min_us = milliseconds_or(start.retry_min_ms(), defaults.retry_min_us);
     settings_.retry_max_us =
         std::max(settings_.retry_min_us, milliseconds_or(start.retry_max_ms(), defaults.retry_max_us));
+    settings_.read_any_node = start.read_any_node();
     calls_.start(settings_, {start.servers().begin(), start.servers().end()}, context);
     started_ = true;
 }

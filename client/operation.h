@@ -8,6 +8,7 @@
 #include "client/calls.h"
 #include "client/mutations.h"
 #include "client/settings.h"
+#include "runtime/message_of.h"
 
 namespace sandstore {
 
@@ -44,6 +45,19 @@ class Operation {
         CallRequest request;
         request.owner = owner(tag);
         request.message = std::move(message);
+        request.until_us = until_us_;
+        request.delay_us = delay_us;
+        work.calls.begin(std::move(request), work.context);
+    }
+    // A read of the namespace: to the leader, or with read_any_node to any server.
+    void call_reader(uint64_t tag, pb::Query query, Work& work, uint64_t delay_us = 0) {
+        CallRequest request;
+        request.owner = owner(tag);
+        if (work.settings.read_any_node) {
+            request.target = CallRequest::Target::kEachInTurn;
+            query.set_any_node(true);
+        }
+        request.message = message_of(std::move(query));
         request.until_us = until_us_;
         request.delay_us = delay_us;
         work.calls.begin(std::move(request), work.context);

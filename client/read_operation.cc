@@ -81,7 +81,7 @@ void ReadOperation::start(Work& work) {
     if (read_.length() == 0) {
         pb::Query query;
         *query.mutable_stat()->mutable_at() = read_.at();
-        return call_leader(tag(Step::kStat), message_of(std::move(query)), work);
+        return call_reader(tag(Step::kStat), std::move(query), work);
     }
     ask_extents(read_.offset(), work, 0);
 }
@@ -96,7 +96,7 @@ void ReadOperation::ask_extents(uint64_t offset, Work& work, uint64_t delay_us) 
     }
     extents.set_offset(offset);
     extents.set_length(read_.length() - (offset - read_.offset()));
-    call_leader(tag(Step::kExtents), message_of(std::move(query)), work, delay_us);
+    call_reader(tag(Step::kExtents), std::move(query), work, delay_us);
 }
 
 void ReadOperation::on_call_ended(CallEnd end, Work& work) {

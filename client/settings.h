@@ -28,6 +28,7 @@ struct ClientSettings {
     uint64_t attempt_timeout_us = 2'000'000;
     uint64_t retry_min_us = 10'000;
     uint64_t retry_max_us = 250'000;
+    bool read_any_node = false;  // Queries go to all servers in turn, not only to the leader.
 };
 
 }  // namespace sandstore

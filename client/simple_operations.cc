@@ -63,7 +63,7 @@ class QueryOperation final : public Operation {
 
     void start(Work& work) override {
         query_.clear_minimum_index();
-        call_leader(0, message_of(std::move(query_)), work);
+        call_reader(0, std::move(query_), work);
     }
 
     void on_call_ended(CallEnd end, Work& work) override {

@@ -1,4 +1,5 @@
-// CRC32C (Castagnoli, RFC 3720 appendix B.4), computed by isa-l.
+// CRC32C (Castagnoli, RFC 3720 appendix B.4), computed by the processor's instruction or, where much is to be
+// done, by isa-l.
 #pragma once
 
 #include <cstdint>

@@ -55,8 +55,8 @@ struct Dispatcher::Cell {
     ActorSpec spec;
     std::unique_ptr<Actor> actor;
     uint32_t incarnation = 1;
-    std::deque<Message> control;
-    std::deque<Message> data;
+    RingQueue<Message> control;
+    RingQueue<Message> data;
     bool is_ready = false;
     RandomStream random;
     uint64_t next_request = 0;
@@ -65,6 +65,7 @@ struct Dispatcher::Cell {
     std::optional<Message> start;
     uint32_t failures = 0;
     bool overflow_logged = false;
+    FlightRecorder::Life* life = nullptr;  // When this actor is recorded in full.
 
     Cell(ActorSpec the_spec, uint64_t root_seed)
         : spec(std::move(the_spec)),
@@ -76,8 +77,9 @@ struct Dispatcher::Cell {
 // What an actor sees of the dispatcher while it handles one message.
 class Dispatcher::ContextOfTurn final : public Context {
  public:
-    ContextOfTurn(Dispatcher& dispatcher, Cell& cell, uint64_t cause)
-        : dispatcher_(dispatcher), cell_(cell), cause_(cause) {}
+    // `recorder`: of the effects; null when none are recorded.
+    ContextOfTurn(Dispatcher& dispatcher, Cell& cell, TraceRecorder* recorder)
+        : dispatcher_(dispatcher), cell_(cell), recorder_(recorder), cause_(dispatcher.delivered_) {}
 
     uint64_t now_us() const override { return dispatcher_.turn_now_us_; }
     uint64_t wall_us() const override { return dispatcher_.turn_wall_us_; }
@@ -86,8 +88,8 @@ class Dispatcher::ContextOfTurn final : public Context {
 
     void send(const Address& to, Message message) override {
         address(to, &message);
-        if (dispatcher_.trace_ != nullptr) [[unlikely]]
-            dispatcher_.trace_->send(cause_, ordinal_++, message);
+        if (recorder_ != nullptr) [[unlikely]]
+            recorder_->send(cause_, ordinal_++, message);
         dispatcher_.route(std::move(message));
     }
 
@@ -111,9 +113,7 @@ class Dispatcher::ContextOfTurn final : public Context {
         dispatcher_.timer_facts_[{cell_.spec.address, id}] = {tag, data};
         dispatcher_.schedule(dispatcher_.turn_now_us_ + delay_us, Due::Kind::kTimer, cell_.spec.address, id,
                              cell_.incarnation);
-        if (dispatcher_.trace_ != nullptr) [[unlikely]] {
-            dispatcher_.trace_->arm_timer(cause_, ordinal_++, id, tag, data, delay_us);
-        }
+        if (recorder_ != nullptr) recorder_->arm_timer(cause_, ordinal_++, id, tag, data, delay_us);
         return id;
     }
 
@@ -121,12 +121,11 @@ class Dispatcher::ContextOfTurn final : public Context {
         if (cell_.timers.erase(timer) == 0) return;
         dispatcher_.live_timers_--;
         dispatcher_.timer_facts_.erase({cell_.spec.address, timer});
-        if (dispatcher_.trace_ != nullptr) [[unlikely]]
-            dispatcher_.trace_->cancel_timer(cause_, ordinal_++, timer);
+        if (recorder_ != nullptr) recorder_->cancel_timer(cause_, ordinal_++, timer);
     }
 
     void fail_stop(std::string reason) override {
-        if (dispatcher_.trace_ != nullptr) dispatcher_.trace_->fail_stop(cause_, ordinal_++, reason);
+        if (recorder_ != nullptr) recorder_->fail_stop(cause_, ordinal_++, reason);
         dispatcher_.stop(std::move(reason));
     }
 
@@ -150,6 +149,7 @@ class Dispatcher::ContextOfTurn final : public Context {
 
     Dispatcher& dispatcher_;
     Cell& cell_;
+    TraceRecorder* recorder_;
     uint64_t cause_;
     uint32_t ordinal_ = 0;
 };
@@ -175,6 +175,7 @@ void Dispatcher::add_actor(ActorSpec spec) {
     if (cell_table_.size() <= kind) cell_table_.resize(kind + 1);
     if (cell_table_[kind].size() <= address.instance) cell_table_[kind].resize(address.instance + 1);
     cell_table_[kind][address.instance] = cell.get();
+    cell->life = flight_recorder_.life_of(address);
     SANDSTORE_CHECK(cells_.emplace(address, std::move(cell)).second, "actor added twice: ", to_string(address));
 }
 
@@ -370,16 +371,14 @@ bool Dispatcher::run(size_t messages_max, uint64_t budget_us) {
     run_outside_inbox();
     size_t done = 0;
     while (!ready_.empty() && done < messages_max && !stop_reason_) {
-        Cell& cell = *ready_.front();
-        ready_.pop_front();
+        Cell& cell = *ready_.take_front();
         size_t taken = 0;
         pb::Envelope::BodyCase last = pb::Envelope::BODY_NOT_SET;
         const size_t batch = std::min(kMessagesPerActorAndTurn, messages_max - done);
         while (taken < batch && !stop_reason_) {
-            std::deque<Message>& lane = cell.control.empty() ? cell.data : cell.control;
+            RingQueue<Message>& lane = cell.control.empty() ? cell.data : cell.control;
             if (lane.empty()) break;
-            Message message = std::move(lane.front());
-            lane.pop_front();
+            Message message = lane.take_front();
             last = message->body_case();
             dispatch(cell, std::move(message));
             taken++;
@@ -403,7 +402,21 @@ bool Dispatcher::run(size_t messages_max, uint64_t budget_us) {
 }
 
 void Dispatcher::flush_trace() {
-    if (trace_ != nullptr) trace_->flush();
+    if (trace_ == nullptr) return;
+    trace_->flush_when_due(turn_now_us_);
+    const std::string problem = trace_->problem();
+    if (problem.empty()) return;
+    logger_.write(LogLevel::kError, clock_.wall_us(), "runtime", "the trace ends here", {{"reason", problem}});
+    trace_ = nullptr;
+}
+
+void Dispatcher::record_lives() {
+    flight_recorder_.keep_lives();
+    for (auto& [address, cell] : cells_) cell->life = flight_recorder_.life_of(address);
+}
+
+TraceBytes Dispatcher::flight_recording() const {
+    return flight_recorder_.as_trace(options_.node_id, options_.root_seed, stop_cause_, stop_reason_.value_or(""));
 }
 
 void Dispatcher::run_outside_inbox() {
@@ -433,7 +446,6 @@ void Dispatcher::dispatch(Cell& cell, Message message) {
     if (is_start(body) && cell.spec.restartable) cell.start = message.clone();
     delivered_++;
     delivered_counter_.add();
-    flight_recorder_.record(turn_now_us_, message);
     if (observer_) [[unlikely]]
         observer_(message);
     try {
@@ -446,11 +458,16 @@ void Dispatcher::dispatch(Cell& cell, Message message) {
 }
 
 void Dispatcher::take_turn(Cell& cell, Message message) {
-    uint64_t cause = 0;
+    TraceRecorder* of_effects = trace_;
     if (trace_ != nullptr) [[unlikely]] {
-        cause = trace_->deliver(turn_now_us_, turn_wall_us_, cell.random.draws(), message);
+        trace_->deliver(delivered_, turn_now_us_, turn_wall_us_, cell.random.draws(), message);
+    } else if (cell.life != nullptr) {
+        cell.life->deliver(delivered_, turn_now_us_, turn_wall_us_, cell.random.draws(), message);
+        if (cell.life->is_whole()) of_effects = cell.life;
+    } else {
+        flight_recorder_.record(delivered_, turn_now_us_, message);
     }
-    ContextOfTurn context(*this, cell, cause);
+    ContextOfTurn context(*this, cell, of_effects);
     cell.actor->receive(std::move(message), context);
 }
 
@@ -473,11 +490,12 @@ void Dispatcher::actor_failed(Cell& cell, const std::string& reason) {
     for (TimerId id : cell.timers) timer_facts_.erase({cell.spec.address, id});
     live_timers_ -= cell.timers.size();
     cell.timers.clear();
-    if (trace_ != nullptr) trace_->restart(cell.spec.address, cell.incarnation, reason);
-    std::deque<Message> waiting;
+    TraceRecorder* const recorder = trace_ != nullptr ? static_cast<TraceRecorder*>(trace_) : cell.life;
+    if (recorder != nullptr) recorder->restart(cell.spec.address, cell.incarnation, reason);
+    RingQueue<Message> waiting;
     waiting.swap(cell.data);
     cell.control.clear();
-    for (Message& message : waiting) enqueue(cell, std::move(message));  // Refused, each with its reason.
+    while (!waiting.empty()) enqueue(cell, waiting.take_front());  // Refused, each with its reason.
     schedule(clock_.monotonic_us() + delay_us, Due::Kind::kRestart, cell.spec.address, 0, cell.incarnation);
 }
 
@@ -487,7 +505,12 @@ void Dispatcher::restart(Cell& cell) {
 }
 
 void Dispatcher::stop(std::string reason) {
-    if (!stop_reason_) stop_reason_ = std::move(reason);
+    if (stop_reason_) return;
+    stop_cause_ = delivered_;
+    stop_reason_ = std::move(reason);
+    if (trace_ == nullptr) return;
+    trace_->stopped(stop_cause_, *stop_reason_);
+    trace_->flush();
 }
 
 // --- Time

@@ -22,6 +22,7 @@
 #include "runtime/actor.h"
 #include "runtime/flight_recorder.h"
 #include "runtime/random.h"
+#include "runtime/ring_queue.h"
 
 namespace sandstore {
 
@@ -99,7 +100,10 @@ class Dispatcher final : public PortHost {
     const std::optional<std::string>& stop_reason() const { return stop_reason_; }
     uint64_t delivered() const { return delivered_; }
     const FlightRecorder& flight_recorder() const { return flight_recorder_; }
-    Actor* actor(LocalAddress address);  // For invariant checks in tests; null when absent or restarting.
+    // From here on the flight recorder keeps the lives of some actors in full (see there).
+    void record_lives();
+    TraceBytes flight_recording() const;  // What it holds, as a trace file, with the reason of the stop.
+    Actor* actor(LocalAddress address);   // For invariant checks in tests; null when absent or restarting.
 
  private:
     struct Cell;
@@ -168,7 +172,7 @@ class Dispatcher final : public PortHost {
     std::map<LocalAddress, std::unique_ptr<Cell>> cells_;
     std::vector<std::vector<Cell*>> cell_table_;  // By actor kind, then instance: the hot lookup.
     std::map<LocalAddress, Port*> ports_;
-    std::deque<Cell*> ready_;
+    RingQueue<Cell*> ready_;
 
     std::unordered_map<RequestKey, OpenRequest, RequestKeyHash> open_requests_;
     std::priority_queue<Due, std::vector<Due>, std::greater<>> dues_;
@@ -184,6 +188,7 @@ class Dispatcher final : public PortHost {
     uint64_t turn_wall_us_ = 0;
     uint64_t delivered_ = 0;
     std::optional<std::string> stop_reason_;
+    uint64_t stop_cause_ = 0;  // The delivery during which it happened.
     Counter& delivered_counter_;
     Counter& slow_turns_;
 };

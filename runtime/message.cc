@@ -5,12 +5,13 @@
 
 namespace sandstore {
 
-Message::Message() : envelope_(std::make_unique<pb::Envelope>()) {}
+void Message::EnvelopeDeleter::operator()(pb::Envelope* envelope) const {
+    delete envelope;
+}
+
+Message::Message() : envelope_(new pb::Envelope) {}
 Message::Message(pb::Envelope envelope, Payload bytes)
-    : payload(std::move(bytes)), envelope_(std::make_unique<pb::Envelope>(std::move(envelope))) {}
-Message::Message(Message&&) noexcept = default;
-Message& Message::operator=(Message&&) noexcept = default;
-Message::~Message() = default;
+    : payload(std::move(bytes)), envelope_(new pb::Envelope(std::move(envelope))) {}
 
 Message Message::clone() const {
     return Message(pb::Envelope(*envelope_), payload);

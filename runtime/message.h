@@ -45,9 +45,9 @@ class Message {
  public:
     Message();  // An empty envelope.
     explicit Message(pb::Envelope envelope, Payload bytes = {});
-    Message(Message&&) noexcept;
-    Message& operator=(Message&&) noexcept;
-    ~Message();
+    Message(Message&&) noexcept = default;
+    Message& operator=(Message&&) noexcept = default;
+    ~Message() = default;
 
     pb::Envelope& envelope() { return *envelope_; }
     const pb::Envelope& envelope() const { return *envelope_; }
@@ -59,7 +59,11 @@ class Message {
     Payload payload;
 
  private:
-    std::unique_ptr<pb::Envelope> envelope_;
+    // Out of line for the envelope alone: a message that was moved from goes away without a call.
+    struct EnvelopeDeleter {
+        void operator()(pb::Envelope* envelope) const;
+    };
+    std::unique_ptr<pb::Envelope, EnvelopeDeleter> envelope_;
 };
 
 // What is needed to answer a request later. Copyable; outlives the request message.

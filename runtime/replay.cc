@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "messages/trace.pb.h"
+#include "runtime/check.h"
 #include "runtime/crc32c.h"
 #include "runtime/dispatcher.h"
 #include "runtime/metrics.h"
 #include "runtime/random.h"
 #include "runtime/text.h"
 #include "runtime/trace_reader.h"
-#include "runtime/trace_writer.h"
+#include "runtime/trace_recorder.h"
 
 namespace sandstore {
 
@@ -47,7 +48,9 @@ class ReplayContext final : public Context {
         message->set_to_node(to.node);
         message->set_to_actor(to.actor);
         message->set_to_instance(to.instance);
-        if (!message.payload.empty()) describe_payload(message, effect.mutable_payload());
+        if (!message.payload.empty()) {
+            describe_payload(message, PayloadDetail::kAll, effect.mutable_payload());
+        }
         *effect.mutable_send() = std::move(message.envelope());
     }
     RequestId ask(const Address& to, Message message, uint64_t timeout_us) override {
@@ -78,7 +81,11 @@ class ReplayContext final : public Context {
     }
     void timer_fired(TimerId timer) { live_timers_.erase(timer); }
     void restarted() { live_timers_.clear(); }
-    void fail_stop(std::string reason) override { add().mutable_fail_stop()->set_reason(std::move(reason)); }
+    void fail_stop(std::string reason) override {
+        stop_reason_ = reason;
+        add().mutable_fail_stop()->set_reason(std::move(reason));
+    }
+    const std::string& stop_reason() const { return stop_reason_; }
     bool log_enabled(LogLevel) const override { return false; }
     void log(LogLevel, std::string_view, std::initializer_list<LogField>) override {}
     MetricsRegistry& metrics() override { return metrics_; }
@@ -101,6 +108,7 @@ class ReplayContext final : public Context {
     uint64_t cause_ = 0;
     uint32_t ordinal_ = 0;
     std::vector<pb::TraceEffect> effects_;
+    std::string stop_reason_;
     MetricsRegistry metrics_;
 };
 
@@ -110,36 +118,47 @@ std::string describe(const pb::TraceEffect& effect) {
     return shown.ShortDebugString();
 }
 
+// Where in the source an invariant stands may have changed since; which one it is counts.
+std::string without_place(const std::string& reason) {
+    constexpr std::string_view kStart = "broken invariant at ";
+    const size_t end = reason.find(": ");
+    return reason.starts_with(kStart) && end != std::string::npos ? reason.substr(end + 2) : reason;
+}
+
 class Replayer {
  public:
-    Replayer(LocalAddress address, uint64_t root_seed, const std::function<std::unique_ptr<Actor>()>& make)
-        : address_(address), make_(make), actor_(make()), context_(address, root_seed) {}
+    Replayer(LocalAddress address, uint64_t root_seed, const std::function<std::unique_ptr<Actor>()>& make,
+             ReplayMode mode)
+        : address_(address), make_(make), mode_(mode), actor_(make()), context_(address, root_seed) {}
 
     // False at the first difference.
     bool take(const pb::TraceRecord& record) {
         if (record.has_effect()) return !is_ours(record.effect()) || compare(record.effect());
+        if (record.has_stop()) return node_stopped(record.stop());
+        if (record.has_restart() && is_of_us(record.restart())) return restarted(record.restart());
+        if (!record.has_deliver()) return true;
         if (!complete()) return false;
-        if (record.has_deliver() && is_to_us(record.deliver().envelope())) return deliver(record.deliver());
-        if (record.has_restart() && record.restart().actor() == address_.actor &&
-            record.restart().instance() == address_.instance) {
-            actor_ = make_();
-            context_.restarted();
-        }
-        return true;
+        return !is_to_us(record.deliver().envelope()) || deliver(record.deliver());
     }
     bool has_missing_effects() const { return next_effect_ < context_.effects().size(); }
-    // Are all effects of the last delivery accounted for?
-    bool complete() {
-        if (!has_missing_effects()) return true;
-        return differ("nothing more", describe(context_.effects()[next_effect_]));
-    }
+    bool failed() const { return !failure_.empty(); }
     ReplayResult result;
 
  private:
     bool is_to_us(const pb::Envelope& envelope) const {
         return envelope.to_actor() == address_.actor && envelope.to_instance() == address_.instance;
     }
+    bool is_of_us(const pb::TraceRestart& restart) const {
+        return restart.actor() == address_.actor && restart.instance() == address_.instance;
+    }
     bool is_ours(const pb::TraceEffect& effect) const { return effect.cause() == cause_ && cause_ != 0; }
+
+    // Are all effects of the last delivery accounted for, and its end?
+    bool complete() {
+        if (has_missing_effects()) return differ("nothing more", describe(context_.effects()[next_effect_]));
+        if (failed()) return differ("a normal end", failure_);
+        return true;
+    }
 
     bool deliver(const pb::TraceDeliver& recorded) {
         cause_ = recorded.sequence();
@@ -148,24 +167,70 @@ class Replayer {
         context_.begin(recorded);
         if (recorded.envelope().has_timer_fired()) context_.timer_fired(recorded.envelope().timer_fired().timer_id());
         result.deliveries++;
+        Payload payload = payload_of(recorded.payload());
+        lacks_data_ = lacks_data_ || crc32c(payload) != recorded.payload().crc32c();
         try {
-            actor_->receive(Message(recorded.envelope(), payload_of(recorded.payload())), context_);
+            actor_->receive(Message(recorded.envelope(), std::move(payload)), context_);
         } catch (const std::exception& error) {
-            return differ("a normal end", str_cat("exception: ", error.what()));
+            failure_ = error.what();  // What the trace says next tells whether it was so then.
         }
         return true;
     }
+
+    // Both endings must be what happened in the last delivery now as well.
+    bool restarted(const pb::TraceRestart& recorded) {
+        if (!same_end(recorded.reason())) return false;
+        actor_ = make_();
+        context_.restarted();
+        return true;
+    }
+    bool node_stopped(const pb::TraceStop& recorded) {
+        if (recorded.cause() != cause_ || cause_ == 0) return complete();
+        if (context_.stop_reason() == recorded.reason()) {
+            result.ending = recorded.reason();
+            return complete();
+        }
+        return same_end(recorded.reason());
+    }
+    bool same_end(const std::string& recorded) {
+        if (has_missing_effects()) return differ("nothing more", describe(context_.effects()[next_effect_]));
+        if (!failed()) return differ(str_cat("failure: ", recorded), "a normal end");
+        // A node says "raft failed: ..." when an actor that cannot be restarted throws.
+        if (!without_place(recorded).ends_with(without_place(failure_))) {
+            return differ(str_cat("failure: ", recorded), str_cat("failure: ", failure_));
+        }
+        result.ending = std::move(failure_);
+        failure_.clear();
+        return true;
+    }
+
     bool compare(const pb::TraceEffect& recorded) {
         if (next_effect_ >= context_.effects().size()) return differ(describe(recorded), "nothing more");
-        const pb::TraceEffect& now = context_.effects()[next_effect_++];
+        pb::TraceEffect now = context_.effects()[next_effect_++];
+        // A flight recorder keeps the checksum of what was sent, not the content.
+        if (!recorded.payload().has_content() && now.payload().has_content()) {
+            now.mutable_payload()->clear_content();
+            now.mutable_payload()->clear_has_content();
+        }
         result.effects++;
-        google::protobuf::util::MessageDifferencer differencer;
         std::string fields;
+        if (mode_ == ReplayMode::kStrict) {
+            if (recorded.SerializeAsString() == now.SerializeAsString()) return true;
+            fields = "(the bytes differ)\n";
+        }
+        google::protobuf::util::MessageDifferencer differencer;
         differencer.ReportDifferencesToString(&fields);
-        if (differencer.Compare(recorded, now)) return true;
+        if (differencer.Compare(recorded, now) && mode_ == ReplayMode::kSemantic) return true;
         return differ(describe(recorded), str_cat(describe(now), "\nfields:\n", fields));
     }
     bool differ(const std::string& recorded, const std::string& now) {
+        if (lacks_data_) {
+            result.lacks_data = true;
+            result.note =
+                str_cat("from delivery ", cause_, " (", body_, ") on what this actor does depends on file data",
+                        ", which this trace has only measured: record with --trace-content");
+            return false;
+        }
         result.same = false;
         result.difference = str_cat("delivery ", cause_, " (", body_, "), effect ", next_effect_,
                                     "\nrecorded: ", recorded, "\nnow:      ", now);
@@ -174,18 +239,36 @@ class Replayer {
 
     LocalAddress address_;
     const std::function<std::unique_ptr<Actor>()>& make_;
+    ReplayMode mode_;
     std::unique_ptr<Actor> actor_;
     ReplayContext context_;
     uint64_t cause_ = 0;
     std::string body_;
+    std::string failure_;  // What the last delivery threw.
+    bool lacks_data_ = false;
     size_t next_effect_ = 0;
 };
 
+// A flight recording has all of an actor's life or only its last part.
+bool has_whole_life(const pb::TraceHeader& header, LocalAddress address) {
+    if (!header.is_flight_recording()) return true;
+    for (const pb::TraceActor& whole : header.whole_lives()) {
+        if (whole.actor() == address.actor && whole.instance() == address.instance) return true;
+    }
+    return false;
+}
+
 }  // namespace
 
-ReplayResult replay_actor(TraceReader& trace, LocalAddress address,
-                          const std::function<std::unique_ptr<Actor>()>& make) {
-    Replayer replayer(address, trace.header().root_seed(), make);
+ReplayResult replay_actor(TraceReader& trace, LocalAddress address, const std::function<std::unique_ptr<Actor>()>& make,
+                          ReplayMode mode) {
+    Replayer replayer(address, trace.header().root_seed(), make, mode);
+    if (!has_whole_life(trace.header(), address)) {
+        replayer.result.begins_late = true;
+        replayer.result.note = str_cat("this flight recording does not go back to the start of ", to_string(address),
+                                       ": it can be printed and drawn, not run again");
+        return replayer.result;
+    }
     pb::TraceRecord record;
     while (true) {
         const TraceReader::Outcome outcome = trace.next(&record);
@@ -202,6 +285,10 @@ ReplayResult replay_actor(TraceReader& trace, LocalAddress address,
         } else {
             replayer.result.damaged = true;
             replayer.result.note = str_cat("the trace is damaged at offset ", trace.offset());
+        }
+        if (replayer.failed()) {
+            str_append(&replayer.result.note, replayer.result.note.empty() ? "" : "; ",
+                       "the last delivery fails now, and the trace does not say how it ended");
         }
         return replayer.result;
     }

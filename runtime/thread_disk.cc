@@ -36,6 +36,10 @@ ThreadDisk::ThreadDisk(event_base* base, PortHost& host, LocalAddress self, std:
     const auto on_wake = [](evutil_socket_t, short, void* disk) { static_cast<ThreadDisk*>(disk)->deliver_answers(); };
     wake_event_ = event_new(base, wake_.number(), EV_READ | EV_PERSIST, on_wake, this);
     event_add(wake_event_, nullptr);
+    const auto on_hand_over = [](evutil_socket_t, short, void* disk) {
+        static_cast<ThreadDisk*>(disk)->wake_workers();
+    };
+    hand_over_event_ = event_new(base, -1, 0, on_hand_over, this);
 
     // Signals are the reactor's: workers start with all of them blocked.
     sigset_t all;
@@ -56,6 +60,7 @@ ThreadDisk::~ThreadDisk() {
     }
     arrived_.notify_all();
     for (std::thread& worker : workers_) worker.join();
+    event_free(hand_over_event_);
     event_free(wake_event_);
 }
 
@@ -73,8 +78,9 @@ void ThreadDisk::handle(Message message) {
         queued_bytes_ += bytes;
         queue_.push_back(std::move(message));
         queue_length_.set(static_cast<double>(queue_.size()));
+        const bool wake = sleeping_ > 0;  // One that is at work looks at the queue when it is done.
         lock.unlock();
-        arrived_.notify_one();
+        if (wake && handed_over_++ == 0) event_active(hand_over_event_, EV_TIMEOUT, 0);
         return;
     }
     lock.unlock();
@@ -82,11 +88,17 @@ void ThreadDisk::handle(Message message) {
     complete({reply_to(message), request_failed(pb::STATUS_RESOURCE_EXHAUSTED, "too much waits for the disk")});
 }
 
+void ThreadDisk::wake_workers() {
+    for (; handed_over_ > 0; handed_over_--) arrived_.notify_one();
+}
+
 // A worker's life.
 void ThreadDisk::work() {
     std::unique_lock lock(mutex_);
     while (true) {
+        sleeping_++;
         arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        sleeping_--;
         if (queue_.empty()) return;  // Stopping, and all is done.
         Message request = std::move(queue_.front());
         queue_.pop_front();

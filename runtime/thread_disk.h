@@ -5,6 +5,8 @@
 // Out: DiskReply; or RequestFailed with RESOURCE_EXHAUSTED, before any effect, when too much is queued.
 //
 // Answers travel back to the reactor through one eventfd and are delivered from the event loop, never from handle().
+// Workers are woken from the event loop too, after the sockets that were written to in the same turn: a woken worker
+// may take the reactor's processor, and what goes to other nodes has the longer way.
 #pragma once
 
 #include <condition_variable>
@@ -47,6 +49,7 @@ class ThreadDisk final : public Port {
     };
 
     void work();
+    void wake_workers();
     void complete(Answer answer);
     void deliver_answers();
 
@@ -55,6 +58,8 @@ class ThreadDisk final : public Port {
     DiskFiles files_;
     FileDescriptor wake_;  // An eventfd: there are answers.
     event* wake_event_ = nullptr;
+    event* hand_over_event_ = nullptr;  // Not of a descriptor: made active when requests wait for a sleeping worker.
+    size_t handed_over_ = 0;            // Requests taken since the workers were last woken. Reactor only.
     Gauge& queue_length_;
     Counter& requests_;
     Counter& refused_;
@@ -63,6 +68,7 @@ class ThreadDisk final : public Port {
     std::condition_variable arrived_;
     std::deque<Message> queue_;
     size_t queued_bytes_ = 0;
+    int sleeping_ = 0;  // Workers that wait for a request.
     bool stopping_ = false;
     std::vector<Answer> answers_;
 

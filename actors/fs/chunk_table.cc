@@ -18,61 +18,83 @@ void fill_chunk_id(const ChunkKey& key, pb::ChunkId* id) {
     id->set_number(key.number);
 }
 
-const ChunkTable::Chunk* ChunkTable::find(const ChunkKey& key) const {
-    const auto found = chunks_.find(key);
-    return found == chunks_.end() ? nullptr : &found->second;
+const std::vector<std::string>& ChunkTable::replicas_of(const Chunk& chunk) const {
+    const ReplicaList* list = replica_lists_.find(chunk.replica_list);
+    SANDSTORE_CHECK(list != nullptr, "no list of replicas ", chunk.replica_list);
+    return list->nodes;
 }
 
 bool ChunkTable::same_facts(const Chunk& chunk, const ChunkFacts& facts) const {
     return chunk.length == facts.length && chunk.allocated_at_us == facts.allocated_at_us &&
-           chunk.replicas->first == facts.replicas;
+           replicas_of(chunk) == facts.replicas;
 }
 
 void ChunkTable::insert(const ChunkKey& key, ChunkFacts facts) {
-    const auto list = replica_lists_.try_emplace(std::move(facts.replicas), 0).first;
-    ++list->second;
-    const auto [at, inserted] = chunks_.insert({key, Chunk{0, facts.length, facts.allocated_at_us, list}});
+    uint64_t list = 0;
+    if (const uint64_t* known = list_ids_.find(facts.replicas); known != nullptr) {
+        list = *known;
+    } else {
+        list = next_list_++;
+        restore_list(list, std::move(facts.replicas));
+    }
+    const bool inserted = restore(key, {0, facts.length, facts.allocated_at_us, list});
     SANDSTORE_CHECK(inserted, "chunk ", key.term, "-", key.number, " is known already");
-    hash_ += hash_of(key, at->second);
+}
+
+bool ChunkTable::restore_list(uint64_t id, std::vector<std::string> nodes) {
+    if (!list_ids_.insert(nodes, id)) return false;
+    return replica_lists_.insert(id, {std::move(nodes), 0});
+}
+
+bool ChunkTable::restore(const ChunkKey& key, const Chunk& chunk) {
+    ReplicaList* list = replica_lists_.edit(chunk.replica_list);
+    if (list == nullptr || !chunks_.insert(key, chunk)) return false;
+    ++list->chunks;
+    hash_ += hash_of(key, chunk);
+    return true;
 }
 
 void ChunkTable::reference(const ChunkKey& key) {
-    const auto found = chunks_.find(key);
-    SANDSTORE_CHECK(found != chunks_.end(), "chunk ", key.term, "-", key.number, " is not known");
-    hash_ -= hash_of(key, found->second);
-    ++found->second.references;
-    hash_ += hash_of(key, found->second);
+    Chunk* chunk = chunks_.edit(key);
+    SANDSTORE_CHECK(chunk != nullptr, "chunk ", key.term, "-", key.number, " is not known");
+    hash_ -= hash_of(key, *chunk);
+    ++chunk->references;
+    hash_ += hash_of(key, *chunk);
 }
 
 void ChunkTable::release(const ChunkKey& key) {
-    const auto found = chunks_.find(key);
-    SANDSTORE_CHECK(found != chunks_.end() && found->second.references > 0, "chunk ", key.term, "-", key.number);
-    hash_ -= hash_of(key, found->second);
-    if (--found->second.references > 0) {
-        hash_ += hash_of(key, found->second);
+    Chunk* chunk = chunks_.edit(key);
+    SANDSTORE_CHECK(chunk != nullptr && chunk->references > 0, "chunk ", key.term, "-", key.number);
+    hash_ -= hash_of(key, *chunk);
+    if (--chunk->references > 0) {
+        hash_ += hash_of(key, *chunk);
         return;
     }
-    const auto list = found->second.replicas;
-    chunks_.erase(found);
-    if (--list->second == 0) replica_lists_.erase(list);
+    const uint64_t id = chunk->replica_list;
+    chunks_.erase(key);
+    ReplicaList* list = replica_lists_.edit(id);
+    if (--list->chunks > 0) return;
+    list_ids_.erase(list->nodes);
+    replica_lists_.erase(id);
 }
 
 void ChunkTable::fill_place(const ChunkKey& key, const Chunk& chunk, pb::ChunkPlace* place) const {
     fill_chunk_id(key, place->mutable_id());
     place->set_allocated_at_us(chunk.allocated_at_us);
-    for (const std::string& node : chunk.replicas->first) place->add_replicas(node);
+    for (const std::string& node : replicas_of(chunk)) place->add_replicas(node);
 }
 
-uint64_t ChunkTable::hash_of(const ChunkKey& key, const Chunk& chunk) {
+uint64_t ChunkTable::hash_of(const ChunkKey& key, const Chunk& chunk) const {
     StateHasher hasher(StateHasher::Kind::kChunk);
     hasher.add(key.term).add(key.number).add(chunk.references).add(chunk.length).add(chunk.allocated_at_us);
-    for (const std::string& node : chunk.replicas->first) hasher.add(node);
+    hasher.add(chunk.replica_list);
+    for (const std::string& node : replicas_of(chunk)) hasher.add(node);
     return hasher.value();
 }
 
 uint64_t ChunkTable::walk_hash() const {
     uint64_t sum = 0;
-    for (const auto& [key, chunk] : chunks_) sum += hash_of(key, chunk);
+    for (auto at = chunks_.begin(); at.valid(); at.next()) sum += hash_of(at.key(), at.value());
     return sum;
 }
 

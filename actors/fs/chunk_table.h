@@ -1,14 +1,14 @@
 // The chunks that files use: how many extents use each, how long it is and which nodes were given it. A chunk stands
-// here exactly as long as an extent uses it.
+// here exactly as long as an extent uses it. Copying a table costs nothing (cow_map.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
-#include "actors/fs/extent_map.h"
+#include "actors/chunk/chunk_key.h"
+#include "actors/fs/cow_map.h"
 #include "messages/chunk.pb.h"
 #include "messages/fs.pb.h"
 
@@ -26,23 +26,23 @@ void fill_chunk_id(const ChunkKey& key, pb::ChunkId* id);
 
 class ChunkTable {
  public:
-    // Millions of chunks share few lists of replicas, so each list is kept once.
-    using ReplicaLists = std::map<std::vector<std::string>, uint64_t>;  // -> chunks that have it
-
     struct Chunk {
         uint64_t references = 0;
         uint64_t length = 0;
         uint64_t allocated_at_us = 0;
-        ReplicaLists::iterator replicas;
+        uint64_t replica_list = 0;  // Its id.
     };
-    using Chunks = std::map<ChunkKey, Chunk>;
+    // Millions of chunks share few lists of replicas, so each list is kept once. Ids rise and are never used again.
+    struct ReplicaList {
+        std::vector<std::string> nodes;
+        uint64_t chunks = 0;  // That have it.
+    };
+    using Chunks = CowMap<ChunkKey, Chunk>;
+    using ReplicaLists = CowMap<uint64_t, ReplicaList>;
 
-    ChunkTable() = default;
-    ChunkTable(const ChunkTable&) = delete;  // Chunks point into the table's own lists.
-    ChunkTable& operator=(const ChunkTable&) = delete;
-
-    const Chunk* find(const ChunkKey& key) const;
+    const Chunk* find(const ChunkKey& key) const { return chunks_.find(key); }
     bool same_facts(const Chunk& chunk, const ChunkFacts& facts) const;
+    const std::vector<std::string>& replicas_of(const Chunk& chunk) const;
 
     void insert(const ChunkKey& key, ChunkFacts facts);  // New, without references yet; checked.
     void reference(const ChunkKey& key);                 // One more extent uses it; it must be known.
@@ -52,14 +52,28 @@ class ChunkTable {
 
     size_t size() const { return chunks_.size(); }
     const Chunks& chunks() const { return chunks_; }  // In id order.
+    const ReplicaLists& replica_lists() const { return replica_lists_; }
+    uint64_t next_list() const { return next_list_; }
     uint64_t hash() const { return hash_; }
     uint64_t walk_hash() const;  // The same, computed from scratch.
 
+    // --- From a snapshot
+    // ----------------------------------------------------------------------------------------------
+    void restore_next_list(uint64_t next_list) { next_list_ = next_list; }
+    bool restore_list(uint64_t id, std::vector<std::string> nodes);  // False: this id or list is there already.
+    bool restore(const ChunkKey& key, const Chunk& chunk);           // False: there already, or no such list.
+
+    bool discard(size_t* nodes) {
+        return chunks_.discard(nodes) && replica_lists_.discard(nodes) && list_ids_.discard(nodes);
+    }
+
  private:
-    static uint64_t hash_of(const ChunkKey& key, const Chunk& chunk);
+    uint64_t hash_of(const ChunkKey& key, const Chunk& chunk) const;
 
     Chunks chunks_;
     ReplicaLists replica_lists_;
+    CowMap<std::vector<std::string>, uint64_t> list_ids_;
+    uint64_t next_list_ = 1;
     uint64_t hash_ = 0;
 };
 

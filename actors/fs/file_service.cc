@@ -50,6 +50,8 @@ void FileService::receive(Message message, Context& context) {
             return placement_.set_members(message->cluster_view());
         case pb::Envelope::kRoleChanged:
             return on_role_changed(message->role_changed());
+        case pb::Envelope::kConfigurationChanged:
+            return;  // Who votes says nothing about who stores chunks: that is discovery's to tell.
         case pb::Envelope::kPeerUp:
             return placement_.set_up(message->peer_up().node_id(), true);
         case pb::Envelope::kPeerDown:
@@ -167,7 +169,9 @@ void FileService::on_query(Message message, Context& context) {
     pending.kind = Kind::kQuery;
     pending.asker = asker;
     pending.query = std::move(*message->mutable_query());
-    ask(pb::ACTOR_RAFT, message_of(pb::ReadIndex()), std::move(pending), context);
+    pb::ReadIndex read;
+    read.set_leader_only(!pending.query.any_node());
+    ask(pb::ACTOR_RAFT, message_of(read), std::move(pending), context);
 }
 
 void FileService::on_chunk_audit(const Message& message, Context& context) {
@@ -184,7 +188,9 @@ void FileService::on_chunk_audit(const Message& message, Context& context) {
     chunks.set_node_id(audit.node_id());
     *chunks.mutable_after() = audit.after();
     chunks.set_limit(std::min(audit.limit(), kAuditChunksMax));
-    ask(pb::ACTOR_RAFT, message_of(pb::ReadIndex()), std::move(pending), context);
+    pb::ReadIndex read;
+    read.set_leader_only(true);
+    ask(pb::ACTOR_RAFT, message_of(read), std::move(pending), context);
 }
 
 void FileService::on_allocate_chunks(const Message& message, Context& context) {
@@ -212,9 +218,9 @@ void FileService::on_allocate_chunks(const Message& message, Context& context) {
 
 // --- Answers from Raft and the state machine -------------------------------------------------------------------------
 
-void FileService::ask(const Address& to, Message message, Pending pending, Context& context) {
+void FileService::ask(pb::ActorKind whom, Message message, Pending pending, Context& context) {
     const uint64_t timeout_us = time_left_us(pending.asker, context);
-    const RequestId id = context.ask(to, std::move(message), timeout_us);
+    const RequestId id = context.ask({whom, context.self().instance}, std::move(message), timeout_us);
     pending_.emplace(id, std::move(pending));
     in_flight_->set(static_cast<double>(pending_.size()));
 }

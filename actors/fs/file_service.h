@@ -1,16 +1,16 @@
 // FileService: the clients' door on every node. It judges what comes in, has mutations replicated and reads confirmed,
 // and places new chunks.
 //
-// In:  StartFiles; ClusterView (addresses, zones), RoleChanged (from RaftNode), PeerUp and PeerDown (from the
-// transport),
-//      ChunkStats (from the chunk services of all nodes).
+// In:  StartFiles; ClusterView (addresses, zones), RoleChanged and ConfigurationChanged (from RaftNode), PeerUp and
+//      PeerDown (from the transport), ChunkStats (from the chunk services of all nodes).
 //      Requests: Mutation, Query, AllocateChunks from clients, ChunkAudit from the repairers of all nodes.
 // Out: Propose and ReadIndex to RaftNode, Query to the StateMachine (requests); one answer to each request, always of
 //      the matching kind with a status in it: MutationResult, QueryResult, AllocateChunksReply, ChunkAuditReply.
 //
 // Persists nothing. Never answers from the state machine without a read index taken after the request came in, and
 // never proposes a mutation that it has not judged whole. A node that knows it is not the leader says so at once; only
-// queries are left to Raft to refuse.
+// queries are left to Raft to refuse. A query that any node may answer is answered here, too, once this node's state
+// has reached the leader's read index.
 #pragma once
 
 #include <cstdint>
@@ -56,7 +56,8 @@ class FileService final : public Actor {
 
     // True when the request may go on; otherwise it has been answered.
     bool admit(Kind kind, const ReplyTo& asker, bool leader_only, Context& context);
-    void ask(const Address& to, Message message, Pending pending, Context& context);
+    // Raft or the state machine of this service's own group.
+    void ask(pb::ActorKind whom, Message message, Pending pending, Context& context);
     bool take_pending(const Message& answer, Pending* pending);
 
     void refuse(Kind kind, const ReplyTo& asker, pb::Status status, Context& context);

@@ -7,12 +7,13 @@ namespace sandstore {
 
 namespace {
 
+// Counts follow from the entries and the extents, which have hashes of their own.
 uint64_t hash_of(uint64_t id, const Inode& inode) {
     StateHasher hasher(StateHasher::Kind::kInode);
-    hasher.add(id).add(uint64_t{inode.links} << 32 | uint64_t{inode.mode} << 1 | (inode.is_directory() ? 1 : 0));
+    hasher.add(id).add(uint64_t{inode.links} << 32 | uint64_t{inode.mode} << 1 | (inode.is_directory ? 1 : 0));
     hasher.add(uint64_t{inode.uid} << 32 | inode.gid).add(inode.size);
     hasher.add(inode.access_time_us).add(inode.modify_time_us).add(inode.change_time_us).add(inode.birth_time_us);
-    if (inode.is_directory()) hasher.add(inode.directory->parent);
+    hasher.add(inode.is_directory ? inode.parent : inode.content);
     return hasher.value();
 }
 
@@ -22,20 +23,15 @@ uint64_t hash_of_entry(uint64_t directory, std::string_view name, uint64_t inode
 
 }  // namespace
 
-InodeTable::Edit::Edit(InodeTable* table, uint64_t id) : table_(table), id_(id), inode_(&table->must_find(id)) {
-    SANDSTORE_CHECK(!inode_->editing, "inode ", id, " is being edited already");
-    inode_->editing = true;
+InodeTable::Edit::Edit(InodeTable* table, uint64_t id) : table_(table), id_(id), inode_(table->inodes_.edit(id)) {
+    SANDSTORE_CHECK(inode_ != nullptr && !table_->editing_, "inode ", id);
+    table_->editing_ = true;
     table_->hash_ -= hash_of(id_, *inode_);
 }
 
 InodeTable::Edit::~Edit() {
     table_->hash_ += hash_of(id_, *inode_);
-    inode_->editing = false;
-}
-
-const Inode* InodeTable::find(uint64_t id) const {
-    const auto found = inodes_.find(id);
-    return found == inodes_.end() ? nullptr : &found->second;
+    table_->editing_ = false;
 }
 
 const Inode& InodeTable::at(uint64_t id) const {
@@ -44,63 +40,57 @@ const Inode& InodeTable::at(uint64_t id) const {
     return *inode;
 }
 
-Inode& InodeTable::must_find(uint64_t id) {
-    return const_cast<Inode&>(at(id));
-}
-
-uint64_t InodeTable::add(Inode inode) {
+uint64_t InodeTable::add(const Inode& inode) {
     const uint64_t id = next_id_++;
-    hash_ += hash_of(id, inode);
-    inodes_.emplace_hint(inodes_.end(), id, std::move(inode));
+    restore(id, inode);
     return id;
 }
 
+void InodeTable::restore(uint64_t id, const Inode& inode) {
+    const bool added = inodes_.insert(id, inode);
+    SANDSTORE_CHECK(added && !editing_, "inode ", id, " is there already");
+    hash_ += hash_of(id, inode);
+}
+
 Inode InodeTable::remove(uint64_t id) {
-    auto node = inodes_.extract(id);
-    SANDSTORE_CHECK(!node.empty() && !node.mapped().editing, "inode ", id);
-    hash_ -= hash_of(id, node.mapped());
-    return std::move(node.mapped());
-}
-
-ExtentMap& InodeTable::extents_of(uint64_t id) {
-    Inode& inode = must_find(id);
-    SANDSTORE_CHECK(!inode.is_directory(), "inode ", id, " is a directory");
-    if (!inode.extents) inode.extents = std::make_unique<ExtentMap>();
-    return *inode.extents;
-}
-
-void InodeTable::drop_empty_extents(uint64_t id) {
-    Inode& inode = must_find(id);
-    if (inode.extents && inode.extents->empty()) inode.extents.reset();
+    const Inode inode = at(id);
+    SANDSTORE_CHECK(!editing_, "inode ", id);
+    hash_ -= hash_of(id, inode);
+    inodes_.erase(id);
+    return inode;
 }
 
 uint64_t InodeTable::find_entry(uint64_t directory, std::string_view name) const {
-    const Inode& inode = at(directory);
-    SANDSTORE_CHECK(inode.is_directory(), "inode ", directory, " is not a directory");
-    const auto found = inode.directory->entries.find(name);
-    return found == inode.directory->entries.end() ? 0 : found->second;
+    const uint64_t* found = entries_.find(EntryView{directory, name});
+    return found == nullptr ? 0 : *found;
 }
 
-void InodeTable::add_entry(uint64_t directory, std::string_view name, uint64_t inode) {
-    const bool added = must_find(directory).directory->entries.try_emplace(std::string(name), inode).second;
-    SANDSTORE_CHECK(added, "inode ", directory, " has an entry of this name already");
+void InodeTable::add_entry(Edit& directory, std::string_view name, uint64_t inode) {
+    const bool added = restore_entry(directory.id_, name, inode);
+    SANDSTORE_CHECK(added && directory->is_directory, "inode ", directory.id_, " has an entry of this name already");
+    ++directory->entries;
+}
+
+bool InodeTable::restore_entry(uint64_t directory, std::string_view name, uint64_t inode) {
+    if (!entries_.insert({directory, std::string(name)}, inode)) return false;
     hash_ += hash_of_entry(directory, name, inode);
+    return true;
 }
 
-void InodeTable::remove_entry(uint64_t directory, std::string_view name) {
-    auto& entries = must_find(directory).directory->entries;
-    const auto found = entries.find(name);
-    SANDSTORE_CHECK(found != entries.end(), "inode ", directory, " has no entry of this name");
-    hash_ -= hash_of_entry(directory, name, found->second);
-    entries.erase(found);
+void InodeTable::remove_entry(Edit& directory, std::string_view name) {
+    const EntryView key{directory.id_, name};
+    const uint64_t inode = find_entry(directory.id_, name);
+    SANDSTORE_CHECK(inode != 0, "inode ", directory.id_, " has no entry of this name");
+    hash_ -= hash_of_entry(directory.id_, name, inode);
+    entries_.erase(key);
+    --directory->entries;
 }
 
 uint64_t InodeTable::walk_hash() const {
     uint64_t sum = 0;
-    for (const auto& [id, inode] : inodes_) {
-        sum += hash_of(id, inode);
-        if (!inode.is_directory()) continue;
-        for (const auto& [name, child] : inode.directory->entries) sum += hash_of_entry(id, name, child);
+    for (auto at = inodes_.begin(); at.valid(); at.next()) sum += hash_of(at.key(), at.value());
+    for (auto at = entries_.begin(); at.valid(); at.next()) {
+        sum += hash_of_entry(at.key().directory, at.key().name, at.value());
     }
     return sum;
 }

@@ -11,6 +11,7 @@ inline constexpr uint64_t kRootInode = 1;
 
 inline constexpr size_t kNameBytesMax = 255;
 inline constexpr size_t kPathBytesMax = 4096;
+inline constexpr size_t kFillerBytesMax = size_t{1} << 20;
 inline constexpr uint32_t kModeMask = 07777;
 
 inline constexpr uint64_t kFileBytesMax = uint64_t{1} << 53;

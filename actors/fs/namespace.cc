@@ -12,9 +12,9 @@ Namespace::Namespace() {
     Inode root;
     root.mode = 0755;
     root.links = 2;
-    root.directory = std::make_unique<Directory>();
-    root.directory->parent = kRootInode;
-    const uint64_t id = inodes_.add(std::move(root));
+    root.is_directory = true;
+    root.parent = kRootInode;
+    const uint64_t id = inodes_.add(root);
     SANDSTORE_CHECK(id == kRootInode, "root=", id);
 }
 
@@ -23,11 +23,11 @@ Namespace::Namespace() {
 Outcome Namespace::walk_to_parent(uint64_t start, const std::vector<std::string_view>& parts, uint64_t* parent) const {
     uint64_t current = start;
     for (size_t i = 0; i + 1 < parts.size(); ++i) {
-        if (!inodes_.at(current).is_directory()) return pb::STATUS_ENOTDIR;
+        if (!inodes_.at(current).is_directory) return pb::STATUS_ENOTDIR;
         current = inodes_.find_entry(current, parts[i]);
         if (current == 0) return pb::STATUS_ENOENT;
     }
-    if (!inodes_.at(current).is_directory()) return pb::STATUS_ENOTDIR;
+    if (!inodes_.at(current).is_directory) return pb::STATUS_ENOTDIR;
     *parent = current;
     return {};
 }
@@ -53,14 +53,14 @@ Outcome Namespace::locate_existing(const pb::At& at, uint64_t* inode) const {
     Located located;
     if (Outcome outcome = locate(at, &located); !outcome.ok()) return outcome;
     if (located.inode == 0) return pb::STATUS_ENOENT;
-    if (located.wants_directory && !inodes_.at(located.inode).is_directory()) return pb::STATUS_ENOTDIR;
+    if (located.wants_directory && !inodes_.at(located.inode).is_directory) return pb::STATUS_ENOTDIR;
     *inode = located.inode;
     return {};
 }
 
 Outcome Namespace::locate_file(const pb::At& at, uint64_t* inode) const {
     if (Outcome outcome = locate_existing(at, inode); !outcome.ok()) return outcome;
-    if (inodes_.at(*inode).is_directory()) return pb::STATUS_EISDIR;
+    if (inodes_.at(*inode).is_directory) return pb::STATUS_EISDIR;
     return {};
 }
 
@@ -73,14 +73,15 @@ uint64_t Namespace::add_child(uint64_t parent, std::string_view name, bool direc
     inode.uid = when.uid;
     inode.gid = when.gid;
     inode.access_time_us = inode.modify_time_us = inode.change_time_us = inode.birth_time_us = when.time_us;
+    inode.is_named = true;
     if (directory) {
         inode.links = 2;
-        inode.directory = std::make_unique<Directory>();
-        inode.directory->parent = parent;
+        inode.is_directory = true;
+        inode.parent = parent;
     }
-    const uint64_t id = inodes_.add(std::move(inode));
-    inodes_.add_entry(parent, name, id);
+    const uint64_t id = inodes_.add(inode);
     auto edit = inodes_.edit(parent);
+    inodes_.add_entry(edit, name, id);
     edit->modify_time_us = edit->change_time_us = when.time_us;
     if (directory) ++edit->links;
     return id;
@@ -93,12 +94,12 @@ Outcome Namespace::make_missing_directories(const pb::MakeDirectory& request, co
     if (inodes_.find(current) == nullptr) return pb::STATUS_ESTALE;
     size_t known = 0;
     for (; known < path.parts.size(); ++known) {
-        if (!inodes_.at(current).is_directory()) return pb::STATUS_ENOTDIR;
+        if (!inodes_.at(current).is_directory) return pb::STATUS_ENOTDIR;
         const uint64_t next = inodes_.find_entry(current, path.parts[known]);
         if (next == 0) break;
         current = next;
     }
-    if (!inodes_.at(current).is_directory()) return pb::STATUS_EEXIST;
+    if (!inodes_.at(current).is_directory) return pb::STATUS_EEXIST;
     if (inodes_.size() + (path.parts.size() - known) > kInodesMax) return pb::STATUS_ENOSPC;
     for (; known < path.parts.size(); ++known) {
         current = add_child(current, path.parts[known], true, request.mode(), when);
@@ -129,7 +130,7 @@ Outcome Namespace::create_file(const pb::CreateFile& request, const Occasion& wh
     uint64_t id = place.inode;
     if (id != 0) {
         if (request.exclusive()) return pb::STATUS_EEXIST;
-        if (inodes_.at(id).is_directory()) return pb::STATUS_EISDIR;
+        if (inodes_.at(id).is_directory) return pb::STATUS_EISDIR;
     } else {
         if (inodes_.size() >= kInodesMax) return pb::STATUS_ENOSPC;
         id = add_child(place.parent, place.name, false, request.mode(), when);
@@ -141,23 +142,23 @@ Outcome Namespace::create_file(const pb::CreateFile& request, const Occasion& wh
 // --- Removing --------------------------------------------------------------------------------------------------------
 
 void Namespace::remove_child(uint64_t parent, std::string_view name, uint64_t child, const Occasion& when) {
-    const bool directory = inodes_.at(child).is_directory();
-    inodes_.remove_entry(parent, name);
+    const bool directory = inodes_.at(child).is_directory;
     {
         auto edit = inodes_.edit(parent);
+        inodes_.remove_entry(edit, name);
         edit->modify_time_us = edit->change_time_us = when.time_us;
         if (directory) --edit->links;
     }
-    Inode removed = inodes_.remove(child);
-    SANDSTORE_CHECK(!directory || removed.directory->entries.empty(), "inode ", child, " is not empty");
-    if (removed.extents) detach(child, std::move(*removed.extents));
+    const Inode removed = inodes_.remove(child);
+    SANDSTORE_CHECK(!directory || removed.entries == 0, "inode ", child, " is not empty");
+    if (!directory) detach(child, content_of(removed));
 }
 
 Outcome Namespace::remove_file(const pb::RemoveFile& request, const Occasion& when) {
     Located place;
     if (Outcome outcome = locate(request.at(), &place); !outcome.ok()) return outcome;
     if (place.inode == 0) return pb::STATUS_ENOENT;
-    if (inodes_.at(place.inode).is_directory()) return pb::STATUS_EISDIR;
+    if (inodes_.at(place.inode).is_directory) return pb::STATUS_EISDIR;
     if (place.wants_directory) return pb::STATUS_ENOTDIR;
     if (place.parent == 0) return {pb::STATUS_EINVAL, "A file is removed by its name in a directory"};
     remove_child(place.parent, place.name, place.inode, when);
@@ -170,11 +171,11 @@ Outcome Namespace::remove_directory(const pb::RemoveDirectory& request, const Oc
     if (place.inode == 0) return pb::STATUS_ENOENT;
     if (place.inode == kRootInode) return pb::STATUS_EBUSY;
     const Inode& inode = inodes_.at(place.inode);
-    if (!inode.is_directory()) return pb::STATUS_ENOTDIR;
+    if (!inode.is_directory) return pb::STATUS_ENOTDIR;
     if (place.parent == 0 || place.ends_in_dot) {
         return {pb::STATUS_EINVAL, "A directory is removed by its name in its parent"};
     }
-    if (!inode.directory->entries.empty()) return pb::STATUS_ENOTEMPTY;
+    if (inode.entries > 0) return pb::STATUS_ENOTEMPTY;
     remove_child(place.parent, place.name, place.inode, when);
     return {};
 }
@@ -184,7 +185,7 @@ Outcome Namespace::remove_directory(const pb::RemoveDirectory& request, const Oc
 bool Namespace::is_inside(uint64_t directory, uint64_t ancestor) const {
     while (directory != ancestor) {
         if (directory == kRootInode) return false;
-        directory = inodes_.at(directory).directory->parent;
+        directory = inodes_.at(directory).parent;
     }
     return true;
 }
@@ -198,15 +199,15 @@ Outcome Namespace::check_rename(const Located& from, const Located& to, bool no_
         return {pb::STATUS_EINVAL, "A rename needs a name in a directory on both sides"};
     }
     const Inode& moved = inodes_.at(from.inode);
-    if (!moved.is_directory() && (from.wants_directory || to.wants_directory)) return pb::STATUS_ENOTDIR;
-    if (moved.is_directory() && is_inside(to.parent, from.inode)) {
+    if (!moved.is_directory && (from.wants_directory || to.wants_directory)) return pb::STATUS_ENOTDIR;
+    if (moved.is_directory && is_inside(to.parent, from.inode)) {
         return {pb::STATUS_EINVAL, "A directory cannot be moved into itself"};
     }
     if (to.inode == 0 || to.inode == from.inode) return {};
     const Inode& replaced = inodes_.at(to.inode);
-    if (moved.is_directory() && !replaced.is_directory()) return pb::STATUS_ENOTDIR;
-    if (!moved.is_directory() && replaced.is_directory()) return pb::STATUS_EISDIR;
-    if (replaced.is_directory() && !replaced.directory->entries.empty()) return pb::STATUS_ENOTEMPTY;
+    if (moved.is_directory && !replaced.is_directory) return pb::STATUS_ENOTDIR;
+    if (!moved.is_directory && replaced.is_directory) return pb::STATUS_EISDIR;
+    if (replaced.is_directory && replaced.entries > 0) return pb::STATUS_ENOTEMPTY;
     return {};
 }
 
@@ -218,22 +219,22 @@ Outcome Namespace::rename(const pb::Rename& request, const Occasion& when, pb::M
     if (Outcome outcome = check_rename(from, to, request.no_replace()); !outcome.ok()) return outcome;
     if (to.inode != from.inode) {
         if (to.inode != 0) remove_child(to.parent, to.name, to.inode, when);
-        inodes_.remove_entry(from.parent, from.name);
-        inodes_.add_entry(to.parent, to.name, from.inode);
-        const bool directory = inodes_.at(from.inode).is_directory();
+        const bool directory = inodes_.at(from.inode).is_directory;
         {
             auto edit = inodes_.edit(from.parent);
+            inodes_.remove_entry(edit, from.name);
             edit->modify_time_us = edit->change_time_us = when.time_us;
             if (directory) --edit->links;
         }
         {
             auto edit = inodes_.edit(to.parent);
+            inodes_.add_entry(edit, to.name, from.inode);
             edit->modify_time_us = edit->change_time_us = when.time_us;
             if (directory) ++edit->links;
         }
         auto edit = inodes_.edit(from.inode);
         edit->change_time_us = when.time_us;
-        if (directory) edit->directory->parent = to.parent;
+        if (directory) edit->parent = to.parent;
     }
     fill_attributes(from.inode, result->mutable_attributes());
     return {};

@@ -2,17 +2,17 @@
 // clock or randomness: the same operations in the same order give the same state, to the byte, on every replica.
 //
 // Operations are checked (actors/fs/validate.h) before they come here. Each either takes effect whole or leaves
-// everything as it was. A file's chunks are released in small portions after it is gone: reclaim().
+// everything as it was. A file's chunks are released in small portions after it is gone: reclaim(). Copying a namespace
+// costs nothing (cow_map.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <string_view>
 #include <vector>
 
 #include "actors/fs/chunk_table.h"
-#include "actors/fs/extent_map.h"
+#include "actors/fs/extent_table.h"
 #include "actors/fs/inode.h"
 #include "actors/fs/outcome.h"
 #include "messages/fs.pb.h"
@@ -31,8 +31,6 @@ struct Occasion {
 class Namespace {
  public:
     Namespace();  // With an empty root.
-    Namespace(const Namespace&) = delete;
-    Namespace& operator=(const Namespace&) = delete;
 
     // --- Changes ----------------------------------------------------------------------------------------------------
     Outcome make_directory(const pb::MakeDirectory& request, const Occasion& when, pb::MutationResult* result);
@@ -60,7 +58,15 @@ class Namespace {
     uint64_t walk_hash() const;     // The same, computed from scratch: for tests.
     void check_invariants() const;  // Walks everything: for tests and simulation.
 
+    // Takes it apart: see CowMap::discard().
+    bool discard(size_t* nodes) {
+        return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) && detached_.discard(nodes);
+    }
+
  private:
+    friend class StateWriter;  // Snapshots hold everything that is here.
+    friend class StateRestorer;
+
     // Where a path leads. Its last part may be missing.
     struct Located {
         uint64_t parent = 0;    // Directory of the last part; 0: the path is just its starting inode.
@@ -69,11 +75,21 @@ class Namespace {
         bool wants_directory = false;
         bool ends_in_dot = false;
     };
-    // Extents that no file has any more, still counted in chunks_ and extents_hash_.
-    struct Detached {
-        uint64_t inode;
-        ExtentMap extents;
+    // What a file holds: the part of its inode that extents are counted in.
+    struct Content {
+        uint64_t id = 0;  // 0: nothing.
+        uint64_t extents = 0;
+        uint64_t stored_bytes = 0;
     };
+
+    // A content that no file has any more, still counted in chunks_ and extents_hash_.
+    struct Detached {
+        uint64_t inode = 0;    // That had it.
+        uint64_t extents = 0;  // Not released yet.
+    };
+
+    static Content content_of(const Inode& inode) { return {inode.content, inode.extents, inode.stored_bytes}; }
+    static void store(const Content& content, InodeTable::Edit& edit);
 
     Outcome locate(const pb::At& at, Located* located) const;
     Outcome locate_existing(const pb::At& at, uint64_t* inode) const;  // Something that is there, of the wanted kind.
@@ -87,17 +103,21 @@ class Namespace {
     bool is_inside(uint64_t directory, uint64_t ancestor) const;
 
     Outcome check_chunks(const pb::CommitExtents& request, const Occasion& when) const;
-    void resize(uint64_t inode, uint64_t size);
-    void add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent);
-    void account(uint64_t inode, const ExtentChanges& changes);
-    void detach(uint64_t inode, ExtentMap extents);
+    void cut(uint64_t inode, uint64_t size, Content* content);
+    void add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent, Content* content);
+    void account(uint64_t inode, const ExtentChanges& changes, Content* content);
+    void detach(uint64_t inode, const Content& content);
+    static uint64_t hash_of(uint64_t inode, const FileExtent& extent);
+    static uint64_t hash_of_detached(uint64_t content, uint64_t inode);
     void fill_attributes(uint64_t id, pb::Attributes* attributes) const;
 
     InodeTable inodes_;
     ChunkTable chunks_;
-    std::deque<Detached> detached_;
+    ExtentTable extents_;
+    CowMap<uint64_t, Detached> detached_;  // By content.
+    uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
-    uint64_t extents_hash_ = 0;  // Of the extents of files and of detached_.
+    uint64_t extents_hash_ = 0;  // Of all extents, and of detached_.
 };
 
 }  // namespace sandstore

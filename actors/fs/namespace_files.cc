@@ -9,9 +9,9 @@
 
 namespace sandstore {
 
-namespace {
+// --- Extents and what they refer to ----------------------------------------------------------------------------------
 
-uint64_t hash_of(uint64_t inode, const FileExtent& extent) {
+uint64_t Namespace::hash_of(uint64_t inode, const FileExtent& extent) {
     return StateHasher(StateHasher::Kind::kExtent)
         .add(inode)
         .add(extent.offset)
@@ -22,57 +22,78 @@ uint64_t hash_of(uint64_t inode, const FileExtent& extent) {
         .value();
 }
 
-}  // namespace
+uint64_t Namespace::hash_of_detached(uint64_t content, uint64_t inode) {
+    return StateHasher(StateHasher::Kind::kDetached).add(content).add(inode).value();
+}
 
-// --- Extents and what they refer to ----------------------------------------------------------------------------------
+void Namespace::store(const Content& content, InodeTable::Edit& edit) {
+    edit->content = content.extents == 0 ? 0 : content.id;
+    edit->extents = static_cast<uint32_t>(content.extents);
+    edit->stored_bytes = content.stored_bytes;
+}
 
-void Namespace::account(uint64_t inode, const ExtentChanges& changes) {
+void Namespace::account(uint64_t inode, const ExtentChanges& changes, Content* content) {
+    file_bytes_ -= content->stored_bytes;
     for (const FileExtent& extent : changes.added) {
         chunks_.reference(extent.chunk);
         extents_hash_ += hash_of(inode, extent);
+        ++content->extents;
+        content->stored_bytes += extent.length;
     }
     for (const FileExtent& extent : changes.removed) {
         chunks_.release(extent.chunk);
         extents_hash_ -= hash_of(inode, extent);
+        --content->extents;
+        content->stored_bytes -= extent.length;
     }
+    file_bytes_ += content->stored_bytes;
 }
 
-void Namespace::detach(uint64_t inode, ExtentMap extents) {
-    if (extents.empty()) return;
-    file_bytes_ -= extents.covered_bytes();
-    detached_.push_back({inode, std::move(extents)});
+void Namespace::detach(uint64_t inode, const Content& content) {
+    if (content.extents == 0) return;
+    file_bytes_ -= content.stored_bytes;
+    const bool detached = detached_.insert(content.id, {inode, content.extents});
+    SANDSTORE_CHECK(detached, "content ", content.id, " is detached already");
+    extents_hash_ += hash_of_detached(content.id, inode);
 }
 
 void Namespace::reclaim(size_t extents_max) {
     for (size_t i = 0; i < extents_max && !detached_.empty(); ++i) {
-        Detached& oldest = detached_.front();
-        const FileExtent extent = oldest.extents.take_first();
+        const uint64_t content = detached_.begin().key();
+        Detached* detached = detached_.edit(content);
+        const uint64_t inode = detached->inode;
+        const FileExtent extent = extents_.take_first(content);
         chunks_.release(extent.chunk);
-        extents_hash_ -= hash_of(oldest.inode, extent);
-        if (oldest.extents.empty()) detached_.pop_front();
+        extents_hash_ -= hash_of(inode, extent);
+        if (--detached->extents > 0) continue;
+        detached_.erase(content);
+        extents_hash_ -= hash_of_detached(content, inode);
     }
 }
 
-void Namespace::resize(uint64_t inode, uint64_t size) {
-    if (inodes_.at(inode).extents) {
-        ExtentChanges changes;
-        ExtentMap tail = inodes_.extents_of(inode).cut(size, &changes);
-        account(inode, changes);
-        detach(inode, std::move(tail));
-        inodes_.drop_empty_extents(inode);
+// Takes away what is beyond `size`.
+void Namespace::cut(uint64_t inode, uint64_t size, Content* content) {
+    if (content->extents == 0) return;
+    if (size == 0) {
+        detach(inode, *content);
+        *content = Content();
+        return;
     }
-    inodes_.edit(inode)->size = size;
+    ExtentChanges changes;
+    const ExtentTable::Amount tail = extents_.cut(content->id, size, next_content_, &changes);
+    account(inode, changes, content);
+    content->extents -= tail.extents;
+    content->stored_bytes -= tail.bytes;
+    if (tail.extents > 0) detach(inode, {next_content_++, tail.extents, tail.bytes});
 }
 
-void Namespace::add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent) {
+void Namespace::add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent, Content* content) {
     const ChunkKey key = key_of(extent.chunk().id());
     if (chunks_.find(key) == nullptr) chunks_.insert(key, facts_of(extent));
-    ExtentMap& extents = inodes_.extents_of(inode);
-    const uint64_t before = extents.covered_bytes();
+    if (content->extents == 0) content->id = next_content_++;
     ExtentChanges changes;
-    extents.overwrite({base + extent.offset(), extent.length(), key, extent.chunk_offset()}, &changes);
-    account(inode, changes);
-    file_bytes_ += extents.covered_bytes() - before;
+    extents_.overwrite(content->id, {base + extent.offset(), extent.length(), key, extent.chunk_offset()}, &changes);
+    account(inode, changes, content);
 }
 
 // --- Changing files --------------------------------------------------------------------------------------------------
@@ -80,12 +101,20 @@ void Namespace::add_extent(uint64_t inode, uint64_t base, const pb::Extent& exte
 Outcome Namespace::set_attributes(const pb::SetAttributes& request, const Occasion& when, pb::MutationResult* result) {
     uint64_t inode = 0;
     if (Outcome outcome = locate_existing(request.at(), &inode); !outcome.ok()) return outcome;
-    if (request.has_size() && inodes_.at(inode).is_directory()) return pb::STATUS_EISDIR;
-    if (request.has_size()) resize(inode, request.size());
+    if (request.has_size() && inodes_.at(inode).is_directory) return pb::STATUS_EISDIR;
+    Content content;
+    if (request.has_size()) {
+        content = content_of(inodes_.at(inode));
+        cut(inode, request.size(), &content);
+    }
     {
         auto edit = inodes_.edit(inode);
         edit->change_time_us = when.time_us;
-        if (request.has_size()) edit->modify_time_us = when.time_us;
+        if (request.has_size()) {
+            store(content, edit);
+            edit->size = request.size();
+            edit->modify_time_us = when.time_us;
+        }
         if (request.has_mode()) edit->mode = static_cast<uint16_t>(request.mode());
         if (request.has_uid()) edit->uid = request.uid();
         if (request.has_gid()) edit->gid = request.gid();
@@ -135,16 +164,18 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
         new_size = std::max(new_size, base + extent.offset() + extent.length());
     }
     // An extent put into another one makes two more.
-    const size_t old_extents = request.truncate() || !inode.extents ? 0 : inode.extents->count();
+    const size_t old_extents = request.truncate() ? 0 : inode.extents;
     if (old_extents + 2 * static_cast<size_t>(request.extents_size()) > kFileExtentsMax) {
         return {pb::STATUS_EFBIG, "The file is in too many pieces: write it anew"};
     }
     if (Outcome outcome = check_chunks(request, when); !outcome.ok()) return outcome;
 
-    if (request.truncate()) resize(id, 0);
-    for (const pb::Extent& extent : request.extents()) add_extent(id, base, extent);
+    Content content = content_of(inode);
+    if (request.truncate()) cut(id, 0, &content);
+    for (const pb::Extent& extent : request.extents()) add_extent(id, base, extent, &content);
     if (request.truncate() || request.extents_size() > 0) {
         auto edit = inodes_.edit(id);
+        store(content, edit);
         edit->size = new_size;
         edit->modify_time_us = edit->change_time_us = when.time_us;
     }
@@ -158,6 +189,8 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
 uint64_t Namespace::hash() const {
     return StateHasher(StateHasher::Kind::kState)
         .add(inodes_.next_id())
+        .add(next_content_)
+        .add(chunks_.next_list())
         .add(inodes_.hash())
         .add(chunks_.hash())
         .add(extents_hash_)
@@ -165,16 +198,22 @@ uint64_t Namespace::hash() const {
 }
 
 uint64_t Namespace::walk_hash() const {
+    std::map<uint64_t, uint64_t> inode_of;  // By content.
     uint64_t extents_hash = 0;
-    for (const auto& [id, inode] : inodes_.inodes()) {
-        if (!inode.extents) continue;
-        inode.extents->for_each([&, id = id](const FileExtent& extent) { extents_hash += hash_of(id, extent); });
+    for (auto at = inodes_.inodes().begin(); at.valid(); at.next()) {
+        if (!at.value().is_directory && at.value().content != 0) inode_of[at.value().content] = at.key();
     }
-    for (const Detached& detached : detached_) {
-        detached.extents.for_each([&](const FileExtent& extent) { extents_hash += hash_of(detached.inode, extent); });
+    for (auto at = detached_.begin(); at.valid(); at.next()) {
+        inode_of[at.key()] = at.value().inode;
+        extents_hash += hash_of_detached(at.key(), at.value().inode);
+    }
+    for (auto at = extents_.runs().begin(); at.valid(); at.next()) {
+        extents_hash += hash_of(inode_of[at.key().content], ExtentTable::extent_of(at));
     }
     return StateHasher(StateHasher::Kind::kState)
         .add(inodes_.next_id())
+        .add(next_content_)
+        .add(chunks_.next_list())
         .add(inodes_.walk_hash())
         .add(chunks_.walk_hash())
         .add(extents_hash)
@@ -185,32 +224,59 @@ void Namespace::check_invariants() const {
     std::map<ChunkKey, uint64_t> references;
     std::map<uint64_t, uint64_t> names;
     uint64_t file_bytes = 0;
-    const auto count = [&](const FileExtent& extent) { ++references[extent.chunk]; };
-    for (const auto& [id, inode] : inodes_.inodes()) {
-        file_bytes += inode.stored_bytes();
-        if (inode.extents) {
-            SANDSTORE_CHECK(!inode.extents->empty() && inode.extents->end() <= inode.size, "inode ", id);
-            inode.extents->for_each(count);
+    uint64_t extents = 0;
+    const auto count_content = [&](uint64_t content) {
+        ExtentTable::Amount amount;
+        extents_.for_each_in(content, 0, UINT64_MAX, [&](const FileExtent& extent) {
+            ++references[extent.chunk];
+            ++amount.extents;
+            amount.bytes += extent.length;
+            return true;
+        });
+        SANDSTORE_CHECK(content < next_content_ && amount.extents > 0, "content ", content);
+        extents += amount.extents;
+        return amount;
+    };
+    for (auto at = inodes_.inodes().begin(); at.valid(); at.next()) {
+        const Inode& inode = at.value();
+        const uint64_t id = at.key();
+        if (!inode.is_directory) {
+            if (inode.content == 0) continue;
+            const ExtentTable::Amount amount = count_content(inode.content);
+            SANDSTORE_CHECK(amount.extents == inode.extents && amount.bytes == inode.stored_bytes &&
+                                extents_.end(inode.content) <= inode.size,
+                            "inode ", id);
+            file_bytes += amount.bytes;
+            continue;
         }
-        if (!inode.is_directory()) continue;
         uint64_t subdirectories = 0;
-        for (const auto& [name, child] : inode.directory->entries) {
+        uint64_t entries = 0;
+        inodes_.for_each_entry(id, "", [&](const std::string&, uint64_t child) {
             const Inode& child_inode = inodes_.at(child);
             ++names[child];
-            if (!child_inode.is_directory()) continue;
+            ++entries;
+            if (!child_inode.is_directory) return true;
             ++subdirectories;
-            SANDSTORE_CHECK(child_inode.directory->parent == id, "inode ", child, " has another parent than ", id);
-        }
-        SANDSTORE_CHECK(inode.links == 2 + subdirectories, "inode ", id, " links=", inode.links);
+            SANDSTORE_CHECK(child_inode.parent == id, "inode ", child, " has another parent than ", id);
+            return true;
+        });
+        SANDSTORE_CHECK(inode.links == 2 + subdirectories && inode.entries == entries, "inode ", id,
+                        " links=", inode.links);
     }
-    for (const Detached& detached : detached_) detached.extents.for_each(count);
-    for (const auto& [id, inode] : inodes_.inodes()) {
-        SANDSTORE_CHECK(names[id] == (id == kRootInode ? 0u : 1u), "inode ", id, " has ", names[id], " names");
+    for (auto at = detached_.begin(); at.valid(); at.next()) {
+        SANDSTORE_CHECK(count_content(at.key()).extents == at.value().extents, "content ", at.key());
     }
+    for (auto at = inodes_.inodes().begin(); at.valid(); at.next()) {
+        const uint64_t id = at.key();
+        const bool named = id != kRootInode;
+        SANDSTORE_CHECK(names[id] == (named ? 1u : 0u) && at.value().is_named == named, "inode ", id, " has ",
+                        names[id], " names");
+    }
+    SANDSTORE_CHECK(extents == extents_.size(), "extents=", extents_.size(), " in use=", extents);
     SANDSTORE_CHECK(file_bytes == file_bytes_, "file_bytes=", file_bytes_, " walked=", file_bytes);
     SANDSTORE_CHECK(references.size() == chunks_.size(), "chunks=", chunks_.size(), " used=", references.size());
-    for (const auto& [key, chunk] : chunks_.chunks()) {
-        SANDSTORE_CHECK(references[key] == chunk.references, "chunk ", key.term, "-", key.number);
+    for (auto at = chunks_.chunks().begin(); at.valid(); at.next()) {
+        SANDSTORE_CHECK(references[at.key()] == at.value().references, "chunk ", at.key().term, "-", at.key().number);
     }
     SANDSTORE_CHECK(hash() == walk_hash(), "the running hash is wrong");
 }

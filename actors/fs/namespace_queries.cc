@@ -8,13 +8,13 @@ namespace sandstore {
 void Namespace::fill_attributes(uint64_t id, pb::Attributes* attributes) const {
     const Inode& inode = inodes_.at(id);
     attributes->set_inode(id);
-    attributes->set_type(inode.is_directory() ? pb::FILE_TYPE_DIRECTORY : pb::FILE_TYPE_REGULAR);
+    attributes->set_type(inode.is_directory ? pb::FILE_TYPE_DIRECTORY : pb::FILE_TYPE_REGULAR);
     attributes->set_mode(inode.mode);
     attributes->set_uid(inode.uid);
     attributes->set_gid(inode.gid);
     attributes->set_links(inode.links);
-    attributes->set_size(inode.is_directory() ? inode.directory->entries.size() : inode.size);
-    attributes->set_stored_bytes(inode.stored_bytes());
+    attributes->set_size(inode.is_directory ? inode.entries : inode.size);
+    attributes->set_stored_bytes(inode.is_directory ? 0 : inode.stored_bytes);
     attributes->set_access_time_us(inode.access_time_us);
     attributes->set_modify_time_us(inode.modify_time_us);
     attributes->set_change_time_us(inode.change_time_us);
@@ -31,19 +31,19 @@ Outcome Namespace::stat(const pb::Stat& query, pb::QueryResult* result) const {
 Outcome Namespace::list_directory(const pb::ListDirectory& query, pb::QueryResult* result) const {
     uint64_t inode = 0;
     if (Outcome outcome = locate_existing(query.at(), &inode); !outcome.ok()) return outcome;
-    if (!inodes_.at(inode).is_directory()) return pb::STATUS_ENOTDIR;
+    if (!inodes_.at(inode).is_directory) return pb::STATUS_ENOTDIR;
     fill_attributes(inode, result->mutable_attributes());
-    const auto& entries = inodes_.at(inode).directory->entries;
     const uint32_t limit = query.limit() == 0 ? kDirectoryEntriesDefault : query.limit();
-    for (auto entry = entries.upper_bound(query.after()); entry != entries.end(); ++entry) {
+    inodes_.for_each_entry(inode, query.after(), [&](const std::string& name, uint64_t child) {
         if (static_cast<uint32_t>(result->entries_size()) >= limit) {
             result->set_more(true);
-            break;
+            return false;
         }
         pb::DirectoryEntry* added = result->add_entries();
-        added->set_name(entry->first);
-        fill_attributes(entry->second, added->mutable_attributes());
-    }
+        added->set_name(name);
+        fill_attributes(child, added->mutable_attributes());
+        return true;
+    });
     return {};
 }
 
@@ -52,8 +52,7 @@ Outcome Namespace::read_extents(const pb::ReadExtents& query, pb::QueryResult* r
     if (Outcome outcome = locate_file(query.at(), &id); !outcome.ok()) return outcome;
     fill_attributes(id, result->mutable_attributes());
     const Inode& inode = inodes_.at(id);
-    if (!inode.extents) return {};
-    inode.extents->for_each_in(query.offset(), query.length(), [&](const FileExtent& extent) {
+    extents_.for_each_in(inode.content, query.offset(), query.length(), [&](const FileExtent& extent) {
         if (static_cast<size_t>(result->extents_size()) >= kExtentsPerAnswerMax) {
             result->set_more(true);  // Complete up to the end of the last extent.
             return false;
@@ -79,17 +78,15 @@ void Namespace::stat_file_system(pb::QueryResult* result) const {
 void Namespace::chunks_of_node(const pb::ChunksOfNode& query, pb::QueryResult* result) const {
     const uint32_t limit = query.limit() == 0 ? kAuditChunksDefault : query.limit();
     uint32_t scanned = 0;
-    const auto& chunks = chunks_.chunks();
-    for (auto at = chunks.upper_bound(key_of(query.after())); at != chunks.end(); ++at) {
+    for (auto at = chunks_.chunks().upper_bound(key_of(query.after())); at.valid(); at.next()) {
         if (scanned >= kAuditScanMax || static_cast<uint32_t>(result->chunks_size()) >= limit) {
             result->set_more(true);
             return;
         }
         ++scanned;
-        fill_chunk_id(at->first, result->mutable_last_chunk());
-        const std::vector<std::string>& replicas = at->second.replicas->first;
-        for (const std::string& node : replicas) {
-            if (node == query.node_id()) chunks_.fill_place(at->first, at->second, result->add_chunks());
+        fill_chunk_id(at.key(), result->mutable_last_chunk());
+        for (const std::string& node : chunks_.replicas_of(at.value())) {
+            if (node == query.node_id()) chunks_.fill_place(at.key(), at.value(), result->add_chunks());
         }
     }
 }

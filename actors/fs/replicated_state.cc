@@ -6,6 +6,7 @@
 #include "actors/fs/state_hasher.h"
 #include "actors/fs/validate.h"
 #include "runtime/check.h"
+#include "runtime/planted.h"
 
 namespace sandstore {
 
@@ -16,6 +17,8 @@ std::string result_of(const Outcome& outcome) {
     fill_status(outcome, result.mutable_status());
     return result.SerializeAsString();
 }
+
+[[maybe_unused]] uint64_t commands_of_this_process = 0;  // For a planted fault: not the same on all replicas.
 
 }  // namespace
 
@@ -43,6 +46,7 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
         return result_of({pb::STATUS_INVALID_ARGUMENT, "The command cannot be read"});
     }
     clock_us_ = std::max(clock_us_, command.time_us());
+    if (planted("session-expiry-by-local-order")) clock_us_ += commands_of_this_process++ % 2;
     sessions_.expire(clock_us_, kSessionsExpiredPerCommand);
     const pb::Mutation& mutation = command.mutation();
     std::string bytes;
@@ -68,6 +72,11 @@ std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, cons
     std::string bytes;
     switch (sessions_.admit(mutation.session_id(), mutation.sequence(), mutation.oldest_needed(), clock_us_, &bytes)) {
         case Sessions::Admission::kDuplicate:
+            if (planted("dedup-dropped")) {
+                pb::MutationResult again;
+                fill_status(perform(mutation, when, &again), again.mutable_status());
+                return again.SerializeAsString();
+            }
             return bytes;
         case Sessions::Admission::kUnknown:
             return result_of(pb::STATUS_SESSION_EXPIRED);

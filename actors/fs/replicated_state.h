@@ -1,6 +1,8 @@
 // All that the replicas of a cluster agree on, and the one way to change it: apply(), command by command in the order
 // of the log. Namespace and client sessions, and a clock that is the greatest command time seen. A plain object: the
 // same configuration and commands give the same results and the same hash everywhere.
+//
+// A copy costs nothing and stays as it is while the original goes on (cow_map.h): that is how a snapshot is taken.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +34,13 @@ class ReplicatedState {
     uint64_t hash() const;
     uint64_t walk_hash() const;  // The same, computed from scratch.
 
+    // Takes it apart, at most so many nodes of its maps at a time; counts them down. True when nothing is left.
+    bool discard(size_t* nodes) { return namespace_.discard(nodes) && sessions_.discard(nodes); }
+
  private:
+    friend class StateWriter;  // Snapshots hold everything that is here.
+    friend class StateRestorer;
+
     void advance(uint64_t index);
     std::string apply_in_session(const pb::Mutation& mutation, const Occasion& when);
     Outcome perform(const pb::Mutation& mutation, const Occasion& when, pb::MutationResult* result);

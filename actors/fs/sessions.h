@@ -3,14 +3,15 @@
 //
 // A session remembers the result of each sequence number until its client says (oldest_needed) that it has it, and at
 // most kSessionResultsMax of them. What is older is refused: it may have been applied, and must not be again.
+// Copying all sessions costs nothing (cow_map.h).
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <set>
 #include <string>
-#include <utility>
+
+#include "actors/fs/cow_map.h"
 
 namespace sandstore {
 
@@ -22,6 +23,19 @@ class Sessions {
         kForgotten,  // Too old to tell.
         kUnknown,    // No such session, or it has expired.
     };
+
+    struct Session {
+        uint64_t last_active_us = 0;
+        uint64_t forgotten_below = 1;  // Sequence numbers below are refused.
+        uint64_t results = 0;          // Kept.
+    };
+    struct ResultKey {
+        uint64_t session = 0;
+        uint64_t sequence = 0;
+        auto operator<=>(const ResultKey&) const = default;
+    };
+    using Table = CowMap<uint64_t, Session>;
+    using Results = CowMap<ResultKey, std::string>;
 
     void configure(uint64_t timeout_us, size_t sessions_max);
 
@@ -37,30 +51,42 @@ class Sessions {
     void remember(uint64_t session_id, uint64_t sequence, const std::string& result);
 
     size_t size() const { return sessions_.size(); }
+    size_t sessions_max() const { return sessions_max_; }
     size_t results_of(uint64_t session_id) const;
+    const Table& table() const { return sessions_; }
+    const Results& results() const { return results_; }
     uint64_t hash() const { return hash_; }
     uint64_t walk_hash() const;  // The same, computed from scratch.
 
+    // From a snapshot: both new; checked. The session's results count from 0.
+    void restore(uint64_t session_id, uint64_t last_active_us, uint64_t forgotten_below);
+    void restore_result(uint64_t session_id, uint64_t sequence, std::string result);
+
+    bool discard(size_t* nodes) {
+        return sessions_.discard(nodes) && results_.discard(nodes) && by_activity_.discard(nodes);
+    }
+
  private:
-    struct Session {
+    struct Activity {
         uint64_t last_active_us = 0;
-        uint64_t forgotten_below = 1;  // Sequence numbers below are refused.
-        std::map<uint64_t, std::string> results;
+        uint64_t session = 0;
+        auto operator<=>(const Activity&) const = default;
     };
-    using Table = std::map<uint64_t, Session>;
+    struct Nothing {};
 
     bool expired(const Session& session, uint64_t clock_us) const;
-    void touch(Table::iterator session, uint64_t clock_us);
-    void forget_below(Table::iterator session, uint64_t sequence);
-    void forget_oldest(Table::iterator session);
-    void erase(Table::iterator session);
+    void touch(uint64_t session_id, Session* session, uint64_t clock_us);
+    void forget_below(uint64_t session_id, Session* session, uint64_t sequence);
+    void forget_results(uint64_t session_id, Session* session, uint64_t last_sequence);
+    void erase(uint64_t session_id);
     static uint64_t hash_of(uint64_t id, const Session& session);  // Without its results.
-    static uint64_t hash_of_result(uint64_t id, uint64_t sequence, const std::string& result);
+    static uint64_t hash_of_result(const ResultKey& key, const std::string& result);
 
     uint64_t timeout_us_ = 0;
     size_t sessions_max_ = 1;
     Table sessions_;
-    std::set<std::pair<uint64_t, uint64_t>> by_activity_;  // (last_active_us, id)
+    Results results_;
+    CowMap<Activity, Nothing> by_activity_;  // Follows from sessions_.
     uint64_t hash_ = 0;
 };
 

@@ -13,7 +13,7 @@ namespace sandstore {
 class StateHasher {
  public:
     // Objects of different kinds with the same content hash differently.
-    enum class Kind : uint64_t { kInode = 1, kEntry, kExtent, kChunk, kSession, kSessionResult, kState };
+    enum class Kind : uint64_t { kInode = 1, kEntry, kExtent, kChunk, kSession, kSessionResult, kState, kDetached };
 
     explicit StateHasher(Kind kind) : hash_(mix64(static_cast<uint64_t>(kind))) {}
 

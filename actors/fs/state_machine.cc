@@ -19,6 +19,20 @@ void StateMachine::receive(Message message, Context& context) {
             return on_query(std::move(message), context);
         case pb::Envelope::kStateHashRequest:
             return on_state_hash_request(std::move(message), context);
+        case pb::Envelope::kTakeSnapshot:
+            return on_take_snapshot(message, context);
+        case pb::Envelope::kReadState:
+            return on_read_state(message, context);
+        case pb::Envelope::kDropSnapshot:
+            return drop_frozen(context);
+        case pb::Envelope::kRestoreSnapshot:
+            return on_restore_snapshot(message, context);
+        case pb::Envelope::kSnapshotSection:
+            return on_snapshot_section(message, context);
+        case pb::Envelope::kRequestFailed:
+            return on_request_failed(message, context);
+        case pb::Envelope::kFlush:
+            return on_flush(context);
         default:
             return context.unexpected(message);
     }
@@ -27,15 +41,17 @@ void StateMachine::receive(Message message, Context& context) {
 void StateMachine::on_start_state_machine(const pb::StartStateMachine& start, Context& context) {
     SANDSTORE_CHECK(!started_, "the state machine was started twice");
     started_ = true;
+    settings_ = start;
     state_.configure(start);
     pb::StateMachineReady ready;
     ready.set_applied_index(state_.applied_index());
-    context.send(pb::ACTOR_RAFT, message_of(ready));
+    context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(ready));
 }
 
 void StateMachine::on_apply(Message message, Context& context) {
     const pb::Apply& apply = message->apply();
     SANDSTORE_CHECK(started_, "entries before the start");
+    SANDSTORE_CHECK(restoring_ == nullptr, "entries while the snapshot at ", restoring_->meta.index(), " is restored");
     SANDSTORE_CHECK(apply.first_index() == state_.applied_index() + 1, "first_index=", apply.first_index(),
                     " applied=", state_.applied_index());
     pb::Applied applied;
@@ -58,7 +74,7 @@ void StateMachine::on_apply(Message message, Context& context) {
     SANDSTORE_CHECK(!reader.damaged(), "in a committed entry after ", state_.applied_index(), ": ", reader.problem());
     SANDSTORE_CHECK(records == apply.record_count(), "records=", records, " announced=", apply.record_count());
     applied.set_last_index(state_.applied_index());
-    context.send(pb::ACTOR_RAFT, message_of(std::move(applied)));
+    context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(applied)));
     answer_held(context);
 }
 

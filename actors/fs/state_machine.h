@@ -2,17 +2,27 @@
 //
 // In:  StartStateMachine (once, before all else), Apply (from RaftNode: committed entries, in order and without gaps),
 //      Query and StateHashRequest (requests; held until minimum_index is applied).
-// Out: StateMachineReady to RaftNode at the start; Applied for each Apply; QueryResult, StateHash.
+//      TakeSnapshot, DropSnapshot, RestoreSnapshot (from RaftNode), ReadState (from SnapshotStore); SnapshotSection
+//      (its reply), Flush (to itself: memory to let go).
+// Out: StateMachineReady to RaftNode at the start; Applied for each Apply; QueryResult, StateHash; SnapshotTaken,
+//      StatePiece, SnapshotRestored; ReadSection to SnapshotStore.
 //
-// Persists nothing: the log is the truth. Never looks at a clock for what it keeps: times come with the commands.
-// A gap in the entries, or an entry that cannot be decoded, breaks an invariant and stops the node.
+// All of the same instance. Persists nothing: log and snapshots are the truth. Never looks at a clock for what it
+// keeps: times come with the commands. A gap in the entries, an entry that cannot be decoded, or one that comes while a
+// snapshot is being restored breaks an invariant and stops the node. No turn grows with the size of the state: a
+// snapshot is a copy that shares everything, is read and restored in pieces, and is let go in portions.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 
 #include "actors/fs/replicated_state.h"
+#include "actors/fs/state_restorer.h"
+#include "actors/fs/state_writer.h"
+#include "messages/snapshot.pb.h"
 #include "runtime/actor.h"
 
 namespace sandstore {
@@ -21,6 +31,9 @@ class StateMachine final : public Actor {
  public:
     // Queries and hash requests that wait for their index; beyond: RESOURCE_EXHAUSTED.
     static constexpr size_t kHeldMax = 10'000;
+    // Of a state's maps, freed in one turn: takes about half a millisecond.
+    static constexpr size_t kNodesFreedPerTurn = 200;
+    static constexpr uint64_t kSectionTimeoutUs = 60'000'000;
 
     void receive(Message message, Context& context) override;
 
@@ -37,6 +50,36 @@ class StateMachine final : public Actor {
     void on_query(Message message, Context& context);
     void on_state_hash_request(Message message, Context& context);
 
+    // --- Snapshots (state_machine_snapshots.cc)
+    // ----------------------------------------------------------------------- What TakeSnapshot has frozen, being read.
+    // The last piece given is kept: its reader may ask again.
+    struct Frozen {
+        uint64_t index = 0;
+        uint64_t next_piece = 0;
+        std::unique_ptr<StateWriter> writer;  // Null after the last piece.
+        Payload last_given;
+    };
+    // A snapshot being restored beside the state in use.
+    struct Restoring {
+        pb::SnapshotMeta meta;
+        ReplyTo asker;
+        RequestId section = 0;  // The request under way.
+        StateRestorer restorer;
+    };
+
+    void on_take_snapshot(const Message& message, Context& context);
+    void on_read_state(const Message& message, Context& context);
+    void on_restore_snapshot(const Message& message, Context& context);
+    void on_snapshot_section(const Message& message, Context& context);
+    void on_request_failed(const Message& message, Context& context);
+    void on_flush(Context& context);
+
+    void drop_frozen(Context& context);
+    void ask_section(uint64_t offset, Context& context);
+    void use_restored(Context& context);
+    void end_restoring(pb::StatusCode code, std::string_view why, Context& context);
+    void let_go(const ReplicatedState& state, Context& context);
+
     bool ready_for(uint64_t minimum_index) const { return started_ && minimum_index <= state_.applied_index(); }
     void hold(uint64_t minimum_index, Message request, Context& context);
     void answer(const Message& request, const ReplyTo& asker, Context& context);
@@ -46,7 +89,12 @@ class StateMachine final : public Actor {
     void drop_overdue(Context& context);
 
     bool started_ = false;
+    pb::StartStateMachine settings_;
     ReplicatedState state_;
+    std::unique_ptr<Frozen> frozen_;
+    std::unique_ptr<Restoring> restoring_;
+    std::deque<ReplicatedState> discarded_;
+    bool freeing_ = false;                // A Flush to ourselves is on its way.
     std::multimap<uint64_t, Held> held_;  // By minimum_index.
 };
 

@@ -120,6 +120,7 @@ Outcome check_mutation(const pb::Mutation& mutation) {
     }
     if (Outcome outcome = check_operation(mutation); !outcome.ok()) return outcome;
     if (mutation.session_id() == 0) return {pb::STATUS_INVALID_ARGUMENT, "A mutation needs a session: open one first"};
+    if (mutation.filler().size() > kFillerBytesMax) return {pb::STATUS_INVALID_ARGUMENT, "filler is at most 1 MiB"};
     if (mutation.sequence() == 0) return {pb::STATUS_INVALID_ARGUMENT, "Sequence numbers start at 1"};
     if (mutation.oldest_needed() > mutation.sequence()) {
         return {pb::STATUS_INVALID_ARGUMENT, "oldest_needed must not be greater than sequence"};

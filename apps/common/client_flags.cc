@@ -6,6 +6,7 @@
 
 DEFINE_string(servers, "", "any nodes of the cluster; the leader is found (none: this machine's ports 8080 to 8083)");
 DEFINE_string(timeout, "15s", "how long one operation may take");
+DEFINE_bool(read_any_node, false, "read the namespace from all nodes in turn, not only from the leader; as fresh");
 DEFINE_bool(json, false, "print JSON");
 
 namespace sandstore {
@@ -21,7 +22,7 @@ constexpr const char* kServersOfThisMachine[] = {"127.0.0.1:8080", "127.0.0.1:80
 }  // namespace
 
 FlagGroup cluster_flags() {
-    return {"Cluster", {"servers", "timeout"}};
+    return {"Cluster", {"servers", "timeout", "read_any_node"}};
 }
 
 std::vector<std::string> servers_from_flags() {
@@ -38,6 +39,7 @@ ClientOptions client_options_from_flags() {
     ClientOptions options;
     options.servers = servers_from_flags();
     options.timeout_us = parse_duration_us(FLAGS_timeout).value_or(options.timeout_us);
+    options.read_any_node = FLAGS_read_any_node;
     return options;
 }
 

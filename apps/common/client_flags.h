@@ -12,7 +12,7 @@ DECLARE_bool(json);
 
 namespace sandstore {
 
-// --servers and --timeout, for the spec of a command.
+// --servers, --timeout and --read-any-node, for the spec of a command.
 FlagGroup cluster_flags();
 
 // After parse_flags. Without --servers: where a node or the demo listens on this machine.

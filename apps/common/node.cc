@@ -199,9 +199,13 @@ std::string Node::start() {
     Dispatcher& dispatcher = runtime.dispatcher();
     if (!options_.trace_file.empty()) {
         std::string error;
-        parts_->trace = TraceWriter::open(options_.trace_file, options_.node_id, runtime.root_seed(), &error);
+        parts_->trace = TraceWriter::open(options_.trace_file, options_.node_id, runtime.root_seed(), &error,
+                                          TraceWriter::Writing::kInBackground,
+                                          options_.trace_content ? PayloadDetail::kAll : PayloadDetail::kContent);
         if (!parts_->trace) return error;
         dispatcher.set_trace(parts_->trace.get());
+    } else {
+        dispatcher.record_lives();
     }
     TransportOptions transport_options;
     transport_options.software_version = version_number();
@@ -240,7 +244,18 @@ std::string Node::run() {
     evsignal_add(parts_->on_terminate.get(), nullptr);
     evsignal_add(parts_->on_interrupt.get(), nullptr);
     parts_->runtime.run();
-    return parts_->runtime.dispatcher().stop_reason().value_or("");
+    const std::optional<std::string>& reason = parts_->runtime.dispatcher().stop_reason();
+    return reason ? str_cat(*reason, "; ", save_recording()) : "";
+}
+
+// Says where what led to the end can be looked at.
+std::string Node::save_recording() {
+    if (parts_->trace) return str_cat("trace: ", options_.trace_file);
+    const Dispatcher& dispatcher = parts_->runtime.dispatcher();
+    std::string error;
+    const std::string path =
+        write_flight_recording(options_.data_directory, dispatcher.wall_us(), dispatcher.flight_recording(), &error);
+    return path.empty() ? error : str_cat("flight recording: ", path);
 }
 
 void Node::stop() {

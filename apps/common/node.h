@@ -19,6 +19,7 @@ struct NodeOptions {
     std::string http_listen;        // Health, metrics, status.
     std::string data_directory;     // Made when missing.
     std::string trace_file;         // Empty: none.
+    bool trace_content = false;     // File data too.
     std::vector<pb::Member> peers;  // Static discovery; empty: etcd is asked.
     std::vector<std::string> etcd_endpoints;
     uint64_t poll_interval_ms = 2'000;
@@ -46,6 +47,7 @@ class Node {
 
  private:
     struct Parts;
+    std::string save_recording();
     NodeOptions options_;
     Logger& logger_;
     MetricsRegistry metrics_;

@@ -20,7 +20,7 @@ namespace sandstore {
 
 namespace {
 
-constexpr size_t kClientsMax = 1000;
+constexpr size_t kClientsMax = 4096;
 
 std::optional<std::vector<size_t>> parse_clients(std::string_view text) {
     std::vector<size_t> numbers;
@@ -35,7 +35,7 @@ std::optional<std::vector<size_t>> parse_clients(std::string_view text) {
     return numbers;
 }
 
-const FlagRule kClientsRule("clients", {"number,number,..., each 1 to 1000",
+const FlagRule kClientsRule("clients", {"number,number,..., each 1 to 4096",
                                         [](std::string_view text) { return parse_clients(text).has_value(); }});
 const FlagRule kDurationRule("duration", duration_between(100'000, 3'600'000'000));
 
@@ -49,8 +49,9 @@ CommandSpec bench_spec() {
     spec.positionals_max = 1;
     spec.positionals_name = "raft|meta|io";
     spec.notes =
-        "raft  commits small records: a new time on a file, under a path that \"./\" pads to --size bytes, so that\n"
-        "      consensus and the log are measured and nothing else. Paths are short: --size is 32 to 4000.\n"
+        "raft  commits records: a new time on a file, filled up with --size bytes (16 to 1M), so that consensus and "
+        "the\n"
+        "      log are measured and nothing else.\n"
         "meta  makes, looks at, renames and removes files.\n"
         "io    writes and reads files in blocks of 4 MiB, reads 4 KiB at random places, and makes files of 4 KiB.\n"
         "      Overwritten bytes are given back by the nodes only later: it needs some GiB of room.\n"

@@ -42,7 +42,7 @@ std::unique_ptr<BenchWorkload> make_sequential_read_workload();
 std::unique_ptr<BenchWorkload> make_random_read_workload();
 std::unique_ptr<BenchWorkload> make_small_file_workload();
 
-inline constexpr uint64_t kRaftSizeMin = 32;
-inline constexpr uint64_t kRaftSizeMax = 4000;  // A path is at most 4096 bytes.
+inline constexpr uint64_t kRaftSizeMin = 16;
+inline constexpr uint64_t kRaftSizeMax = 1u << 20;
 
 }  // namespace sandstore

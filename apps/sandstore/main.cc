@@ -32,7 +32,7 @@ constexpr Command kCommands[] = {
     {"fs", fs_command, "ls, tree, stat, mkdir, put, get, cat, rm, mv, truncate, df"},
     {"cluster", cluster_command, "cluster init: write the member records into etcd"},
     {"bench", bench_command, "load generator: raft, meta, io"},
-    {"trace", trace_command, "look at a recorded trace: print, stat, replay"},
+    {"trace", trace_command, "look at a recorded trace: print, stat, diff, replay, sequence"},
     {"version", version_command, "which software this is"},
 };
 

@@ -31,6 +31,7 @@ DEFINE_uint32(copies, 3,
 DEFINE_string(chunk_size, "8MiB", "the longest run of a file's bytes that is stored as one piece");
 DEFINE_string(log_dir, "", "also write the log to <node-id>.log in this directory");
 DEFINE_string(trace_file, "", "record every message of this node's actors in this file");
+DEFINE_bool(trace_content, false, "record file data too, not only its length and checksum");
 
 namespace sandstore {
 
@@ -56,7 +57,7 @@ const CommandSpec& spec() {
         .groups = {{"Node", {"node_id", "cluster_id", "data_dir", "listen", "http_listen"}},
                    {"Discovery", {"etcd_endpoints", "peers", "poll_interval"}},
                    {"Replication", {"replicator", "election_timeout", "heartbeat_interval", "copies", "chunk_size"}},
-                   {"Logging", {"log_level", "log_format", "log_dir", "trace_file"}}},
+                   {"Logging", {"log_level", "log_format", "log_dir", "trace_file", "trace_content"}}},
         .required = {"node_id"},
         .notes = "SIGTERM ends it cleanly, within a second.",
     };
@@ -98,6 +99,7 @@ NodeOptions node_options(std::vector<pb::Member> peers) {
     options.http_listen = FLAGS_http_listen;
     options.data_directory = FLAGS_data_dir;
     options.trace_file = FLAGS_trace_file;
+    options.trace_content = FLAGS_trace_content;
     // No more copies than there are nodes to hold them.
     options.copies = FLAGS_copies;
     if (!peers.empty()) options.copies = std::min<uint32_t>(FLAGS_copies, static_cast<uint32_t>(peers.size()));

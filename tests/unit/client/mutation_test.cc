@@ -227,6 +227,23 @@ TEST(ClientActor, a_dead_leader_is_left_though_followers_still_name_it) {
     EXPECT_EQ(asked.size(), 2u);
 }
 
+TEST(ClientActor, a_full_disk_is_an_answer_unless_an_earlier_attempt_may_have_been_taken_in) {
+    auto kit = client_kit();
+    const uint64_t first = kit->request(make_directory("/d"), kProgram, 5 * kSecond);
+    open_session(*kit, 7);
+    kit->answer(kit->take(pb::Envelope::kMutation), mutation_result(pb::STATUS_ENOSPC));
+    EXPECT_EQ(kit->take_answer(first)->mutation_result().status().code(), pb::STATUS_ENOSPC);
+
+    const uint64_t second = kit->request(make_directory("/e"), kProgram, 5 * kSecond);
+    kit->fail(kit->take(pb::Envelope::kMutation), pb::STATUS_DEADLINE_EXCEEDED);
+    ASSERT_TRUE(kit->fire_next_timer());
+    kit->answer(kit->take(pb::Envelope::kMutation), mutation_result(pb::STATUS_ENOSPC));
+    EXPECT_EQ(answers(*kit, second), 0u);
+    ASSERT_TRUE(kit->fire_next_timer());
+    kit->answer(kit->take(pb::Envelope::kMutation), mutation_result(pb::STATUS_OK));
+    EXPECT_EQ(kit->take_answer(second)->mutation_result().status().code(), pb::STATUS_OK);
+}
+
 TEST(ClientActor, other_refusals_are_answers) {
     auto kit = client_kit({"a:1"});
     for (const pb::StatusCode code : {pb::STATUS_ENOENT, pb::STATUS_INVALID_ARGUMENT, pb::STATUS_INTERNAL}) {

@@ -82,6 +82,53 @@ TEST(ClientRead, a_file_that_is_one_hole_needs_no_chunk) {
     kit->expect_nothing();
 }
 
+TEST(ClientRead, with_read_any_node_the_servers_are_asked_in_turn_and_mutations_still_go_to_the_leader) {
+    StepKit kit(std::make_unique<ClientActor>(), LocalAddress{pb::ACTOR_CLIENT});
+    pb::StartClient start = start_client({"a:1", "b:1", "c:1"});
+    start.set_read_any_node(true);
+    kit.deliver(message_of(start), kProgram);
+    std::map<std::string, int> asked;
+    for (int i = 0; i < 9; ++i) {
+        const uint64_t request = kit.request(stat_query("/f"), kProgram, 5 * kSecond);
+        const Message sent = kit.take(pb::Envelope::kQuery);
+        EXPECT_TRUE(sent->query().any_node());
+        ++asked[sent->to_node()];
+        kit.answer(sent, query_result());
+        EXPECT_EQ(kit.take_answer(request)->query_result().status().code(), pb::STATUS_OK);
+    }
+    EXPECT_EQ(asked, (std::map<std::string, int>{{"@a:1", 3}, {"@b:1", 3}, {"@c:1", 3}}));
+    std::set<std::string> leaders;
+    for (int i = 0; i < 3; ++i) {
+        kit.request(make_directory("/d"), kProgram, 5 * kSecond);
+        if (i == 0) {
+            const Message open = kit.take(pb::Envelope::kMutation);
+            leaders.insert(open->to_node());
+            kit.answer(open, session_opened(1));
+        }
+        leaders.insert(kit.take(pb::Envelope::kMutation)->to_node());
+    }
+    EXPECT_EQ(leaders.size(), 1u);
+}
+
+TEST(ClientRead, with_read_any_node_a_server_that_fails_is_passed_over) {
+    StepKit kit(std::make_unique<ClientActor>(), LocalAddress{pb::ACTOR_CLIENT});
+    pb::StartClient start = start_client({"a:1", "b:1"});
+    start.set_read_any_node(true);
+    kit.deliver(message_of(start), kProgram);
+    const uint64_t request = kit.request(stat_query("/f"), kProgram, 5 * kSecond);
+    const Message dead = kit.take(pb::Envelope::kQuery);
+    kit.fail(dead, pb::STATUS_UNAVAILABLE);
+    ASSERT_TRUE(kit.fire_next_timer());
+    const Message next = kit.take(pb::Envelope::kQuery);
+    EXPECT_NE(next->to_node(), dead->to_node());
+    kit.answer(next, query_result());
+    EXPECT_EQ(kit.take_answer(request)->query_result().status().code(), pb::STATUS_OK);
+    for (int i = 0; i < 4; ++i) {
+        kit.request(stat_query("/f"), kProgram, 5 * kSecond);
+        EXPECT_EQ(kit.take(pb::Envelope::kQuery)->to_node(), next->to_node()) << "for as long as it is distrusted";
+    }
+}
+
 TEST(ClientRead, past_the_end_there_is_nothing) {
     auto kit = client_kit();
     const uint64_t request = kit->request(read_message(500, 10), kProgram);

@@ -294,6 +294,74 @@ TEST_F(FileServiceTest, a_read_needs_a_read_index_taken_after_it_came_in) {
     kit_.expect_nothing();
 }
 
+TEST_F(FileServiceTest, a_follower_answers_reads_that_any_node_may_answer_with_the_leaders_read_index) {
+    role(pb::RoleChanged::FOLLOWER, 4, "node-2");
+    pb::Query query = stat_query("/d");
+    query.set_any_node(true);
+    const uint64_t id = ask(query);
+    const Message ask_raft = kit_.take(pb::Envelope::kReadIndex);
+    EXPECT_FALSE(ask_raft->read_index().leader_only());
+    kit_.answer(ask_raft, read_index(12));
+    const Message ask_state = kit_.take(pb::Envelope::kQuery);
+    EXPECT_EQ(ask_state->query().minimum_index(), 12u);
+    pb::QueryResult result;
+    result.mutable_attributes()->set_inode(42);
+    kit_.answer(ask_state, message_of(result));
+    EXPECT_EQ(kit_.take_answer(id)->query_result().attributes().inode(), 42u);
+}
+
+TEST_F(FileServiceTest, other_reads_and_audits_are_the_leaders) {
+    role(pb::RoleChanged::FOLLOWER, 4, "node-2");
+    const uint64_t id = ask(stat_query("/d"));
+    const Message ask_raft = kit_.take(pb::Envelope::kReadIndex);
+    EXPECT_TRUE(ask_raft->read_index().leader_only());
+    pb::ReadIndexReply reply;
+    reply.mutable_status()->set_code(pb::STATUS_NOT_LEADER);
+    kit_.answer(ask_raft, message_of(reply));
+    const pb::Status status = status_in(kit_.take_answer(id));
+    EXPECT_EQ(status.code(), pb::STATUS_NOT_LEADER);
+    EXPECT_EQ(status.leader_address(), "node-2:8080");
+    lead(5);
+    ask(audit());
+    EXPECT_TRUE(kit_.take(pb::Envelope::kReadIndex)->read_index().leader_only());
+}
+
+TEST_F(FileServiceTest, a_full_disk_is_told_to_the_client_as_such) {
+    lead(1);
+    const uint64_t id = ask(mkdir("/d"));
+    kit_.answer(kit_.take(pb::Envelope::kPropose), proposal_answer(pb::STATUS_ENOSPC));
+    EXPECT_EQ(status_in(kit_.take_answer(id)).code(), pb::STATUS_ENOSPC);
+}
+
+TEST_F(FileServiceTest, a_leader_that_hands_over_gives_no_hint) {
+    lead(1);
+    const uint64_t id = ask(mkdir("/d"));
+    kit_.answer(kit_.take(pb::Envelope::kPropose), proposal_answer(pb::STATUS_NOT_LEADER));
+    const pb::Status status = status_in(kit_.take_answer(id));
+    EXPECT_EQ(status.code(), pb::STATUS_NOT_LEADER);
+    EXPECT_EQ(status.leader_address(), "");
+}
+
+TEST_F(FileServiceTest, a_change_of_the_members_needs_nothing_from_it) {
+    kit_.deliver(message_of(pb::ConfigurationChanged()), pb::ACTOR_RAFT);
+    kit_.expect_nothing();
+}
+
+TEST(FileService, it_asks_the_actors_of_its_own_group) {
+    StepKit kit(std::make_unique<FileService>(), {pb::ACTOR_FILES, 3});
+    pb::StartFiles start;
+    start.set_node_id("node-1");
+    start.set_requests_max(4);
+    kit.deliver(message_of(start), pb::ACTOR_BOOTSTRAP);
+    pb::Query query;
+    query.mutable_stat();
+    kit.request(message_of(query), kClient);
+    const Message asked = kit.take(pb::Envelope::kReadIndex);
+    EXPECT_EQ(receiver_of(asked), Address(pb::ACTOR_RAFT, 3));
+    kit.answer(asked, message_of(pb::ReadIndexReply()));
+    EXPECT_EQ(receiver_of(kit.take(pb::Envelope::kQuery)), Address(pb::ACTOR_STATE_MACHINE, 3));
+}
+
 TEST_F(FileServiceTest, a_deposed_leader_answers_no_reads) {
     lead(1);
     const uint64_t id = ask(stat_query("/d"));

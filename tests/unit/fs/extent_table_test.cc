@@ -1,7 +1,9 @@
-// The extent map against a model that is too simple to be wrong: an array with the origin of each byte.
-#include "actors/fs/extent_map.h"
+// The extents of a file against a model that is too simple to be wrong: an array with the origin of each byte.
+#include "actors/fs/extent_table.h"
 
 #include <gtest/gtest.h>
+
+#include <map>
 
 #include "runtime/check.h"
 #include "runtime/random.h"
@@ -12,6 +14,58 @@ namespace {
 FileExtent run(uint64_t offset, uint64_t length, uint64_t chunk, uint64_t chunk_offset = 0) {
     return {offset, length, {1, chunk}, chunk_offset};
 }
+
+// The extents of one file, in a table where its neighbours have some too.
+class ExtentMap {
+ public:
+    ExtentMap() {
+        ExtentChanges changes;
+        table_.overwrite(1, run(0, 1000, 77), &changes);
+        table_.overwrite(5, run(0, 1000, 78), &changes);
+    }
+    void overwrite(const FileExtent& extent, ExtentChanges* changes) {
+        ExtentChanges own;
+        table_.overwrite(content_, extent, &own);
+        for (const FileExtent& added : own.added) covered_bytes_ += added.length;
+        for (const FileExtent& removed : own.removed) covered_bytes_ -= removed.length;
+        changes->added.insert(changes->added.end(), own.added.begin(), own.added.end());
+        changes->removed.insert(changes->removed.end(), own.removed.begin(), own.removed.end());
+    }
+    ExtentMap cut(uint64_t size, ExtentChanges* changes) {
+        ExtentMap tail;
+        const ExtentTable::Amount amount = table_.cut(content_, size, 4, changes);
+        covered_bytes_ -= amount.bytes;
+        tail.covered_bytes_ = amount.bytes;
+        for (uint64_t i = 0; i < amount.extents; ++i) tail.table_.restore(tail.content_, table_.take_first(4));
+        EXPECT_TRUE(table_.empty(4));
+        return tail;
+    }
+    FileExtent take_first() {
+        const FileExtent first = table_.take_first(content_);
+        covered_bytes_ -= first.length;
+        return first;
+    }
+    template <typename Visit>
+    void for_each_in(uint64_t offset, uint64_t length, Visit visit) const {
+        table_.for_each_in(content_, offset, length, visit);
+    }
+    template <typename Visit>
+    void for_each(Visit visit) const {
+        for_each_in(0, UINT64_MAX, [&](const FileExtent& extent) {
+            visit(extent);
+            return true;
+        });
+    }
+    bool empty() const { return table_.empty(content_); }
+    size_t count() const { return table_.size() - 2; }
+    uint64_t covered_bytes() const { return covered_bytes_; }
+    uint64_t end() const { return table_.end(content_); }
+
+ private:
+    uint64_t content_ = 3;
+    ExtentTable table_;
+    uint64_t covered_bytes_ = 0;
+};
 
 std::vector<FileExtent> extents_of(const ExtentMap& map) {
     std::vector<FileExtent> extents;

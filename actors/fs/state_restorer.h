@@ -1,0 +1,84 @@
+// Builds a replicated state from the content of a snapshot (state_format.h), piece by piece, beside whatever state is
+// in use. Trusts nothing that it reads: bounds, order, references and counts are checked record by record, and in the
+// end the hash of what was built must be the one that was written. A plain object.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "actors/fs/replicated_state.h"
+#include "actors/fs/state_format.h"
+
+namespace sandstore {
+
+class StateRestorer {
+ public:
+    explicit StateRestorer(const pb::StartStateMachine& settings);
+
+    // The next piece. False: the content is not usable, and problem() says why; nothing more may be read.
+    bool read(std::string_view piece);
+    // After the last piece: is the state whole, and the one after entry `index`?
+    bool finish(uint64_t index);
+    std::string_view problem() const { return problem_; }  // A sentence.
+
+    ReplicatedState& state() { return state_; }  // After finish(): may be taken.
+    bool discard(size_t* nodes) { return state_.discard(nodes); }
+
+ private:
+    // Each reads one record, and gives what is wrong with it or nothing. Fields that are cut short read as 0.
+    using Problem = std::string_view;
+
+    Problem read_record(StateRecord kind, StateDecoder& in);
+    Problem begin_record(StateRecord kind);
+    Problem read_header(StateDecoder& in);
+    Problem read_replica_list(StateDecoder& in);
+    Problem read_chunk(StateDecoder& in);
+    Problem read_inode(StateDecoder& in);
+    Problem read_extent(StateDecoder& in);
+    Problem read_entry(StateDecoder& in);
+    Problem read_detached(StateDecoder& in);
+    Problem read_session(StateDecoder& in);
+    Problem read_result(StateDecoder& in);
+    Problem read_trailer(StateDecoder& in);
+
+    Problem begin_extents(uint64_t content, uint64_t count, uint64_t end_max);
+    Problem end_content();  // The inode or detached content whose extents have been read goes into the state.
+    Problem end_directory();
+
+    ReplicatedState state_;
+    std::string problem_;
+    StateRecord last_ = StateRecord::kHeader;
+    bool has_header_ = false;
+    bool has_trailer_ = false;
+    uint64_t written_hash_ = 0;
+    uint64_t last_list_ = 0;
+    ChunkKey last_chunk_;
+    uint64_t chunks_unused_ = 0;  // No extent so far refers to them.
+    uint64_t lists_unused_ = 0;
+
+    // The inode or the detached content that extents belong to.
+    uint64_t inode_id_ = 0;
+    Inode inode_;
+    uint64_t content_ = 0;
+    uint64_t last_detached_ = 0;
+    uint64_t extents_left_ = 0;
+    uint64_t extents_read_ = 0;
+    uint64_t extent_end_ = 0;
+    uint64_t extent_end_max_ = 0;
+    uint64_t stored_bytes_ = 0;
+
+    // Entries come directory by directory.
+    EntryKey last_entry_;
+    uint64_t directory_entries_ = 0;
+    uint64_t directory_subdirectories_ = 0;
+    uint64_t subdirectories_ = 0;           // Over all directories: as entries,
+    uint64_t subdirectories_expected_ = 0;  // and as the links of directories say.
+
+    uint64_t session_ = 0;
+    uint64_t results_left_ = 0;
+    uint64_t last_sequence_ = 0;
+};
+
+}  // namespace sandstore

@@ -1,0 +1,188 @@
+#include "actors/fs/state_writer.h"
+
+#include "runtime/check.h"
+
+namespace sandstore {
+
+std::string StateWriter::next_piece() {
+    SANDSTORE_CHECK(!done(), "nothing is left to write");
+    out_.reserve(kStatePieceBytes / 4);
+    for (size_t i = 0; i < kStatePieceRecords && !done() && out_.size() < kStatePieceBytes; ++i) step();
+    return out_.take();
+}
+
+void StateWriter::step() {
+    switch (stage_) {
+        case Stage::kHeader:
+            return write_header();
+        case Stage::kReplicaLists:
+            return write_replica_list();
+        case Stage::kChunks:
+            return write_chunk();
+        case Stage::kInodes:
+            return write_inode();
+        case Stage::kEntries:
+            return write_entry();
+        case Stage::kDetached:
+            return write_detached();
+        case Stage::kSessions:
+            return write_session();
+        case Stage::kTrailer:
+            return write_trailer();
+        case Stage::kDone:
+            return;
+    }
+}
+
+void StateWriter::write_header() {
+    const Namespace& files = state_.namespace_;
+    out_.kind(StateRecord::kHeader);
+    out_.number(kStateFormatVersion);
+    out_.number(state_.applied_index_);
+    out_.number(state_.clock_us_);
+    out_.number(state_.chunk_commit_window_us_);
+    out_.number(state_.session_timeout_us_);
+    out_.number(state_.sessions_max_);
+    out_.number(files.inodes_.next_id());
+    out_.number(files.next_content_);
+    out_.number(files.chunks_.next_list());
+    list_ = files.chunks_.replica_lists().begin();
+    chunk_ = files.chunks_.chunks().begin();
+    inode_ = files.inodes_.inodes().begin();
+    entry_ = files.inodes_.entries().begin();
+    detached_ = files.detached_.begin();
+    session_ = state_.sessions_.table().begin();
+    result_ = state_.sessions_.results().begin();
+    stage_ = Stage::kReplicaLists;
+}
+
+void StateWriter::write_replica_list() {
+    if (!list_.valid()) {
+        stage_ = Stage::kChunks;
+        return;
+    }
+    out_.kind(StateRecord::kReplicaList);
+    out_.number(list_.key());
+    out_.number(list_.value().nodes.size());
+    for (const std::string& node : list_.value().nodes) out_.text(node);
+    list_.next();
+}
+
+void StateWriter::write_chunk() {
+    if (!chunk_.valid()) {
+        stage_ = Stage::kInodes;
+        return;
+    }
+    out_.kind(StateRecord::kChunk);
+    out_.number(chunk_.key().term);
+    out_.number(chunk_.key().number);
+    out_.number(chunk_.value().length);
+    out_.number(chunk_.value().allocated_at_us);
+    out_.number(chunk_.value().replica_list);
+    chunk_.next();
+}
+
+// Times that are close to each other take little room.
+void StateWriter::write_inode() {
+    if (write_extent()) return;
+    if (!inode_.valid()) {
+        stage_ = Stage::kEntries;
+        return;
+    }
+    const Inode& inode = inode_.value();
+    out_.kind(StateRecord::kInode);
+    out_.number(inode_.key());
+    out_.number(uint64_t{inode.mode} << 1 | (inode.is_directory ? 1 : 0));
+    out_.number(inode.links);
+    out_.number(inode.uid);
+    out_.number(inode.gid);
+    out_.number(inode.size);
+    out_.number(inode.birth_time_us);
+    out_.number(inode.access_time_us - inode.birth_time_us);
+    out_.number(inode.modify_time_us - inode.birth_time_us);
+    out_.number(inode.change_time_us - inode.birth_time_us);
+    out_.number(inode.is_directory ? inode.parent : inode.content);
+    out_.number(inode.extents);
+    begin_extents(inode.is_directory ? 0 : inode.content, inode.extents);
+    inode_.next();
+}
+
+void StateWriter::begin_extents(uint64_t content, uint64_t count) {
+    extents_left_ = count;
+    extent_end_ = 0;
+    if (count > 0) extent_ = state_.namespace_.extents_.runs().lower_bound(ExtentTable::Key{content, 0});
+}
+
+bool StateWriter::write_extent() {
+    if (extents_left_ == 0) return false;
+    --extents_left_;
+    const FileExtent extent = ExtentTable::extent_of(extent_);
+    out_.kind(StateRecord::kExtent);
+    out_.number(extent.offset - extent_end_);  // The hole before it.
+    out_.number(extent.length);
+    out_.number(extent.chunk.term);
+    out_.number(extent.chunk.number);
+    out_.number(extent.chunk_offset);
+    extent_end_ = extent.end();
+    extent_.next();
+    return true;
+}
+
+void StateWriter::write_entry() {
+    if (!entry_.valid()) {
+        stage_ = Stage::kDetached;
+        return;
+    }
+    out_.kind(StateRecord::kEntry);
+    out_.number(entry_.key().directory);
+    out_.text(entry_.key().name);
+    out_.number(entry_.value());
+    entry_.next();
+}
+
+void StateWriter::write_detached() {
+    if (write_extent()) return;
+    if (!detached_.valid()) {
+        stage_ = Stage::kSessions;
+        return;
+    }
+    out_.kind(StateRecord::kDetached);
+    out_.number(detached_.key());
+    out_.number(detached_.value().inode);
+    out_.number(detached_.value().extents);
+    begin_extents(detached_.key(), detached_.value().extents);
+    detached_.next();
+}
+
+void StateWriter::write_session() {
+    if (write_result()) return;
+    if (!session_.valid()) {
+        stage_ = Stage::kTrailer;
+        return;
+    }
+    out_.kind(StateRecord::kSession);
+    out_.number(session_.key());
+    out_.number(session_.value().last_active_us);
+    out_.number(session_.value().forgotten_below);
+    out_.number(session_.value().results);
+    results_left_ = session_.value().results;
+    session_.next();
+}
+
+bool StateWriter::write_result() {
+    if (results_left_ == 0) return false;
+    --results_left_;
+    out_.kind(StateRecord::kResult);
+    out_.number(result_.key().sequence);
+    out_.text(result_.value());
+    result_.next();
+    return true;
+}
+
+void StateWriter::write_trailer() {
+    out_.kind(StateRecord::kTrailer);
+    out_.number(state_.hash());
+    stage_ = Stage::kDone;
+}
+
+}  // namespace sandstore

@@ -1,0 +1,237 @@
+// What the replicated state costs at a million inodes: applying commands, and a snapshot of it: freezing, reading
+// pieces while commands go on, restoring, and letting go. Shape 0: directories of 100 files each; shape 1: all files in
+// one directory. Each file has one extent in a chunk of its own.
+#include <benchmark/benchmark.h>
+#include <malloc.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "actors/fs/replicated_state.h"
+#include "actors/fs/state_restorer.h"
+#include "actors/fs/state_writer.h"
+#include "runtime/check.h"
+#include "runtime/random.h"
+
+namespace sandstore {
+namespace {
+
+constexpr uint64_t kStartUs = 1'700'000'000'000'000;
+constexpr uint64_t kInodes = 1'000'000;
+constexpr uint64_t kFilesPerDirectory = 100;
+
+// Of this thread's work: what else the machine does is not counted.
+double now_ms() {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+double heap_mib() {
+    const struct mallinfo2 info = mallinfo2();
+    return static_cast<double>(info.uordblks + info.hblkhd) / (1024 * 1024);
+}
+
+pb::StartStateMachine settings() {
+    pb::StartStateMachine settings;
+    settings.set_session_timeout_us(3'600'000'000);
+    settings.set_sessions_max(10'000);
+    settings.set_chunk_commit_window_us(3'600'000'000);
+    return settings;
+}
+
+// Commands are made in batches, outside of what is measured.
+class Load {
+ public:
+    explicit Load(bool one_directory) : one_directory_(one_directory) {
+        state.configure(settings());
+        pb::Mutation mutation;
+        mutation.mutable_open_session();
+        add(mutation);
+        apply_batch();
+        session_ = 1;
+    }
+
+    void fill() {
+        while (state.files().inode_count() < kInodes) {
+            for (int i = 0; i < 500; ++i) add_file();
+            apply_batch();
+        }
+    }
+
+    // Changes all over: attributes of a file that is there, and now and then a new one and one less.
+    void change(int commands) {
+        for (int i = 0; i < commands; ++i) {
+            const uint64_t chosen = random_.below(files_);
+            if (i % 4 == 0) {
+                add_file();
+                continue;
+            }
+            pb::Mutation mutation;
+            mutation.mutable_set_attributes()->mutable_at()->set_path(path_of(chosen));
+            mutation.mutable_set_attributes()->set_mode(0600);
+            add(mutation);
+        }
+        apply_batch();
+    }
+
+    double seconds() const { return milliseconds_ / 1000; }
+    uint64_t commands() const { return commands_; }
+    double longest_batch_ms() const { return longest_batch_ms_; }
+    void reset_clock() { milliseconds_ = longest_batch_ms_ = 0, commands_ = 0; }
+
+    ReplicatedState state;
+
+ private:
+    std::string path_of(uint64_t file) const {
+        if (one_directory_) return str_cat("all/file-", file * 7919 % 10'000'000);
+        return str_cat("d", file / kFilesPerDirectory, "/file-", file);
+    }
+
+    void add_file() {
+        const uint64_t file = files_++;
+        if (file == 0 || (!one_directory_ && file % kFilesPerDirectory == 0)) {
+            pb::Mutation mutation;
+            const uint64_t directory = file / kFilesPerDirectory;
+            mutation.mutable_make_directory()->mutable_at()->set_path(one_directory_ ? "all" : str_cat("d", directory));
+            add(mutation);
+        }
+        pb::Mutation mutation;
+        mutation.mutable_create_file()->mutable_at()->set_path(path_of(file));
+        mutation.mutable_create_file()->set_mode(0644);
+        add(mutation);
+        mutation.mutable_commit_extents()->mutable_at()->set_path(path_of(file));
+        pb::Extent& extent = *mutation.mutable_commit_extents()->add_extents();
+        extent.set_length(4096);
+        extent.set_chunk_length(4096);
+        extent.mutable_chunk()->mutable_id()->set_term(1);
+        extent.mutable_chunk()->mutable_id()->set_number(file + 1);
+        extent.mutable_chunk()->set_allocated_at_us(now_us_);
+        for (const char* node : {"node-1", "node-2", "node-3"}) extent.mutable_chunk()->add_replicas(node);
+        add(mutation);
+    }
+
+    void add(pb::Mutation& mutation) {
+        pb::Command command;
+        command.set_time_us(now_us_ += 10);
+        if (!mutation.has_open_session()) {
+            mutation.set_session_id(session_);
+            mutation.set_sequence(++sequence_);
+            mutation.set_oldest_needed(sequence_);
+        }
+        *command.mutable_mutation() = mutation;
+        batch_.push_back(command.SerializeAsString());
+    }
+
+    void apply_batch() {
+        const double start_ms = now_ms();
+        for (const std::string& command : batch_) {
+            benchmark::DoNotOptimize(state.apply(state.applied_index() + 1, command));
+        }
+        const double took_ms = now_ms() - start_ms;
+        milliseconds_ += took_ms;
+        longest_batch_ms_ = std::max(longest_batch_ms_, took_ms);
+        commands_ += batch_.size();
+        batch_.clear();
+    }
+
+    bool one_directory_;
+    RandomStream random_{1, 1};
+    uint64_t now_us_ = kStartUs;
+    uint64_t session_ = 0;
+    uint64_t sequence_ = 0;
+    uint64_t files_ = 0;
+    std::vector<std::string> batch_;
+    double milliseconds_ = 0;
+    double longest_batch_ms_ = 0;
+    uint64_t commands_ = 0;
+};
+
+void apply_commands(benchmark::State& bench) {
+    for (auto _ : bench) {
+        const double before_mib = heap_mib();
+        Load load(bench.range(0) == 1);
+        load.fill();
+        bench.counters["fill_per_s"] = static_cast<double>(load.commands()) / load.seconds();
+        bench.counters["state_MiB"] = heap_mib() - before_mib;
+        load.reset_clock();
+        for (int i = 0; i < 1000; ++i) load.change(200);
+        bench.counters["change_per_s"] = static_cast<double>(load.commands()) / load.seconds();
+    }
+}
+BENCHMARK(apply_commands)->Arg(0)->Arg(1)->Iterations(1)->Unit(benchmark::kMillisecond);
+
+// Times of single steps, of which the longest counts.
+class Longest {
+ public:
+    template <typename Step>
+    void time(Step step) {
+        const double start_ms = now_ms();
+        step();
+        longest_ms_ = std::max(longest_ms_, now_ms() - start_ms);
+    }
+    double ms() const { return longest_ms_; }
+
+ private:
+    double longest_ms_ = 0;
+};
+
+double longest_free_ms(ReplicatedState* state) {
+    Longest longest;
+    for (bool done = false; !done;) {
+        longest.time([&] {
+            size_t nodes = 200;  // StateMachine::kNodesFreedPerTurn
+            done = state->discard(&nodes);
+        });
+    }
+    return longest.ms();
+}
+
+void snapshot(benchmark::State& bench) {
+    for (auto _ : bench) {
+        Load load(bench.range(0) == 1);
+        load.fill();
+        load.reset_clock();
+        const uint64_t index = load.state.applied_index();
+        const uint64_t hash = load.state.hash();
+        const double before_mib = heap_mib();
+        double kept_mib = 0;
+        double written_mib = 0;
+
+        const double freeze_ms = now_ms();
+        auto writer = std::make_unique<StateWriter>(load.state);
+        bench.counters["freeze_us"] = (now_ms() - freeze_ms) * 1000;
+
+        std::vector<std::string> pieces;
+        Longest piece;
+        while (!writer->done()) {
+            piece.time([&] { pieces.push_back(writer->next_piece()); });
+            kept_mib += static_cast<double>(pieces.back().capacity()) / (1024 * 1024);
+            written_mib += static_cast<double>(pieces.back().size()) / (1024 * 1024);
+            load.change(200);
+        }
+        bench.counters["piece_ms"] = piece.ms();
+        bench.counters["batch_ms"] = load.longest_batch_ms();
+        bench.counters["change_per_s"] = static_cast<double>(load.commands()) / load.seconds();
+        bench.counters["extra_MiB"] = heap_mib() - before_mib - kept_mib;
+        bench.counters["bytes_MiB"] = written_mib;
+        ReplicatedState frozen = writer->state();
+        writer.reset();
+        bench.counters["drop_ms"] = longest_free_ms(&frozen);
+
+        StateRestorer restorer(settings());
+        Longest read;
+        const double restore_ms = now_ms();
+        for (const std::string& bytes : pieces) {
+            read.time([&] { SANDSTORE_CHECK(restorer.read(bytes), restorer.problem()); });
+        }
+        SANDSTORE_CHECK(restorer.finish(index) && restorer.state().hash() == hash, restorer.problem());
+        bench.counters["restore_s"] = (now_ms() - restore_ms) / 1000;
+        bench.counters["section_ms"] = read.ms();
+        bench.counters["free_ms"] = longest_free_ms(&restorer.state());
+    }
+}
+BENCHMARK(snapshot)->Arg(0)->Arg(1)->Iterations(1)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace sandstore
