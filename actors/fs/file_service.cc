@@ -48,6 +48,8 @@ void FileService::receive(Message message, Context& context) {
             return on_start_files(message->start_files(), context);
         case pb::Envelope::kClusterView:
             return placement_.set_members(message->cluster_view());
+        case pb::Envelope::kConfigurationChanged:
+            return placement_.set_configuration(message->configuration_changed().configuration());
         case pb::Envelope::kRoleChanged:
             return on_role_changed(message->role_changed());
         case pb::Envelope::kConfigurationChanged:
@@ -282,7 +284,7 @@ void FileService::answer_query(pb::QueryResult* result, const Pending& pending, 
     if (pending.query.has_stat_file_system()) {
         result->set_disk_total_bytes(placement_.disk_total_bytes());
         result->set_disk_free_bytes(placement_.disk_free_bytes());
-        result->set_copies(settings_.copies());
+        result->set_copies(placement_.copies_of(settings_.copies()));
     }
     context.reply(pending.asker, message_of(std::move(*result)));
 }
