@@ -52,8 +52,6 @@ void FileService::receive(Message message, Context& context) {
             return placement_.set_configuration(message->configuration_changed().configuration());
         case pb::Envelope::kRoleChanged:
             return on_role_changed(message->role_changed());
-        case pb::Envelope::kConfigurationChanged:
-            return;  // Who votes says nothing about who stores chunks: that is discovery's to tell.
         case pb::Envelope::kPeerUp:
             return placement_.set_up(message->peer_up().node_id(), true);
         case pb::Envelope::kPeerDown:

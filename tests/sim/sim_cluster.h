@@ -24,6 +24,7 @@ class StateMachine;
 
 // How the nodes of a simulated cluster are configured. Small sizes, so that little work reaches every limit.
 struct SimOptions {
+    int spares = 0;  // Nodes that run but are no members at first: they wait to be added.
     uint64_t election_min_ms = 150;
     uint64_t election_max_ms = 300;
     uint64_t heartbeat_ms = 30;

@@ -21,6 +21,7 @@ constexpr uint64_t kServiceLimitUs = 10'000'000;
 SimOptions options_of(const Schedule& schedule) {
     const auto setting = [&schedule](const char* name) { return static_cast<uint64_t>(schedule.setting(name)); };
     SimOptions options;
+    options.spares = static_cast<int>(setting("spares"));
     options.election_min_ms = setting("election_min_ms");
     options.election_max_ms = setting("election_max_ms");
     options.heartbeat_ms = setting("heartbeat_ms");
