@@ -390,8 +390,12 @@ void Invariants::check_snapshots(const std::string& id, const RaftNode& raft) {
     const uint64_t purged = core.first_index() - 1;
     const uint64_t snapshot = raft.snapshot_index();
     if (purged > snapshot) violated("purged_is_in_a_snapshot", str_cat(id, " purged ", purged, ", has ", snapshot));
-    const uint64_t reached = raft.is_restoring() ? core.commit_index() : raft.applied_index();
-    if (snapshot > reached) violated("snapshot_is_applied", str_cat(id, " has ", snapshot, ", applied is ", reached));
+    // A leader's snapshot may come in before its entries are applied from the log.
+    const uint64_t commit = core.commit_index();
+    if (snapshot > commit) violated("snapshot_is_committed", str_cat(id, " has ", snapshot, ", committed is ", commit));
+    if (purged > raft.applied_index() && !raft.is_restoring()) {
+        violated("purged_is_applied", str_cat(id, " purged ", purged, ", applied is ", raft.applied_index()));
+    }
     if (purged == 0) return;
     if (purged > committed_.size() || core.terms().term_at(purged) != committed_[purged - 1].term) {
         violated("purged_is_committed", str_cat(id, " begins its log after ", purged));

@@ -174,7 +174,7 @@ void SimCluster::power_cut(const std::string& id) {
     disks_.at(id)->crash();
 }
 
-RaftNode* SimCluster::raft(const std::string& id) {
+RaftNode* SimCluster::raft(const std::string& id) const {
     Dispatcher* dispatcher = runtime_.node(id);
     return dispatcher == nullptr ? nullptr : static_cast<RaftNode*>(dispatcher->actor({pb::ACTOR_RAFT, 0}));
 }
@@ -185,7 +185,7 @@ StateMachine* SimCluster::state_machine(const std::string& id) {
                                  : static_cast<StateMachine*>(dispatcher->actor({pb::ACTOR_STATE_MACHINE, 0}));
 }
 
-std::string SimCluster::leader() {
+std::string SimCluster::leader() const {
     std::string leader;
     uint64_t term = 0;
     for (const std::string& id : ids_) {
@@ -212,7 +212,7 @@ void SimCluster::add_client(const std::string& id) {
     pb::StartClient start;
     for (const std::string& node : ids_) start.add_servers(SimNetwork::address_of(node));
     start.set_chunk_bytes_max(options_.client_chunk_bytes);
-    start.set_attempt_timeout_ms(500);
+    start.set_attempt_timeout_ms(options_.attempt_timeout_ms);
     start.set_retry_min_ms(10);
     start.set_retry_max_ms(200);
     dispatcher.send(pb::ACTOR_CLIENT, message_of(std::move(start)));

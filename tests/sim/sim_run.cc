@@ -31,6 +31,7 @@ SimOptions options_of(const Schedule& schedule) {
     options.segment_bytes = setting("segment_bytes");
     options.session_timeout_us = setting("session_timeout_us");
     options.client_chunk_bytes = setting("chunk_bytes_max");
+    options.attempt_timeout_ms = setting("attempt_timeout_ms");
     options.random_priorities = setting("priorities") != 0;
     options.lease_reads = setting("lease_reads") != 0;
     options.snapshot_log_bytes = setting("snapshot_log_bytes");
