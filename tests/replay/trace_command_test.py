@@ -108,7 +108,8 @@ class TraceCommandTest(unittest.TestCase):
                                          (["print"], 2, "FILE"), (["print", "/nonexistent"], 1, "/nonexistent"),
                                          (["print", golden("writes"), "--grep=("], 2, "--grep"),
                                          (["print", golden("writes"), "--from=soon"], 2, "expected a number"),
-                                         (["replay", golden("writes"), "--actor=RaftNode", "--mode=fast"], 2, "strict")):
+                                         (["replay", golden("writes"), "--actor=RaftNode", "--mode=fast"], 2,
+                                          "strict")):
             got, _, error = trace(*arguments)
             self.assertEqual(got, status, arguments)
             self.assertIn(words, error)
