@@ -15,9 +15,7 @@
 #include "actors/fs/file_service.h"
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
-#if __has_include("actors/log/snapshot_store.h")
 #include "actors/log/snapshot_store.h"
-#endif
 #include "actors/raft/noop_replicator.h"
 #include "actors/raft/raft_node.h"
 #include "net/http_client.h"
@@ -87,9 +85,7 @@ void add_actors(Dispatcher& dispatcher, const NodeOptions& options) {
         add(pb::ACTOR_RAFT, static_cast<RaftNode*>(nullptr));
     }
     add(pb::ACTOR_LOG, static_cast<LogStore*>(nullptr));
-#if __has_include("actors/log/snapshot_store.h")
     add(pb::ACTOR_SNAPSHOTS, static_cast<SnapshotStore*>(nullptr));
-#endif
     add(pb::ACTOR_STATE_MACHINE, static_cast<StateMachine*>(nullptr));
     add(pb::ACTOR_FILES, static_cast<FileService*>(nullptr));
     add(pb::ACTOR_CHUNKS, static_cast<ChunkService*>(nullptr));
