@@ -93,8 +93,8 @@ class Run {
 void Run::count(const Message& message) {
     SimFigures& figures = result_.figures;
     figures.messages++;
-    if (message->has_start_raft()) figures.starts++;
     if (message->to_actor() != pb::ACTOR_RAFT) return;
+    if (message->has_start_raft()) figures.starts++;
     if (message->has_snapshot_saved()) figures.snapshots_saved++;
     if (message->has_snapshot_restored()) figures.snapshots_restored++;
 }
