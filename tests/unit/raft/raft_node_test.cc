@@ -167,7 +167,9 @@ TEST_F(RaftNodeTest, snapshots_are_taken_by_size_of_log_and_the_log_keeps_what_t
         saved.mutable_kept()->Add()->CopyFrom(saved.meta());
         if (round == 2) saved.mutable_kept()->SwapElements(0, 1);
         kit.answer(save, message_of(pb::SnapshotSaved(saved)));
-        if (round == 1) EXPECT_FALSE(kit.has(Body::kLogCompact));
+        if (round == 1) {
+            EXPECT_FALSE(kit.has(Body::kLogCompact));
+        }
     }
     EXPECT_EQ(kit.take(Body::kLogCompact)->log_compact().first_index(), saved.kept(1).index() + 1);
     EXPECT_EQ(node().core()->first_index(), saved.kept(1).index() + 1);
@@ -367,7 +369,8 @@ TEST_F(RaftNodeTest, it_speaks_to_the_neighbours_of_its_own_group) {
     third.deliver(message_of(pb::SnapshotsRecovered()), Address(pb::ACTOR_SNAPSHOTS, 2));
     third.deliver(message_of(pb::StateMachineReady()), Address(pb::ACTOR_STATE_MACHINE, 2));
     for (const StepEffect& effect : third.effects()) {
-        if (effect.message->to_actor() != pb::PORT_TRANSPORT) EXPECT_EQ(effect.message->to_instance(), 2u);
+        if (effect.message->to_actor() == pb::PORT_TRANSPORT) continue;
+        EXPECT_EQ(effect.message->to_instance(), 2u) << effect.message->ShortDebugString();
     }
     EXPECT_TRUE(third.has(Body::kLogWrite));
 }
