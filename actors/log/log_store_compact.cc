@@ -40,8 +40,8 @@ void LogStore::drop_next(Context& context) {
     } else if (!segments_.empty() && segments_.front().number < keep_from_segment_) {
         const SegmentFile& segment = segments_.front();
         const std::string file = segment_file(start_.directory(), segment.number);
-        const bool useful =
-            segment.size_bytes >= start_.segment_bytes() && spares_.size() + (maker_.busy() ? 1 : 0) <= kSparesMax;
+        const size_t coming = maker_.busy() && spare_space_timer_ == 0 ? 1 : 0;
+        const bool useful = segment.size_bytes >= start_.segment_bytes() && spares_.size() + coming < kSparesMax;
         if (useful) {
             recycled_ = SpareSegment{spare_file(start_.directory(), next_spare_number_++), segment.size_bytes};
             drop_call_.rename(file, recycled_->file);
