@@ -87,7 +87,7 @@ void Draw::draw_cluster() {
     set("append_window", one_in(3) ? 1 + below(3) : 16);
     set("append_bytes_max", one_in(3) ? 200 + below(2000) : 16 * 1024);
     set("cache_bytes", one_in(3) ? 1000 + below(5000) : 64 * 1024);
-    set("segment_bytes", one_in(2) ? 64 * 1024 : 256 * 1024);
+    set("segment_bytes", one_in(2) ? 8 * 1024 : 256 * 1024);
     set("chunk_bytes_max", one_in(4) ? 4096 : 64 * 1024);
     if (one_in(8)) set("session_timeout_us", 1'000'000 + below(3'000'000));
 }
@@ -136,7 +136,16 @@ void Draw::draw_faults() {
 void Draw::draw_requests() {
     if (one_in(2)) set("priorities", 1);
     if (one_in(3)) {
-        for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kTransfer, {any_node()});
+        const bool cut_off = one_in(2);
+        for (uint64_t i = between(1, 5); i > 0; i--) {
+            const uint64_t at_us = any_time();
+            schedule_.events.push_back({at_us, SimEventKind::kTransfer, {number(below(nodes_ + 1))}});
+            if (!cut_off) continue;
+            // The old leader does not see what the new one does.
+            schedule_.events.push_back(
+                {at_us + below(2 * kMs), SimEventKind::kIsolateLeader, {number(between(10 * kMs, 300 * kMs))}});
+            bursts_.push_back(at_us);
+        }
     }
     if (one_in(4)) {
         for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kSnapshot, {any_node()});
