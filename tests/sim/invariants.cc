@@ -347,7 +347,7 @@ void Invariants::check_commit(const std::string& id, Node& node, const RaftCore&
     if (leads && commit > node.commit_index && core.terms().term_at(commit) != core.term()) {
         violated("leader_commits_its_own_term", str_cat(id, " leads term ", core.term(), " and commits ", commit));
     }
-    const bool grows = commit > committed_.size();
+    const uint64_t known = committed_.size();
     for (uint64_t index = std::max(node.commit_index + 1, core.first_index()); index <= commit; index++) {
         const uint64_t term = core.terms().term_at(index).value();
         if (index > committed_.size() + 1) violated("committed_without_gap", str_cat(id, " commits ", index));
@@ -357,16 +357,23 @@ void Invariants::check_commit(const std::string& id, Node& node, const RaftCore&
                      str_cat(id, " commits term ", term, " at ", index, ", it was term ", committed_[index - 1].term));
         }
     }
-    if (grows) check_quorum(id, node, core, commit);
+    for (uint64_t index = known + 1; index <= commit; index++) {
+        const bool is_configuration = core.configurations().at(index).index == index;
+        if (index == commit || is_configuration) check_quorum(id, node, core, index);
+    }
     node.commit_index = commit;
 }
 
-// By the configuration that was in force when the step began, or by that of the entry.
+// By a configuration that was in force during the step. A joint one needs both its quorums for itself; what comes
+// before and after it may be decided by another.
 void Invariants::check_quorum(const std::string& id, const Node& node, const RaftCore& core, uint64_t index) {
     const uint64_t term = committed_[index - 1].term;
     const auto is_durable_on = [&](const std::string& voter) { return nodes_[voter].durable.holds(index, term); };
-    if (!node.configuration.empty() && is_quorum_of(node.configuration, is_durable_on)) return;
-    if (is_quorum_of(core.configurations().at(index).configuration, is_durable_on)) return;
+    const ConfigurationHistory::Entry& own = core.configurations().at(index);
+    if (is_quorum_of(own.configuration, is_durable_on)) return;
+    const bool is_joint_itself = own.index == index && own.configuration.is_joint();
+    if (!is_joint_itself && !node.configuration.empty() && is_quorum_of(node.configuration, is_durable_on)) return;
+    if (!is_joint_itself && is_quorum_of(core.configuration(), is_durable_on)) return;
     std::string holders;
     for (const auto& [voter, facts] : nodes_) {
         if (facts.durable.holds(index, term)) str_append(&holders, " ", voter);
