@@ -77,7 +77,7 @@ void Draw::draw_cluster() {
     nodes_ = size < 12 ? 3 : size < 18 ? 5 : 7;
     if (limits_.nodes) nodes_ = static_cast<uint64_t>(*limits_.nodes);
     set("nodes", nodes_);
-    if (one_in(3)) spares_ = 1 + below(2);
+    if (one_in(2)) spares_ = 1 + below(2);
     if (spares_ > 0) set("spares", spares_);
     if (one_in(2)) set("snapshot_log_bytes", between(300, 20'000));
     if (one_in(2)) set("snapshot_piece_bytes", between(100, 4096));
@@ -153,10 +153,15 @@ void Draw::draw_requests() {
     const bool damage = std::any_of(schedule_.events.begin(), schedule_.events.end(),
                                     [](const SimEvent& e) { return e.kind == SimEventKind::kFlippedBit; });
     if (damage || !one_in(3)) return;
-    for (uint64_t i = between(1, 12); i > 0; i--) {
-        const auto kind = static_cast<SimEventKind>(static_cast<uint64_t>(SimEventKind::kAddNode) + below(5));
-        std::vector<int64_t> arguments = {any_node()};
-        if (kind == SimEventKind::kSwapNodes) arguments.push_back(any_node());
+    for (uint64_t i = between(1, 16); i > 0; i--) {
+        // Fewer are taken away than added, or clusters of one would be what most of these runs are about.
+        static constexpr SimEventKind kKinds[] = {SimEventKind::kAddNode,     SimEventKind::kAddNode,
+                                                  SimEventKind::kPromoteNode, SimEventKind::kPromoteNode,
+                                                  SimEventKind::kDemoteNode,  SimEventKind::kRemoveNode,
+                                                  SimEventKind::kSwapNodes,   SimEventKind::kSwapNodes};
+        const SimEventKind kind = kKinds[below(8)];
+        std::vector<int64_t> arguments = {number(below(8))};
+        if (kind == SimEventKind::kSwapNodes) arguments.push_back(number(below(8)));
         add(kind, std::move(arguments));
     }
 }
