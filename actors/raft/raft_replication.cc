@@ -230,9 +230,9 @@ void RaftCore::on_append_reply(std::string_view from, const pb::AppendReply& rep
     } else {
         const bool is_probe = progress.state() == Progress::State::kProbe;
         // An answer to an earlier attempt, overtaken by what we know now.
-        if (is_probe ? reply.prev_log_index() + 1 != progress.next() : reply.prev_log_index() <= progress.match()) {
-            return;
-        }
+        const bool is_late =
+            is_probe ? reply.prev_log_index() + 1 != progress.next() : reply.prev_log_index() <= progress.match();
+        if (is_late && !planted("late-refusal-believed")) return;
         if (progress.state() == Progress::State::kSnapshot) return;
         const bool beyond_log = reply.hint_index() + 1 < terms_.first_index();
         const uint64_t agree =

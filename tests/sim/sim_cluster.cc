@@ -1,5 +1,6 @@
 #include "tests/sim/sim_cluster.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "actors/chunk/chunk_service.h"
@@ -51,7 +52,9 @@ SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
                     R"(","role":"metadata-raft-member","metadata":{"zone":"a"}})");
     }
     std::string members;
-    for (const std::string& id : ids_) str_append(&members, members.empty() ? "\"" : ",\"", id, "\"");
+    for (const std::string& id : ids_) {
+        if (!is_spare(id)) str_append(&members, members.empty() ? "\"" : ",\"", id, "\"");
+    }
     etcd_.records["/sandstore/config/cluster"] = str_cat(R"({"id":"sim","members":[)", members, "]}");
     runtime_.on_stop = [this](const std::string& node, const std::string& reason) { node_stopped(node, reason); };
     runtime_.after_step = [this] { check_step(); };
@@ -61,6 +64,11 @@ SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
 }
 
 SimCluster::~SimCluster() = default;
+
+bool SimCluster::is_spare(const std::string& id) const {
+    const auto place = std::find(ids_.begin(), ids_.end(), id) - ids_.begin();
+    return place >= static_cast<std::ptrdiff_t>(ids_.size()) - options_.spare_nodes;
+}
 
 // SANDSTORE_SIM_LOG=debug|info shows the nodes' log lines, in virtual time.
 Logger& SimCluster::logger_of(const std::string& id) {
@@ -120,6 +128,11 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     raft.set_cache_bytes(options_.cache_bytes);
     if (options_.random_priorities)
         raft.set_election_priority(static_cast<uint32_t>(mix64(runtime_.seed() ^ crc32c(id)) % 4 * 30 + 1));
+    if (auto own = options_.priorities.find(id); own != options_.priorities.end()) {
+        raft.set_election_priority(own->second);
+    }
+    raft.set_uncommitted_bytes_max(options_.uncommitted_bytes_max);
+    raft.set_join(is_spare(id));
     raft.set_lease_reads(options_.lease_reads);
     raft.set_snapshot_log_bytes(options_.snapshot_log_bytes);
     raft.set_snapshot_piece_bytes(options_.snapshot_piece_bytes);

@@ -37,6 +37,9 @@ struct SimOptions {
     bool random_priorities = false;
     uint64_t snapshot_log_bytes = 0;
     uint64_t snapshot_piece_bytes = 4096;
+    std::map<std::string, uint32_t> priorities;  // By node; without: RaftNode's own default.
+    uint64_t uncommitted_bytes_max = 0;          // 0: RaftNode's own default.
+    int spare_nodes = 0;                         // The last ones do not belong to the cluster: they wait to be added.
 };
 
 class SimCluster {
@@ -81,6 +84,7 @@ class SimCluster {
 
  private:
     struct Ports;
+    bool is_spare(const std::string& id) const;
     void check_step();
     void node_stopped(const std::string& id, const std::string& reason);
     void watch(Dispatcher& dispatcher, const std::string& id);
