@@ -6,6 +6,7 @@
 
 #include "runtime/check.h"
 #include "runtime/crc32c.h"
+#include "runtime/envelope_encoder.h"
 
 namespace sandstore {
 namespace {
@@ -59,7 +60,7 @@ bool encode_frame(Message& message, uint64_t now_us, EncodedFrame* frame) {
     header[5] = header[6] = header[7] = 0;
     put_u32(header + 8, static_cast<uint32_t>(body_length));
     put_u32(header + 12, static_cast<uint32_t>(message.payload.size()));
-    envelope.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(header + kFrameHeaderBytes));
+    encode_envelope(envelope, body_length, reinterpret_cast<uint8_t*>(header + kFrameHeaderBytes));
     const std::string_view head = frame->head;
     put_u32(header + 16, crc32c(head.substr(kFrameHeaderBytes), crc32c(head.substr(0, kCoveredHeaderBytes))));
     put_u32(header + 20, crc32c(message.payload));

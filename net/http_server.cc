@@ -55,7 +55,10 @@ std::vector<ReadyCheck> ready_checks(const pb::ClusterStatus* local_status, cons
     return {
         {"status", true, "ok"},
         {"started", started, started ? "ok" : waits},
-        {"leader", led, led ? raft.leader_id() : "no leader is known"},
+        {"leader", led,
+         led                     ? raft.leader_id()
+         : node.detail().empty() ? "no leader is known"
+                                 : node.detail()},
         {"applied", caught_up, str_cat("applied ", raft.applied_index(), " of ", raft.commit_index(), " committed")},
     };
 }

@@ -12,7 +12,7 @@ namespace sandstore {
 
 class Inbound;
 
-// The inbound connection may be destroyed in on_inbound_closed only.
+// The inbound connection may be destroyed in on_inbound_closed, and outside of its callbacks.
 class InboundOwner {
  public:
     virtual ~InboundOwner() = default;

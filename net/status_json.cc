@@ -2,6 +2,8 @@
 
 #include <json/json.h>
 
+#include <algorithm>
+
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -9,6 +11,37 @@ namespace {
 
 Json::Value number(uint64_t value) {
     return Json::Value(static_cast<Json::UInt64>(value));
+}
+
+Json::Value names(const google::protobuf::RepeatedPtrField<std::string>& list) {
+    Json::Value json(Json::arrayValue);
+    for (const std::string& name : list) json.append(name);
+    return json;
+}
+
+Json::Value peer_json(const pb::RaftPeerStatus& peer) {
+    Json::Value json(Json::objectValue);
+    json["id"] = peer.node_id();
+    json["state"] = std::string(peer_state_name(peer.state()));
+    json["learner"] = peer.learner();
+    json["reachable"] = peer.reachable();
+    json["match_index"] = number(peer.match_index());
+    json["next_index"] = number(peer.next_index());
+    if (peer.state() == pb::RaftPeerStatus::SNAPSHOT) {
+        json["snapshot_bytes"] = number(peer.snapshot_bytes());
+        json["snapshot_sent_bytes"] = number(peer.snapshot_sent_bytes());
+    }
+    return json;
+}
+
+Json::Value configuration_json(const pb::RaftStatus& raft) {
+    Json::Value json(Json::objectValue);
+    json["index"] = number(raft.configuration_index());
+    json["voters"] = names(raft.configuration().voters());
+    json["learners"] = names(raft.configuration().learners());
+    json["old_voters"] = names(raft.configuration().old_voters());
+    json["joint"] = !raft.configuration().old_voters().empty();
+    return json;
 }
 
 Json::Value node_json(const pb::NodeStatus& node) {
@@ -29,6 +62,17 @@ Json::Value node_json(const pb::NodeStatus& node) {
     json["version"] = node.version();
     json["uptime_seconds"] = number(node.uptime_us() / 1'000'000);
     json["detail"] = node.detail();
+    json["first_index"] = number(node.raft().first_index());
+    json["snapshot_index"] = number(node.raft().snapshot_index());
+    json["disk_full"] = node.raft().disk_full();
+    json["disk_slow"] = node.raft().disk_slow();
+    json["removed"] = node.raft().removed();
+    json["transferring_to"] = node.raft().transferring_to();
+    json["election_priority"] = node.raft().election_priority();
+    if (!node.raft().peers().empty()) {
+        json["peers"] = Json::Value(Json::arrayValue);
+        for (const pb::RaftPeerStatus& peer : node.raft().peers()) json["peers"].append(peer_json(peer));
+    }
     if (node.state_hash_index() != 0) {
         // Text: JSON readers lose digits of large numbers.
         json["state_hash"] = str_format("%016llx", static_cast<unsigned long long>(node.state_hash()));
@@ -41,8 +85,13 @@ Json::Value node_json(const pb::NodeStatus& node) {
 
 std::string_view role_name(const pb::NodeStatus& node) {
     if (!node.up() || !node.has_raft()) return "unknown";
-    switch (node.raft().role()) {
+    const pb::RaftStatus& raft = node.raft();
+    const auto& learners = raft.configuration().learners();
+    switch (raft.role()) {
         case pb::RoleChanged::FOLLOWER:
+            if (raft.removed()) return "removed";
+            if (raft.voters().empty() && raft.first_index() > 0) return "waiting";
+            if (std::find(learners.begin(), learners.end(), node.id()) != learners.end()) return "learner";
             return "follower";
         case pb::RoleChanged::PRE_CANDIDATE:
             return "pre-candidate";
@@ -55,11 +104,36 @@ std::string_view role_name(const pb::NodeStatus& node) {
     }
 }
 
+const pb::NodeStatus* best_informed(const pb::ClusterStatus& status) {
+    const pb::NodeStatus* best = nullptr;
+    for (const pb::NodeStatus& node : status.nodes()) {
+        if (!node.up() || !node.has_raft() || node.raft().voters().empty()) continue;
+        if (node.id() == status.leader_id()) return &node;
+        if (best == nullptr || node.raft().configuration_index() > best->raft().configuration_index()) best = &node;
+    }
+    return best;
+}
+
+std::string_view peer_state_name(pb::RaftPeerStatus::State state) {
+    switch (state) {
+        case pb::RaftPeerStatus::PROBE:
+            return "probe";
+        case pb::RaftPeerStatus::REPLICATE:
+            return "replicate";
+        case pb::RaftPeerStatus::SNAPSHOT:
+            return "snapshot";
+        default:
+            return "unknown";
+    }
+}
+
 Json::Value status_json(const pb::ClusterStatus& status) {
     Json::Value json(Json::objectValue);
     json["cluster_id"] = status.cluster_id();
     json["leader"] = status.leader_id().empty() ? Json::Value() : Json::Value(status.leader_id());
     json["term"] = number(status.term());
+    const pb::NodeStatus* informed = best_informed(status);
+    json["configuration"] = informed == nullptr ? Json::Value() : configuration_json(informed->raft());
     json["nodes"] = Json::Value(Json::arrayValue);
     for (const pb::NodeStatus& node : status.nodes()) json["nodes"].append(node_json(node));
     return json;

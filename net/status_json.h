@@ -14,7 +14,11 @@ namespace sandstore {
 Json::Value status_json(const pb::ClusterStatus& status);
 std::string status_json_text(const pb::ClusterStatus& status);  // Indented, with a newline at the end.
 
-std::string_view role_name(
-    const pb::NodeStatus& node);  // "leader", "follower", "pre-candidate", "candidate", "unknown".
+std::string_view role_name(const pb::NodeStatus& node);  // "leader", "follower", "learner", "pre-candidate",
+                                                         // "candidate", "removed", "waiting" (to be added), "unknown".
+
+// The line of the leader, or else of the node that knows the newest configuration; null when nobody knows any.
+const pb::NodeStatus* best_informed(const pb::ClusterStatus& status);
+std::string_view peer_state_name(pb::RaftPeerStatus::State state);  // "probe", "replicate", "snapshot".
 
 }  // namespace sandstore

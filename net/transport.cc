@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -49,6 +50,7 @@ Transport::Transport(event_base* base, PortHost& host, TransportOptions options)
       options_(std::move(options)),
       resolver_(base, options_.name_servers),
       listener_(net_, [this](int socket, std::string remote) { on_accept(socket, std::move(remote)); }),
+      retire_timer_(base, [this] { retire_due(); }),
       drain_timer_(base,
                    [this] {
                        if (const auto done = std::exchange(drained_, nullptr)) done();
@@ -73,6 +75,8 @@ void Transport::handle(Message message) {
             return on_start_transport(message->start_transport());
         case pb::Envelope::kClusterView:
             return on_cluster_view(message->cluster_view());
+        case pb::Envelope::kConfigurationChanged:
+            return on_configuration_changed(message->configuration_changed());
         case pb::Envelope::kDrain:
             return on_drain(message);
         default:
@@ -92,23 +96,91 @@ void Transport::on_start_transport(const pb::StartTransport& start) {
 }
 
 void Transport::on_cluster_view(const pb::ClusterView& view) {
+    if (!view.members().empty()) listed_.clear();
     for (const pb::Member& member : view.members()) {
-        std::string problem;
-        if (!is_valid_node_id(member.id())) {
-            problem = "the node id may have letters, digits, '.', '_' and '-' only";
-        } else if (!parse_address(member.address(), &problem)) {
-            // parse_address has said why.
-        } else if (!members_.contains(member.id()) && members_.size() >= options_.peers_max) {
-            problem = "there are too many members";
-        }
-        if (!problem.empty()) {
-            net_.log(LogLevel::kWarning, "member skipped", {{"member", member.id()}, {"error", problem}});
-            continue;
-        }
-        members_[member.id()] = member.address();
-        if (names_.started()) add_peer(member.id(), member.address());
+        listed_.insert(member.id());
+        retiring_.erase(member.id());
+        learn_address(member.id(), member.address());
+    }
+    for (const std::string& id : once_configured_) {
+        if (!configured_.contains(id)) retire_later(id);
     }
     if (names_.started()) start_self_probe();
+}
+
+void Transport::learn_address(const std::string& id, const std::string& address) {
+    std::string problem;
+    if (!is_valid_node_id(id)) {
+        problem = "the node id may have letters, digits, '.', '_' and '-' only";
+    } else if (!parse_address(address, &problem)) {
+        // parse_address has said why.
+    } else if (!members_.contains(id) && members_.size() >= options_.peers_max) {
+        problem = "there are too many members";
+    }
+    if (!problem.empty()) {
+        return net_.log(LogLevel::kWarning, "member skipped", {{"member", id}, {"error", problem}});
+    }
+    members_[id] = address;
+    if (names_.started()) add_peer(id, address);
+}
+
+// Discovery's address of a node goes before the one that it was added with.
+void Transport::on_configuration_changed(const pb::ConfigurationChanged& change) {
+    const pb::RaftConfiguration& configuration = change.configuration();
+    for (const pb::RaftMember& member : configuration.addresses()) {
+        if (!listed_.contains(member.id())) learn_address(member.id(), member.address());
+    }
+    once_configured_.insert(configured_.begin(), configured_.end());
+    configured_.clear();
+    for (const auto* names : {&configuration.voters(), &configuration.learners(), &configuration.old_voters()}) {
+        configured_.insert(names->begin(), names->end());
+    }
+    std::erase_if(retiring_, [&](const auto& entry) { return configured_.contains(entry.first); });
+    for (const std::string& id : configured_) {
+        const auto known = members_.find(id);
+        if (known != members_.end() && names_.started()) add_peer(id, known->second);
+    }
+    if (!change.committed()) return;
+    for (const std::string& id : once_configured_) {
+        if (!configured_.contains(id)) retire_later(id);
+    }
+}
+
+// --- Nodes that were removed
+// ----------------------------------------------------------------------------------------------
+
+void Transport::retire_later(const std::string& id) {
+    if (listed_.contains(id) || !peers_.contains(id)) return;
+    const bool first = retiring_.empty();
+    retiring_.try_emplace(id, net_.host.now_us() + options_.retire_after_us);
+    if (first) retire_timer_.start_us(options_.retire_after_us);
+}
+
+void Transport::retire_due() {
+    const uint64_t now_us = net_.host.now_us();
+    uint64_t next_us = 0;
+    for (auto entry = retiring_.begin(); entry != retiring_.end();) {
+        const auto& [id, due_us] = *entry;
+        if (due_us > now_us) {
+            next_us = next_us == 0 ? due_us : std::min(next_us, due_us);
+            ++entry;
+            continue;
+        }
+        net_.log(LogLevel::kInfo, "connections to a removed node end", {{"node", id}});
+        std::erase_if(inbound_,
+                      [&](const auto& inbound) { return inbound.second->is_peer() && inbound.second->node() == id; });
+        inbound_gauge_.set(static_cast<double>(inbound_.size()));
+        const auto peer = peers_.find(id);
+        if (peer != peers_.end()) {
+            const bool was_up = peer->second.control->up();
+            peers_.erase(peer);
+            if (was_up) tell_actors_down(id, "it was removed from the cluster");
+            net_.host.node_unreachable(id, "it was removed from the cluster");
+        }
+        entry = retiring_.erase(entry);
+    }
+    if (next_us != 0) retire_timer_.start_us(next_us - now_us);
+    check_drained();
 }
 
 void Transport::on_drain(const Message& request) {
@@ -286,7 +358,8 @@ void Transport::start_self_probe() {
         });
 }
 
-constexpr pb::ActorKind kPeerListeners[] = {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS};
+constexpr pb::ActorKind kPeerListeners[] = {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS,
+                                            pb::ACTOR_REPAIRER};
 
 void Transport::tell_actors_up(const std::string& node) {
     for (pb::ActorKind actor : kPeerListeners) {
@@ -379,8 +452,15 @@ pb::HelloReply Transport::on_inbound_hello(Inbound& inbound, const pb::Hello& he
 
 void Transport::note_peer_hello(const Inbound& inbound, const pb::Hello& hello) {
     refusals_.erase(hello.node_id());
-    const auto found = peers_.find(hello.node_id());
-    if (found == peers_.end()) return;
+    auto found = peers_.find(hello.node_id());
+    if (found == peers_.end()) {
+        // A node that was removed may have missed it, and asks: it must be possible to answer.
+        const auto known = members_.find(hello.node_id());
+        if (known == members_.end()) return;
+        add_peer(known->first, known->second);
+        retire_later(known->first);
+        found = peers_.find(hello.node_id());
+    }
     if (hello.kind() == pb::Hello::PEER_BULK) found->second.inbound_bulk = inbound.number();
     // Who calls is there: no need to wait for the next attempt.
     found->second.control->retry_now();

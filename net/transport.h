@@ -4,13 +4,16 @@
 //   StartTransport    our names: from now on peers are dialled, and their hellos accepted
 //   ClusterView       the members and their addresses; one that is missing there stays known, a list in discovery
 //                     being wrong must not take a working connection away
+//   ConfigurationChanged  addresses of members that discovery does not tell. A node that was in the configuration and
+//   is
+//                     not any more is left alone a while after, when discovery does not list it either: it was told.
 //   Drain             as drain(); answered with StatusReply
 //   any envelope with to_node: a node id; "~N", the client connection N of this node; "@host:port", a server, dialled
 //                     when needed and left when idle. Our own node id leads back to this node.
 // Messages out
-//   PeerUp, PeerDown  to RaftNode, FileService, StatusService and ChunkService, for the control link to a peer
-//   DuplicateNode     to Bootstrap
-//   RequestFailed     for a request that cannot be sent (UNAVAILABLE, or RESOURCE_EXHAUSTED for a full queue);
+//   PeerUp, PeerDown  to RaftNode, FileService, StatusService, ChunkService and Repairer, for the control link to a
+//   peer DuplicateNode     to Bootstrap RequestFailed     for a request that cannot be sent (UNAVAILABLE, or
+//   RESOURCE_EXHAUSTED for a full queue);
 //                     PortHost::node_unreachable when a connection breaks under requests that are under way
 //   what comes in over connections, with from_node set to who is really there: a node id, "~N" or "@host:port"
 //
@@ -21,6 +24,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -65,6 +69,7 @@ class Transport : public Port, private LinkOwner, private InboundOwner {
     // Messages to the port itself.
     void on_start_transport(const pb::StartTransport& start);
     void on_cluster_view(const pb::ClusterView& view);
+    void on_configuration_changed(const pb::ConfigurationChanged& change);
     void on_drain(const Message& request);
 
     // Outgoing.
@@ -79,6 +84,9 @@ class Transport : public Port, private LinkOwner, private InboundOwner {
     void add_peer(const std::string& id, const std::string& address);
     std::unique_ptr<Link> make_link(LinkConfig config);
     std::unique_ptr<Link> make_peer_link(const std::string& id, pb::Hello::Kind kind);
+    void learn_address(const std::string& id, const std::string& address);
+    void retire_later(const std::string& id);
+    void retire_due();
     void start_self_probe();
     void tell_actors_up(const std::string& node);
     void tell_actors_down(const std::string& node, const std::string& why);
@@ -108,7 +116,12 @@ class Transport : public Port, private LinkOwner, private InboundOwner {
     LocalNames names_;
     Resolver resolver_;
     Listener listener_;
-    std::map<std::string, std::string> members_;  // Of the last view that had any: id to address, ourselves included.
+    std::map<std::string, std::string> members_;  // Id to address, ourselves included.
+    std::set<std::string> listed_;                // In the last view that had any.
+    std::set<std::string> configured_;            // In Raft's configuration,
+    std::set<std::string> once_configured_;       // and in an earlier one that we have seen.
+    std::map<std::string, uint64_t> retiring_;    // When the connections to it end.
+    LoopTimer retire_timer_;
     std::map<std::string, Peer> peers_;
     std::map<std::string, std::unique_ptr<Link>> servers_;  // By "@host:port".
     std::map<uint64_t, std::unique_ptr<Inbound>> inbound_;

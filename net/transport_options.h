@@ -22,6 +22,8 @@ struct TransportOptions {
     uint64_t bulk_retry_max_us = 2'000'000;
     uint64_t control_retry_max_us = 500'000;  // Elections wait for these links.
 
+    uint64_t retire_after_us = 15'000'000;  // A node that was removed is told meanwhile.
+
     uint64_t stall_timeout_us = 15'000'000;
     uint64_t server_idle_us = 60'000'000;   // A client's connection to a server.
     uint64_t client_idle_us = 600'000'000;  // The server's side of it.

@@ -61,7 +61,7 @@ SimRuntime::MachineClock& SimRuntime::clock_of(const std::string& id) {
 SimRuntime::SimRuntime(uint64_t seed) : seed_(seed), random_(seed, 0) {}
 SimRuntime::~SimRuntime() = default;
 
-SimRuntime::Node* SimRuntime::find(const std::string& id) {
+SimRuntime::Node* SimRuntime::find(const std::string& id) const {
     for (const std::unique_ptr<Node>& node : nodes_) {
         if (node->id == id) return node.get();
     }
@@ -89,8 +89,8 @@ void SimRuntime::remove_node(const std::string& id) {
     std::erase_if(nodes_, [&id](const auto& node) { return node->id == id; });
 }
 
-Dispatcher* SimRuntime::node(const std::string& id) {
-    Node* found = find(id);
+Dispatcher* SimRuntime::node(const std::string& id) const {
+    const Node* found = find(id);
     return found == nullptr ? nullptr : found->dispatcher.get();
 }
 

@@ -30,7 +30,7 @@ class SimRuntime {
     // the metrics live as long as the node.
     Dispatcher& add_node(const std::string& id, Logger& logger);
     void remove_node(const std::string& id);  // At once, whatever it was doing.
-    Dispatcher* node(const std::string& id);
+    Dispatcher* node(const std::string& id) const;
     // While it is paused it does nothing: messages wait in its mailboxes, and its timers are late when it goes on.
     void pause_node(const std::string& id);
     void resume_node(const std::string& id);
@@ -92,7 +92,7 @@ class SimRuntime {
         }
     };
 
-    Node* find(const std::string& id);
+    Node* find(const std::string& id) const;
     MachineClock& clock_of(const std::string& id);
     bool run_one_message();
     bool jump();

@@ -8,6 +8,7 @@
 
 #include "messages/trace.pb.h"
 #include "runtime/crc32c.h"
+#include "runtime/envelope_encoder.h"
 #include "runtime/trace_writer.h"
 #include "runtime/version.h"
 
@@ -176,7 +177,7 @@ void TraceRecorder::deliver(uint64_t sequence, uint64_t now_us, uint64_t wall_us
                             const Message& message) {
     using Deliver = pb::TraceDeliver;
     const pb::Envelope& envelope = message.envelope();
-    const size_t envelope_bytes = envelope.ByteSizeLong();
+    const size_t envelope_bytes = sandstore::envelope_bytes(envelope);
     const PayloadSizes payload = sizes_of(message, of_deliveries_);
     const size_t length = number_size(sequence) + number_size(now_us) + number_size(wall_us) +
                           block_size(envelope_bytes) + (payload.bytes == 0 ? 0 : block_size(payload.bytes)) +
@@ -189,7 +190,7 @@ void TraceRecorder::deliver(uint64_t sequence, uint64_t now_us, uint64_t wall_us
     to = put_number(Deliver::kNowUsFieldNumber, now_us, to);
     to = put_number(Deliver::kWallUsFieldNumber, wall_us, to);
     to = put_length(Deliver::kEnvelopeFieldNumber, envelope_bytes, to);
-    to = envelope.SerializeWithCachedSizesToArray(to);
+    to = encode_envelope(envelope, envelope_bytes, to);
     to = put_payload(Deliver::kPayloadFieldNumber, message, payload, to);
     to = put_number(Deliver::kDrawsFieldNumber, draws, to);
     close_frame(frame, to, &out);
@@ -198,7 +199,7 @@ void TraceRecorder::deliver(uint64_t sequence, uint64_t now_us, uint64_t wall_us
 void TraceRecorder::send(uint64_t cause, uint32_t ordinal, const Message& message) {
     using Effect = pb::TraceEffect;
     const pb::Envelope& envelope = message.envelope();
-    const size_t envelope_bytes = envelope.ByteSizeLong();
+    const size_t envelope_bytes = sandstore::envelope_bytes(envelope);
     const PayloadSizes payload = sizes_of(message, of_effects_);
     const size_t length = number_size(cause) + number_size(ordinal) +
                           (payload.bytes == 0 ? 0 : block_size(payload.bytes)) + block_size(envelope_bytes);
@@ -210,7 +211,7 @@ void TraceRecorder::send(uint64_t cause, uint32_t ordinal, const Message& messag
     to = put_number(Effect::kOrdinalFieldNumber, ordinal, to);
     to = put_payload(Effect::kPayloadFieldNumber, message, payload, to);
     to = put_length(Effect::kSendFieldNumber, envelope_bytes, to);
-    to = envelope.SerializeWithCachedSizesToArray(to);
+    to = encode_envelope(envelope, envelope_bytes, to);
     close_frame(frame, to, &out);
 }
 

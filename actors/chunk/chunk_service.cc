@@ -33,8 +33,11 @@ void ChunkService::receive(Message message, Context& context) {
         case Body::kDrain:
             return on_drain(message, context);
         case Body::kPeerUp:
+            peers_up_.insert(message->peer_up().node_id());
+            return;
         case Body::kPeerDown:
-            return;  // A node that is away fails the requests to it; nothing else depends on it.
+            peers_up_.erase(message->peer_down().node_id());
+            return;  // A node that is away fails the requests to it.
         default:
             return context.unexpected(message);
     }
@@ -290,9 +293,11 @@ void ChunkService::on_disk(SpaceWork&, DiskOutcome& outcome, Context& context) {
     stats.set_chunk_bytes(chunk_bytes_);
     stats.set_disk_total_bytes(outcome.reply.total_bytes());
     stats.set_disk_free_bytes(outcome.reply.free_bytes());
+    std::set<std::string> listeners(members_.begin(), members_.end());
+    listeners.insert(peers_up_.begin(), peers_up_.end());
     for (const pb::ActorKind actor : {pb::ACTOR_FILES, pb::ACTOR_STATUS}) {
         context.send(Address(actor), message_of(stats));
-        for (const std::string& member : members_) context.send(Address(member, actor), message_of(stats));
+        for (const std::string& member : listeners) context.send(Address(member, actor), message_of(stats));
     }
 }
 

@@ -1,7 +1,7 @@
 // ChunkService: this node's chunks, on disk and in memory.
 //
 // In    StartChunks             from Bootstrap; requests before it are answered UNAVAILABLE
-//       ClusterView             who gets the statistics
+//       ClusterView, PeerUp, PeerDown   who gets the statistics: members that discovery lists, and nodes that are there
 //       ChunkPut -> ChunkPutReply, ChunkGet -> ChunkGetReply        from clients and other nodes' chunk services
 //       ChunkList -> ChunkListReply                                 from anyone
 //       ChunkDelete -> StatusReply, ChunkFetch -> StatusReply       from this node's Repairer only
@@ -272,6 +272,7 @@ class ChunkService final : public Actor {
     uint64_t chunk_bytes_max_ = 0;
     uint64_t stats_interval_us_ = 0;
     std::vector<std::string> members_;  // Of the last view, this node left out.
+    std::set<std::string> peers_up_;
     Metrics metrics_;
 
     std::map<ChunkKey, Entry> index_;

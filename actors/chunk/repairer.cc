@@ -32,6 +32,7 @@ void Repairer::receive(Message message, Context& context) {
             return on_drain(message, context);
         case Body::kPeerDown:
         case Body::kClusterView:
+        case Body::kConfigurationChanged:
             return;
         default:
             return context.unexpected(message);

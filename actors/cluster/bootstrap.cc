@@ -15,9 +15,18 @@ namespace sandstore {
 namespace {
 
 constexpr uint32_t kTagNoDuplicate = 1;
+constexpr uint32_t kTagAskAgain = 2;
+constexpr uint64_t kClusterTimeoutUs = 1'000'000;
+constexpr uint64_t kAskAgainUs = 500'000;
 constexpr uint64_t kDuplicateWaitUs = 300'000;
 constexpr uint64_t kDiskTimeoutUs = 60'000'000;
 constexpr uint32_t kEqualViewsNeeded = 2;
+
+// The log and the snapshots come first: Raft waits for what both of them hold.
+constexpr int kStartOrder[] = {pb::Envelope::kStartLog,     pb::Envelope::kStartSnapshots,
+                               pb::Envelope::kStartRaft,    pb::Envelope::kStartStateMachine,
+                               pb::Envelope::kStartFiles,   pb::Envelope::kStartChunks,
+                               pb::Envelope::kStartRepairer};
 
 std::vector<std::string> ids_of(const pb::ClusterView& view) {
     std::vector<std::string> ids;
@@ -34,6 +43,7 @@ std::vector<std::string> strings(const google::protobuf::RepeatedPtrField<std::s
 void Bootstrap::receive(Message message, Context& context) {
     switch (message->body_case()) {
         case pb::Envelope::kStartLog:
+        case pb::Envelope::kStartSnapshots:
         case pb::Envelope::kStartRaft:
         case pb::Envelope::kStartStateMachine:
         case pb::Envelope::kStartFiles:
@@ -49,6 +59,8 @@ void Bootstrap::receive(Message message, Context& context) {
             return on_request_failed(std::move(message), context);
         case pb::Envelope::kClusterView:
             return on_cluster_view(std::move(message), context);
+        case pb::Envelope::kClusterStatus:
+            return on_cluster_status(std::move(message), context);
         case pb::Envelope::kDuplicateNode:
             return on_duplicate_node(std::move(message), context);
         case pb::Envelope::kTimerFired:
@@ -72,11 +84,10 @@ void Bootstrap::on_start_message(Message message, Context& context) {
 void Bootstrap::on_start_node(Message message, Context& context) {
     if (step_ != Step::kIdle) return context.unexpected(message);
     node_ = std::move(*message->mutable_start_node());
-    for (const int body : {pb::Envelope::kStartLog, pb::Envelope::kStartRaft, pb::Envelope::kStartStateMachine,
-                           pb::Envelope::kStartFiles, pb::Envelope::kStartChunks, pb::Envelope::kStartRepairer,
-                           pb::Envelope::kStartStatus}) {
+    for (const int body : kStartOrder) {
         SANDSTORE_CHECK(held_.contains(body), "no start message with body ", body);
     }
+    SANDSTORE_CHECK(held_.contains(pb::Envelope::kStartStatus), "no start message for the StatusService");
     pass_on(pb::Envelope::kStartStatus, context);  // Answers from now on, also about what the node waits for.
     if (!is_node_name(node_.node_id())) {
         return refuse(str_cat("\"", node_.node_id(), "\" is not a node id: use letters, digits, '-', '_' and '.'"),
@@ -111,6 +122,10 @@ void Bootstrap::on_disk_reply(Message message, Context& context) {
 }
 
 void Bootstrap::on_request_failed(Message message, Context& context) {
+    if (cluster_request_ != 0 && message->reply_to() == cluster_request_) {
+        cluster_request_ = 0;
+        return first_member_failed(message->request_failed().status().message(), context);
+    }
     if (disk_request_ == 0 || message->reply_to() != disk_request_) return context.unexpected(message);
     disk_request_ = 0;
     refuse(str_cat("the disk of the data directory does not answer: ", message->request_failed().status().message()),
@@ -180,17 +195,20 @@ bool Bootstrap::is_member(std::string_view id) const {
 }
 
 void Bootstrap::consider_view(Context& context) {
-    if (view_->from_cache() && (fresh_ || !is_member(node_.node_id()))) {
+    if (view_->from_cache() && (fresh_ || (!is_member(node_.node_id()) && !joins()))) {
         return wait_for("etcd: the list kept on disk is not enough for this node", context);
     }
-    if (!is_member(node_.node_id())) {
+    if (!is_member(node_.node_id()) && !joins()) {
         return refuse(
             str_cat(node_.node_id(), " is not in the member list (", id_list(ids_of(*view_)),
                     "): start it with one of these as --node-id, or add it to the list (--peers, or `sandstore "
-                    "cluster init` with etcd)"),
+                    "cluster init` with etcd); a new node of a cluster that runs already needs --join"),
             context);
     }
     if (!view_is_enough(context)) return;
+    if (fresh_ && joins() && node_.cluster_id().empty() && view_->cluster_id().empty()) {
+        return ask_for_cluster(context);
+    }
     const std::string cluster_id = decide_cluster_id();
     if (!node_.cluster_id().empty() && !view_->cluster_id().empty() && node_.cluster_id() != view_->cluster_id()) {
         context.warn("--cluster-id differs from the cluster record in etcd; the flag is used",
@@ -200,18 +218,36 @@ void Bootstrap::consider_view(Context& context) {
         if (belongs_to_us(cluster_id, context)) start_transport(context);
         return;
     }
+    claim_directory(cluster_id, context);
+}
+
+void Bootstrap::claim_directory(const std::string& cluster_id, Context& context) {
     identity_.emplace();
     identity_->set_format(kIdentityFormat);
     identity_->set_cluster_id(cluster_id);
     identity_->set_node_id(node_.node_id());
-    for (std::string& id : first_voters()) identity_->add_bootstrap_voters(std::move(id));
+    if (joins()) {
+        identity_->set_joined(true);
+    } else {
+        for (std::string& id : first_voters()) identity_->add_bootstrap_voters(std::move(id));
+    }
     write_identity(context);
+}
+
+// Whether this node comes to a cluster that runs already.
+bool Bootstrap::joins() const {
+    if (!fresh_) return identity_->joined();
+    if (node_.single_node()) return false;
+    const auto& first = view_->bootstrap_members();
+    const bool among_first = std::find(first.begin(), first.end(), node_.node_id()) != first.end();
+    return node_.join() || (!first.empty() && !among_first);
 }
 
 // Whether a fresh node may go on; one that has been here before knows its cluster from its own disk.
 bool Bootstrap::view_is_enough(Context& context) {
     const bool from_etcd = !node_.single_node() && node_.static_members_size() == 0;
     if (!fresh_ || !from_etcd) return true;
+    if (joins()) return true;  // The running cluster has what is missing here.
     if (view_->bootstrap_members().empty()) return fresh_view_is_settled(context);
     std::vector<std::string> missing;
     for (const std::string& id : view_->bootstrap_members()) {
@@ -237,6 +273,57 @@ bool Bootstrap::fresh_view_is_settled(Context& context) {
     return false;
 }
 
+// --- Which cluster is it that we join? ------------------------------------------------------------------------------
+
+// An id made of our own list would be another one than the running cluster made of the list it began with.
+void Bootstrap::ask_for_cluster(Context& context) {
+    step_ = Step::kAskingForCluster;
+    context.cancel_timer(ask_timer_);
+    asked_problems_.clear();
+    to_ask_.clear();
+    for (const pb::Member& member : view_->members()) {
+        if (member.id() != node_.node_id()) to_ask_.push_back(member);
+    }
+    ask_first_member(context);
+}
+
+void Bootstrap::ask_first_member(Context& context) {
+    if (to_ask_.empty()) {
+        step_ = Step::kWaitingForMembers;
+        wait_for(str_cat("a node of the cluster to say which cluster it is (",
+                         asked_problems_.empty() ? "the member list has no other node" : asked_problems_,
+                         "); --cluster-id would say it too"),
+                 context);
+        ask_timer_ = context.arm_timer(kAskAgainUs, kTagAskAgain);
+        return;
+    }
+    pb::ClusterStatusRequest request;
+    request.set_local(true);
+    const Address member(str_cat("@", to_ask_.front().address()), pb::ACTOR_STATUS);
+    cluster_request_ = context.ask(member, message_of(std::move(request)), kClusterTimeoutUs);
+}
+
+void Bootstrap::first_member_failed(std::string_view why, Context& context) {
+    str_append(&asked_problems_, asked_problems_.empty() ? "" : "; ", to_ask_.front().id(), ": ", why);
+    to_ask_.pop_front();
+    ask_first_member(context);
+}
+
+void Bootstrap::on_cluster_status(Message message, Context& context) {
+    if (cluster_request_ == 0 || message->reply_to() != cluster_request_) return context.unexpected(message);
+    cluster_request_ = 0;
+    const pb::ClusterStatus& answer = message->cluster_status();
+    if (answer.status().code() != pb::STATUS_OK) return first_member_failed(answer.status().message(), context);
+    // One that has only just begun may be about to find out that it is in the wrong place itself.
+    if (!is_cluster_name(answer.cluster_id()) || answer.leader_id().empty()) {
+        return first_member_failed("it knows no leader yet", context);
+    }
+    context.info("Joins", {{"cluster", answer.cluster_id()}, {"said_by", to_ask_.front().id()}});
+    claim_directory(answer.cluster_id(), context);
+}
+
+// --- Whose cluster, and is it ours? ---------------------------------------------------------------------------------
+
 std::string Bootstrap::decide_cluster_id() const {
     if (!node_.cluster_id().empty()) return node_.cluster_id();
     if (!view_->cluster_id().empty()) return view_->cluster_id();
@@ -256,7 +343,7 @@ std::vector<std::string> Bootstrap::first_voters() const {
 bool Bootstrap::belongs_to_us(const std::string& cluster_id, Context& context) {
     const std::string owner =
         str_cat("data directory belongs to ", identity_->node_id(), " of cluster ", identity_->cluster_id(), " (",
-                id_list(strings(identity_->bootstrap_voters())), ")");
+                identity_->joined() ? "which it joined" : id_list(strings(identity_->bootstrap_voters())), ")");
     if (identity_->node_id() != node_.node_id()) {
         refuse(str_cat(owner, ", and this is ", node_.node_id(),
                        ": use another --data-dir, or --node-id=", identity_->node_id()),
@@ -271,7 +358,7 @@ bool Bootstrap::belongs_to_us(const std::string& cluster_id, Context& context) {
     }
     const std::vector<std::string> voters = strings(identity_->bootstrap_voters());
     const bool alone = std::all_of(voters.begin(), voters.end(), [&](const auto& id) { return id == node_.node_id(); });
-    if (node_.single_node() && !alone) {
+    if (node_.single_node() && (identity_->joined() || !alone)) {
         refuse(str_cat(owner, ", which agrees by Raft: start it without --replicator=noop, or use another --data-dir"),
                context);
         return false;
@@ -311,9 +398,10 @@ void Bootstrap::write_identity(Context& context) {
 
 void Bootstrap::start_transport(Context& context) {
     step_ = Step::kLookingForDuplicate;
-    context.info(
-        fresh_ ? "New node" : "Known node",
-        {{"cluster", identity_->cluster_id()}, {"voters_at_start", id_list(strings(identity_->bootstrap_voters()))}});
+    context.info(fresh_ ? "New node" : "Known node",
+                 {{"cluster", identity_->cluster_id()},
+                  {"voters_at_start",
+                   identity_->joined() ? "none: it joins" : id_list(strings(identity_->bootstrap_voters()))}});
     progress("a sign of another process with this node id", context);
     pb::StartTransport start;
     start.set_cluster_id(identity_->cluster_id());
@@ -344,6 +432,10 @@ void Bootstrap::on_duplicate_node(Message message, Context& context) {
 }
 
 void Bootstrap::on_timer_fired(Message message, Context& context) {
+    if (message->timer_fired().tag() == kTagAskAgain) {
+        if (step_ == Step::kWaitingForMembers) consider_view(context);
+        return;
+    }
     if (message->timer_fired().tag() != kTagNoDuplicate || step_ != Step::kLookingForDuplicate) {
         return context.unexpected(message);
     }
@@ -357,16 +449,15 @@ void Bootstrap::start_actors(Context& context) {
         start->set_node_id(node_.node_id());
     };
     complete(held_[pb::Envelope::kStartLog]->mutable_start_log());
+    complete(held_[pb::Envelope::kStartSnapshots]->mutable_start_snapshots());
     pb::StartRaft* raft = held_[pb::Envelope::kStartRaft]->mutable_start_raft();
     complete(raft);
     *raft->mutable_bootstrap_voters() = identity_->bootstrap_voters();
+    raft->set_join(identity_->joined());
     held_[pb::Envelope::kStartFiles]->mutable_start_files()->set_node_id(node_.node_id());
     held_[pb::Envelope::kStartChunks]->mutable_start_chunks()->set_node_id(node_.node_id());
     held_[pb::Envelope::kStartRepairer]->mutable_start_repairer()->set_node_id(node_.node_id());
-    for (const int body : {pb::Envelope::kStartLog, pb::Envelope::kStartRaft, pb::Envelope::kStartStateMachine,
-                           pb::Envelope::kStartFiles, pb::Envelope::kStartChunks, pb::Envelope::kStartRepairer}) {
-        pass_on(body, context);
-    }
+    for (const int body : kStartOrder) pass_on(body, context);
     progress("", context);
 }
 
@@ -375,6 +466,8 @@ void Bootstrap::pass_on(int body, Context& context) {
         switch (start) {
             case pb::Envelope::kStartLog:
                 return pb::ACTOR_LOG;
+            case pb::Envelope::kStartSnapshots:
+                return pb::ACTOR_SNAPSHOTS;
             case pb::Envelope::kStartRaft:
                 return pb::ACTOR_RAFT;
             case pb::Envelope::kStartStateMachine:

@@ -1,25 +1,34 @@
 // Bootstrap: starts a node, step by step, or refuses to with a sentence that says what to do.
 //
-// In:  StartLog, StartRaft, StartStateMachine, StartFiles, StartChunks, StartRepairer, StartStatus
+// In:  StartLog, StartSnapshots, StartRaft, StartStateMachine, StartFiles, StartChunks, StartRepairer, StartStatus
 //                      from the node's assembly, before StartNode and in any order: what is configured. Held back until
 //                      discovery has answered, then completed and passed on.
 //      StartNode       from the node's assembly: begin.
 //      DiskReply       what identity.json holds; that it is written.
 //      ClusterView     from EtcdPoller. With a static list Bootstrap makes it itself.
+//      ClusterStatus   (or RequestFailed) from another node: which cluster is to be joined.
 //      DuplicateNode   from PORT_TRANSPORT: somebody else runs under this node's name.
-//      TimerFired      no duplicate showed up.
+//      TimerFired      no duplicate showed up; the other nodes are to be asked again.
 // Out: DiskRequest     to PORT_LOG_DISK: reads identity.json, and writes it for a fresh node before anything else.
+//      ClusterStatusRequest  to the StatusServices of other nodes, one after the other: a node that joins and was told
+//                      no cluster id takes the running cluster's, never one made of its own list.
 //      ClusterView     of a static list, to PORT_TRANSPORT, FileService, StatusService, ChunkService, Repairer.
 //      StartTransport  to PORT_TRANSPORT, when the identity is durable.
-//      Start...        to LogStore, RaftNode, StateMachine, FileService, ChunkService, Repairer, in this order.
-//      BootProgress    to StatusService at each step, and to EtcdPoller when the data directory is known to be ours.
+//      Start...        to LogStore, SnapshotStore, RaftNode, StateMachine, FileService, ChunkService, Repairer, in this
+//      order. BootProgress    to StatusService at each step, and to EtcdPoller when the data directory is known to be
+//      ours.
 //
-// Steps: kIdle -> kReadingIdentity -> kWaitingForMembers -> kWritingIdentity (fresh node) -> kLookingForDuplicate
-//        -> kStarted; from each of them -> kRefused.
+// Steps: kIdle -> kReadingIdentity -> kWaitingForMembers -> kAskingForCluster (a node that joins) -> kWritingIdentity
+//        (fresh node) -> kLookingForDuplicate -> kStarted; from each of them -> kRefused.
+//
+// A fresh node is either one of the first voters, or it joins: with --join, or when etcd's cluster record names the
+// first voters and not this node. One that joins starts with an empty log and waits until a leader writes to it; that
+// it joined stands in identity.json, so that no later start makes a second cluster.
 //
 // Persists identity.json. Never changes an existing one, and never decides who votes once the Raft log exists.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -40,6 +49,7 @@ class Bootstrap final : public Actor {
         kIdle,
         kReadingIdentity,
         kWaitingForMembers,
+        kAskingForCluster,
         kWritingIdentity,
         kLookingForDuplicate,
         kStarted,
@@ -51,6 +61,7 @@ class Bootstrap final : public Actor {
     void on_disk_reply(Message message, Context& context);
     void on_request_failed(Message message, Context& context);
     void on_cluster_view(Message message, Context& context);
+    void on_cluster_status(Message message, Context& context);
     void on_duplicate_node(Message message, Context& context);
     void on_timer_fired(Message message, Context& context);
 
@@ -60,6 +71,11 @@ class Bootstrap final : public Actor {
     bool is_member(std::string_view id) const;
     bool view_is_enough(Context& context);
     bool fresh_view_is_settled(Context& context);
+    bool joins() const;
+    void ask_for_cluster(Context& context);
+    void ask_first_member(Context& context);
+    void first_member_failed(std::string_view why, Context& context);
+    void claim_directory(const std::string& cluster_id, Context& context);
     std::string decide_cluster_id() const;
     std::vector<std::string> first_voters() const;
     bool belongs_to_us(const std::string& cluster_id, Context& context);
@@ -80,6 +96,10 @@ class Bootstrap final : public Actor {
     bool fresh_ = true;                     // The data directory had no identity.
     std::optional<pb::ClusterView> view_;
     uint32_t equal_views_ = 0;  // How often etcd has said the same in a row.
+    RequestId cluster_request_ = 0;
+    std::deque<pb::Member> to_ask_;  // The one asked now is the first.
+    std::string asked_problems_;     // Why nobody has told the cluster so far.
+    TimerId ask_timer_ = 0;
     std::string waiting_for_;
     TimerId duplicate_timer_ = 0;
 };

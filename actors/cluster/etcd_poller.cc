@@ -14,7 +14,6 @@ namespace sandstore {
 
 namespace {
 
-constexpr uint32_t kTagPoll = 1;
 constexpr uint64_t kDiskTimeoutUs = 10'000'000;
 constexpr uint64_t kHttpSlackUs = 1'000'000;  // The HTTP client ends a request before the runtime does.
 constexpr uint64_t kFailureTextMax = 500;
@@ -40,6 +39,12 @@ void EtcdPoller::receive(Message message, Context& context) {
             return on_request_failed(std::move(message), context);
         case pb::Envelope::kBootProgress:
             return on_boot_progress(std::move(message), context);
+        case pb::Envelope::kRoleChanged:
+            return auto_join_.on_role(message->role_changed(), context);
+        case pb::Envelope::kConfigurationChanged:
+            return auto_join_.on_configuration(message->configuration_changed(), context);
+        case pb::Envelope::kMembershipChanged:
+            return on_membership_changed(std::move(message), context);
         case pb::Envelope::kTimerFired:
             return on_timer_fired(std::move(message), context);
         default:
@@ -50,6 +55,7 @@ void EtcdPoller::receive(Message message, Context& context) {
 void EtcdPoller::on_start_poller(Message message, Context& context) {
     if (state_ != State::kIdle) return context.unexpected(message);
     config_ = std::move(*message->mutable_start_poller());
+    if (config_.auto_join()) auto_join_.enable();
     for (const std::string& endpoint : config_.endpoints()) endpoints_.push_back(base_url(endpoint));
     if (endpoints_.empty()) return context.fail_stop("no etcd endpoint to ask: give --etcd-endpoints or --peers");
     state_ = State::kReadingCache;
@@ -147,7 +153,12 @@ void EtcdPoller::on_http_reply(Message message, Context& context) {
     round_succeeded(*records, context);
 }
 
+void EtcdPoller::on_membership_changed(Message message, Context& context) {
+    if (!auto_join_.on_answer(message, context)) context.unexpected(message);
+}
+
 void EtcdPoller::on_request_failed(Message message, Context& context) {
+    if (auto_join_.on_answer(message, context)) return;
     const RequestId request = message->reply_to();
     const std::string& why = message->request_failed().status().message();
     if (request == http_request_) {
@@ -243,6 +254,7 @@ void EtcdPoller::round_succeeded(const std::vector<EtcdRecord>& records, Context
 }
 
 void EtcdPoller::on_timer_fired(Message message, Context& context) {
+    if (message->timer_fired().tag() == kTagAutoJoin) return auto_join_.on_timer(context);
     if (message->timer_fired().tag() != kTagPoll || state_ != State::kPausing) return context.unexpected(message);
     begin_round(context);
 }
@@ -350,6 +362,7 @@ void EtcdPoller::accept(pb::ClusterView view, Context& context) {
     view_ = std::move(view);
     publish(*view_, context);
     save_view(context);
+    auto_join_.on_view(*view_, context);
 }
 
 void EtcdPoller::publish(const pb::ClusterView& view, Context& context) {

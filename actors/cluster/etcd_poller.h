@@ -4,10 +4,13 @@
 //      HttpReply       of its requests to PORT_HTTP_CLIENT (or RequestFailed).
 //      DiskReply       of its requests to PORT_LOG_DISK (or RequestFailed).
 //      BootProgress    from Bootstrap: with a cluster id the data directory is known to be ours, and may be written.
-//      TimerFired      the next poll.
+//      RoleChanged, ConfigurationChanged   from RaftNode, for --auto-join (auto_join.h).
+//      MembershipChanged   (or RequestFailed) of what --auto-join proposed.
+//      TimerFired      the next poll; the end of a pause of --auto-join.
 // Out: HttpRequest     to PORT_HTTP_CLIENT: one range request brings members and cluster record.
 //      ClusterView     to Bootstrap, PORT_TRANSPORT, FileService, StatusService, ChunkService and Repairer when it
 //                      changes; to Bootstrap alone a second time when the next poll confirms it.
+//      ChangeMembership    to RaftNode, with --auto-join on the leader: a node that etcd lists, as a learner.
 //      DiskRequest     to PORT_LOG_DISK: reads and replaces cluster-view.json.
 //
 // All endpoints are tried in turn, from the one that answered last; a round in which none answers is one attempt, with
@@ -24,6 +27,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/cluster/auto_join.h"
 #include "actors/cluster/etcd_range.h"
 #include "messages/cluster.pb.h"
 #include "runtime/actor.h"
@@ -35,6 +39,7 @@ class EtcdPoller final : public Actor {
     void receive(Message message, Context& context) override;
 
  private:
+    enum TimerTag : uint32_t { kTagPoll = 1, kTagAutoJoin = 2 };
     enum class State { kIdle, kReadingCache, kAsking, kPausing };
 
     void on_start_poller(Message message, Context& context);
@@ -42,6 +47,7 @@ class EtcdPoller final : public Actor {
     void on_disk_reply(Message message, Context& context);
     void on_request_failed(Message message, Context& context);
     void on_boot_progress(Message message, Context& context);
+    void on_membership_changed(Message message, Context& context);
     void on_timer_fired(Message message, Context& context);
 
     void cache_read(const Message& message, Context& context);
@@ -82,6 +88,7 @@ class EtcdPoller final : public Actor {
     std::map<std::string, std::string> warned_;  // Bad records by key; as many as etcd's bounded answer holds.
     std::string shared_address_warned_;
 
+    AutoJoin auto_join_{kTagAutoJoin};
     bool may_write_ = false;
     std::string saved_;  // What cluster-view.json holds, as far as known.
     std::string saving_;

@@ -11,8 +11,12 @@ std::string identity_text(const pb::Identity& identity) {
     file["format"] = kIdentityFormat;
     file["cluster_id"] = identity.cluster_id();
     file["node_id"] = identity.node_id();
-    file["bootstrap_voters"] = Json::Value(Json::arrayValue);
-    for (const std::string& id : identity.bootstrap_voters()) file["bootstrap_voters"].append(id);
+    if (identity.joined()) {
+        file["joined"] = true;
+    } else {
+        file["bootstrap_voters"] = Json::Value(Json::arrayValue);
+        for (const std::string& id : identity.bootstrap_voters()) file["bootstrap_voters"].append(id);
+    }
     return json_line(file) + "\n";
 }
 
@@ -34,13 +38,20 @@ std::optional<pb::Identity> parse_identity(std::string_view text, std::string* e
     const std::optional<std::string> cluster_id = json_string(*file, "cluster_id");
     const std::optional<std::string> node_id = json_string(*file, "node_id");
     const Json::Value& voters = (*file)["bootstrap_voters"];
-    *error = "cluster_id, node_id or bootstrap_voters is missing or not valid";
+    *error = "cluster_id, node_id, bootstrap_voters or joined is missing or not valid";
     if (!cluster_id || !is_cluster_name(*cluster_id) || !node_id || !is_node_name(*node_id)) return std::nullopt;
-    if (!voters.isArray() || voters.empty() || voters.size() > kMembersMax) return std::nullopt;
     pb::Identity identity;
     identity.set_format(kIdentityFormat);
     identity.set_cluster_id(*cluster_id);
     identity.set_node_id(*node_id);
+    const Json::Value& joined = (*file)["joined"];
+    if (!joined.isNull()) {
+        if (!joined.isBool() || !joined.asBool() || !voters.isNull()) return std::nullopt;
+        identity.set_joined(true);
+        error->clear();
+        return identity;
+    }
+    if (!voters.isArray() || voters.empty() || voters.size() > kMembersMax) return std::nullopt;
     for (const Json::Value& voter : voters) {
         if (!voter.isString() || !is_node_name(voter.asString())) return std::nullopt;
         identity.add_bootstrap_voters(voter.asString());

@@ -1,5 +1,6 @@
 // The file identity.json in the data directory: whose data this is. Written once, before anything else there.
 //   {"format":1,"cluster_id":"...","node_id":"node-1","bootstrap_voters":["node-1","node-2","node-3"]}
+//   {"format":1,"cluster_id":"...","node_id":"node-4","joined":true}: it came to a cluster that ran already.
 #pragma once
 
 #include <optional>

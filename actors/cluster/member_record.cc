@@ -52,7 +52,7 @@ bool is_node_name(std::string_view id) {
 }
 
 bool is_cluster_name(std::string_view id) {
-    return is_name(id, kClusterIdBytesMax);
+    return is_name(id, kClusterNameBytesMax);
 }
 
 std::string address_problem(std::string_view address) {

@@ -22,7 +22,7 @@ inline constexpr std::string_view kClusterKey = "/sandstore/config/cluster";
 inline constexpr std::string_view kMemberRole = "metadata-raft-member";
 constexpr size_t kMembersMax = 256;
 constexpr size_t kMemberIdBytesMax = 64;
-constexpr size_t kClusterIdBytesMax = 128;
+constexpr size_t kClusterNameBytesMax = 128;
 
 struct ClusterRecord {
     std::string id;

@@ -28,6 +28,17 @@ void StatusService::receive(Message message, Context& context) {
             return on_boot_progress(std::move(message), context);
         case pb::Envelope::kClusterView:
             return on_cluster_view(std::move(message), context);
+        case pb::Envelope::kConfigurationChanged:
+            return on_configuration_changed(std::move(message), context);
+        case pb::Envelope::kChangeMembership:
+        case pb::Envelope::kTransferLeadership:
+        case pb::Envelope::kRequestSnapshot:
+            return on_operator_request(std::move(message), context);
+        case pb::Envelope::kMembershipChanged:
+        case pb::Envelope::kStatusReply:
+        case pb::Envelope::kSnapshotSaved:
+            if (!operators_.on_answer(message, context)) context.unexpected(message);
+            return;
         case pb::Envelope::kClusterStatusRequest:
             return on_cluster_status_request(std::move(message), context);
         case pb::Envelope::kRoleChanged:
@@ -59,6 +70,7 @@ void StatusService::on_start_status(Message message, Context& context) {
     if (started_) return context.unexpected(message);
     config_ = std::move(*message->mutable_start_status());
     started_ = true;
+    operators_.set_self(config_.node_id());
     started_at_us_ = context.now_us();
     context.metrics()
         .gauge("sandstore_build_info", "Always 1; the labels say which software runs.",
@@ -73,9 +85,33 @@ void StatusService::on_boot_progress(Message message, Context&) {
 }
 
 void StatusService::on_cluster_view(Message message, Context&) {
+    view_ = std::move(*message->mutable_cluster_view());
+    know_members();
+}
+
+void StatusService::on_configuration_changed(Message message, Context&) {
+    configuration_ = std::move(*message->mutable_configuration_changed());
+    know_members();
+}
+
+// Discovery knows addresses best; the log those of nodes that it was told about when they were added.
+void StatusService::know_members() {
     members_.clear();
-    for (const pb::Member& member : message->cluster_view().members()) members_[member.id()] = member;
+    for (const pb::RaftMember& added : configuration_.configuration().addresses()) {
+        pb::Member& member = members_[added.id()];
+        member.set_id(added.id());
+        member.set_address(added.address());
+    }
+    for (const pb::Member& member : view_.members()) members_[member.id()] = member;
     std::erase_if(chunk_stats_, [&](const auto& entry) { return !members_.contains(entry.first); });
+}
+
+void StatusService::on_operator_request(Message message, Context& context) {
+    const auto address_of = [&](std::string_view node) {
+        const auto member = members_.find(std::string(node));
+        return member == members_.end() ? std::string() : member->second.address();
+    };
+    operators_.begin(std::move(message), address_of, context);
 }
 
 void StatusService::on_chunk_stats(Message message, Context&) {
@@ -89,6 +125,7 @@ void StatusService::on_role_changed(Message message, Context& context) {
     metrics.gauge("sandstore_raft_term", "Raft's current term.").set(static_cast<double>(change.term()));
     metrics.gauge("sandstore_raft_is_leader", "Whether this node leads.").set(change.role() == pb::RoleChanged::LEADER);
     metrics.gauge("sandstore_raft_has_leader", "Whether this node knows a leader.").set(!change.leader_id().empty());
+    operators_.set_leader(change.leader_id());
     if (change.leader_id().empty() || change.leader_id() == last_leader_) return;
     if (!last_leader_.empty()) {
         metrics.counter("sandstore_raft_leader_changes_total", "Changes of leader that this node saw.").add();
@@ -198,8 +235,25 @@ void StatusService::on_raft_status(Message message, Context& context) {
     Asked asked;
     if (!take_asked(message, &asked)) return context.unexpected(message);
     if (asked.question == Question::kMetrics) return set_raft_gauges(message->raft_status(), context);
-    *gatherings_[asked.gathering].nodes[asked.node_id].mutable_raft() = std::move(*message->mutable_raft_status());
+    pb::NodeStatus& line = gatherings_[asked.gathering].nodes[asked.node_id];
+    *line.mutable_raft() = std::move(*message->mutable_raft_status());
+    if (std::string standing = standing_of(line.raft()); !standing.empty()) line.set_detail(std::move(standing));
     count_answer(asked.gathering, context);
+}
+
+// What an operator should know of this node's place in the cluster; empty: it is an ordinary member.
+std::string StatusService::standing_of(const pb::RaftStatus& raft) const {
+    if (raft.removed()) {
+        return str_cat("removed from the cluster: it may be stopped, or come back with `sandstore cluster add ",
+                       self_id(), "`");
+    }
+    if (raft.voters().empty() && raft.first_index() > 0) {
+        const auto self = members_.find(self_id());
+        const bool known = self != members_.end();
+        return str_cat("waits to be added: run `sandstore cluster add ", self_id(), known ? " " : "",
+                       known ? self->second.address() : "", "`");
+    }
+    return "";
 }
 
 void StatusService::on_state_hash(Message message, Context& context) {
@@ -231,6 +285,7 @@ void StatusService::on_cluster_status(Message message, Context& context) {
 }
 
 void StatusService::on_request_failed(Message message, Context& context) {
+    if (operators_.on_answer(message, context)) return;
     Asked asked;
     if (!take_asked(message, &asked)) return context.unexpected(message);
     if (asked.question == Question::kMetrics) return;
@@ -306,6 +361,13 @@ void StatusService::set_raft_gauges(const pb::RaftStatus& raft, Context& context
     set("sandstore_raft_first_index", "First index in the log.", raft.first_index());
     set("sandstore_raft_last_index", "Last index in the log.", raft.last_index());
     set("sandstore_raft_voters", "Voting members.", static_cast<uint64_t>(raft.voters_size()));
+    set("sandstore_raft_learners", "Members without a vote.",
+        static_cast<uint64_t>(raft.configuration().learners_size()));
+    set("sandstore_raft_snapshot_index", "Last index in the newest snapshot.", raft.snapshot_index());
+    set("sandstore_raft_disk_full", "Whether the disk has no room for the log.", raft.disk_full());
+    set("sandstore_raft_disk_slow", "Whether a write of the log takes longer than an election timeout.",
+        raft.disk_slow());
+    set("sandstore_raft_removed", "Whether this node is no member any more.", raft.removed());
     for (auto& [peer, lag] : peer_lags_) lag = 0;  // Only a leader knows; what it knew before is void.
     for (const pb::RaftPeerStatus& peer : raft.peers()) {
         peer_lags_[peer.node_id()] =

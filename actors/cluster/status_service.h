@@ -1,13 +1,17 @@
-// StatusService: what this node and the cluster are doing, for people, health checks and metrics.
+// StatusService: what this node and the cluster are doing, for people, health checks and metrics; and the door through
+// which operators reach the RaftNodes (operator_requests.h).
 //
 // In:  StartStatus           once, from Bootstrap.
 //      BootProgress          from Bootstrap: what the start waits for.
 //      ClusterView           the members to ask.
 //      ClusterStatusRequest  from HTTP handlers, clients and the StatusServices of other nodes.
+//      ChangeMembership, TransferLeadership, RequestSnapshot   from operators, for the leader's RaftNode or another.
 //      RoleChanged           from RaftNode.
+//      ConfigurationChanged  from RaftNode: members that discovery does not tell are asked too.
 //      ChunkStats            from the ChunkService of every member, now and then.
 //      PeerUp, PeerDown      from PORT_TRANSPORT.
-//      RaftStatus, StateHash, ClusterStatus (or RequestFailed): answers to its own requests.
+//      RaftStatus, StateHash, ClusterStatus (or RequestFailed): answers to its own requests; MembershipChanged,
+//                            StatusReply, SnapshotSaved: to those of operators.
 //      TimerFired            metrics are due.
 // Out: ClusterStatus         the answer; exactly one for each request.
 //      RaftStatusRequest     to RaftNode; StateHashRequest to StateMachine; ClusterStatusRequest with `local` to the
@@ -22,6 +26,7 @@
 #include <string>
 #include <string_view>
 
+#include "actors/cluster/operator_requests.h"
 #include "messages/cluster.pb.h"
 #include "runtime/actor.h"
 
@@ -49,6 +54,8 @@ class StatusService final : public Actor {
     void on_start_status(Message message, Context& context);
     void on_boot_progress(Message message, Context& context);
     void on_cluster_view(Message message, Context& context);
+    void on_configuration_changed(Message message, Context& context);
+    void on_operator_request(Message message, Context& context);
     void on_cluster_status_request(Message message, Context& context);
     void on_role_changed(Message message, Context& context);
     void on_chunk_stats(Message message, Context& context);
@@ -62,6 +69,8 @@ class StatusService final : public Actor {
 
     bool booted() const { return started_ && waiting_for_.empty(); }
     const std::string& self_id() const { return config_.node_id(); }
+    void know_members();
+    std::string standing_of(const pb::RaftStatus& raft) const;
     pb::NodeStatus own_line(Context& context) const;
     pb::NodeStatus line_of(const pb::Member& member) const;
     void ask_self(uint64_t id, Gathering& gathering, bool state_hash, Context& context);
@@ -78,7 +87,10 @@ class StatusService final : public Actor {
     pb::StartStatus config_;
     std::string waiting_for_ = "the start of the node";
     std::string cluster_id_;
-    std::map<std::string, pb::Member> members_;
+    pb::ClusterView view_;                       // What discovery says,
+    pb::ConfigurationChanged configuration_;     // and what the log says of those whom discovery does not know.
+    std::map<std::string, pb::Member> members_;  // Both together.
+    OperatorRequests operators_;
     std::map<std::string, pb::ChunkStats> chunk_stats_;  // By node id; of members only.
     std::set<std::string> peers_up_;
     std::string last_leader_;

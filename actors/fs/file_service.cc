@@ -48,10 +48,10 @@ void FileService::receive(Message message, Context& context) {
             return on_start_files(message->start_files(), context);
         case pb::Envelope::kClusterView:
             return placement_.set_members(message->cluster_view());
+        case pb::Envelope::kConfigurationChanged:
+            return placement_.set_configuration(message->configuration_changed().configuration());
         case pb::Envelope::kRoleChanged:
             return on_role_changed(message->role_changed());
-        case pb::Envelope::kConfigurationChanged:
-            return;  // Who votes says nothing about who stores chunks: that is discovery's to tell.
         case pb::Envelope::kPeerUp:
             return placement_.set_up(message->peer_up().node_id(), true);
         case pb::Envelope::kPeerDown:
@@ -282,7 +282,7 @@ void FileService::answer_query(pb::QueryResult* result, const Pending& pending, 
     if (pending.query.has_stat_file_system()) {
         result->set_disk_total_bytes(placement_.disk_total_bytes());
         result->set_disk_free_bytes(placement_.disk_free_bytes());
-        result->set_copies(settings_.copies());
+        result->set_copies(placement_.copies_of(settings_.copies()));
     }
     context.reply(pending.asker, message_of(std::move(*result)));
 }

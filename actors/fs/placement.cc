@@ -17,17 +17,41 @@ Placement::Node* Placement::known_or_new(std::string_view node) {
 
 void Placement::set_members(const pb::ClusterView& view) {
     if (view.members().empty()) return;
-    for (auto& [id, node] : nodes_) node.is_member = false;
+    for (auto& [id, node] : nodes_) node.is_listed = false;
     for (const pb::Member& member : view.members()) {
         Node& node = nodes_[member.id()];
-        node.is_member = true;
+        node.is_listed = true;
         node.address = member.address();
         node.zone = member.zone();
     }
-    // Whether a node is up is kept: it may become a member again, and the transport will not tell twice.
-    std::erase_if(nodes_, [](const auto& entry) { return !entry.second.is_member && !entry.second.is_up; });
+    decide_members();
+}
+
+void Placement::set_configuration(const pb::RaftConfiguration& configuration) {
+    has_configuration_ = !configuration.voters().empty();
+    for (auto& [id, node] : nodes_) node.is_configured = false;
+    for (const auto* names : {&configuration.voters(), &configuration.learners(), &configuration.old_voters()}) {
+        for (const std::string& id : *names) nodes_[id].is_configured = true;
+    }
+    for (const pb::RaftMember& member : configuration.addresses()) {
+        Node& node = nodes_[member.id()];
+        if (!node.is_listed) node.address = member.address();
+    }
+    decide_members();
+}
+
+void Placement::decide_members() {
     member_count_ = 0;
-    for (const auto& [id, node] : nodes_) member_count_ += node.is_member;
+    for (auto& [id, node] : nodes_) {
+        node.is_member = has_configuration_ ? node.is_configured && !node.address.empty() : node.is_listed;
+        member_count_ += node.is_member;
+    }
+    // Whether a node is up is kept: it may become a member again, and the transport will not tell twice. One that left
+    // is still asked for the chunks that it holds, as long as it is there.
+    std::erase_if(nodes_, [](const auto& entry) {
+        const Node& node = entry.second;
+        return !node.is_member && !node.is_configured && !node.is_listed && !node.is_up;
+    });
 }
 
 void Placement::set_up(std::string_view node, bool up) {
@@ -97,6 +121,10 @@ bool Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& rand
 std::string_view Placement::address_of(std::string_view node) const {
     const auto found = nodes_.find(node);
     return found == nodes_.end() ? std::string_view() : std::string_view(found->second.address);
+}
+
+uint32_t Placement::copies_of(uint32_t wanted) const {
+    return member_count_ == 0 ? wanted : std::min(wanted, static_cast<uint32_t>(member_count_));
 }
 
 uint64_t Placement::disk_total_bytes() const {

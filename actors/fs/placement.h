@@ -10,6 +10,7 @@
 
 #include "messages/chunk.pb.h"
 #include "messages/cluster.pb.h"
+#include "messages/raft.pb.h"
 
 namespace sandstore {
 
@@ -19,6 +20,9 @@ class Placement {
 
     // A view without members changes nothing: discovery that fails must not make nodes disappear.
     void set_members(const pb::ClusterView& view);
+    // From the log: whoever is in it may hold chunks, once an address of it is known. Until there is one, discovery
+    // decides. Discovery's addresses go before those that the log keeps.
+    void set_configuration(const pb::RaftConfiguration& configuration);
     void set_up(std::string_view node, bool up);
     // What others than members say is ignored once there are members.
     void set_stats(const pb::ChunkStats& stats);
@@ -29,6 +33,7 @@ class Placement {
     bool choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place, std::string* why);
 
     std::string_view address_of(std::string_view node) const;  // Empty: unknown.
+    uint32_t copies_of(uint32_t wanted) const;                 // No more than there are members.
     uint64_t disk_total_bytes() const;                         // Over all members that have reported.
     uint64_t disk_free_bytes() const;
 
@@ -37,7 +42,9 @@ class Placement {
     static constexpr size_t kNodesKeptMax = 4096;      // Heard of before the members are known.
 
     struct Node {
-        bool is_member = false;
+        bool is_listed = false;      // In the last view.
+        bool is_configured = false;  // In the configuration.
+        bool is_member = false;      // May get chunks.
         bool is_up = false;
         bool has_stats = false;
         std::string address;
@@ -53,11 +60,13 @@ class Placement {
     };
     using Nodes = std::map<std::string, Node, std::less<>>;
 
+    void decide_members();
     Node* known_or_new(std::string_view node);
     uint64_t load_of(const Node& node, uint64_t greatest_load) const;
 
     Nodes nodes_;
     size_t member_count_ = 0;
+    bool has_configuration_ = false;
 };
 
 }  // namespace sandstore

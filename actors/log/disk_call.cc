@@ -32,6 +32,13 @@ void DiskCall::create_zeroed(std::string_view file, uint64_t size_bytes) {
     operation->set_size(size_bytes);
 }
 
+void DiskCall::replace(std::string_view file, Payload bytes) {
+    auto* operation = request.add_operations()->mutable_replace();
+    operation->set_file(std::string(file));
+    operation->set_length(bytes.size());
+    payload.append(std::move(bytes));
+}
+
 void DiskCall::rename(std::string_view from, std::string_view to) {
     auto* operation = request.add_operations()->mutable_rename();
     operation->set_from(std::string(from));
@@ -62,6 +69,8 @@ std::string describe_operation(const pb::DiskOperation& operation) {
             return str_cat("the read of ", operation.read().file(), " at offset ", operation.read().offset());
         case pb::DiskOperation::kCreateZeroed:
             return str_cat("the creation of ", operation.create_zeroed().file());
+        case pb::DiskOperation::kReplace:
+            return str_cat("the replacement of ", operation.replace().file());
         case pb::DiskOperation::kRename:
             return str_cat("the renaming of ", operation.rename().from(), " to ", operation.rename().to());
         case pb::DiskOperation::kRemove:

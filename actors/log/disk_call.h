@@ -17,6 +17,7 @@ struct DiskCall {
     void sync(std::string_view file);
     void read(std::string_view file, uint64_t offset, uint64_t length);
     void create_zeroed(std::string_view file, uint64_t size_bytes);
+    void replace(std::string_view file, Payload bytes);
     void rename(std::string_view from, std::string_view to);
     void remove(std::string_view file);
     void make_directory(std::string_view directory);

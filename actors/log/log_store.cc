@@ -27,6 +27,8 @@ void LogStore::receive(Message message, Context& context) {
             return on_start_log(message->start_log(), context);
         case pb::Envelope::kLogWrite:
             return on_log_write(std::move(message), context);
+        case pb::Envelope::kLogCompact:
+            return on_log_compact(message->log_compact(), context);
         case pb::Envelope::kLogRead:
             return on_log_read(message, context);
         case pb::Envelope::kDiskReply:
@@ -46,6 +48,7 @@ void LogStore::receive(Message message, Context& context) {
 void LogStore::on_start_log(const pb::StartLog& start, Context& context) {
     SANDSTORE_CHECK(state_ == State::kNew, "the log is started twice");
     start_ = start;
+    if (start_.directory().empty()) start_.set_directory(std::string(kLogDirectory));
     if (start_.segment_bytes() == 0) start_.set_segment_bytes(kSegmentBytesDefault);
     start_.set_segment_bytes(round_up(start_.segment_bytes(), kSegmentHeaderBytes));
     if (start_.segment_bytes() < kSegmentBytesMin || start_.segment_bytes() > kSegmentBytesMax) {
@@ -94,9 +97,10 @@ void LogStore::finish_recovery(Context& context) {
     hard_state_ = log.hard_state;
     next_sequence_ = log.next_sequence;
     segment_ = log.segment;
-    segment_count_ = log.segment_count;
+    segments_.assign(log.segments.begin(), log.segments.end());
     spares_.assign(log.spares.begin(), log.spares.end());
     next_spare_number_ = log.next_spare_number;
+    queued_first_index_ = index_.first_index();
     queued_last_index_ = index_.last_index();
     queued_hard_state_ = hard_state_;
     state_ = State::kRunning;
@@ -118,12 +122,13 @@ void LogStore::finish_recovery(Context& context) {
     context.info("Log recovered", {{"first_index", index_.first_index()},
                                    {"last_index", index_.last_index()},
                                    {"term", hard_state_.term()},
-                                   {"segments", segment_count_}});
-    metrics_->segments.set(static_cast<double>(segment_count_));
+                                   {"segments", segments_.size()}});
+    metrics_->segments.set(static_cast<double>(segments_.size()));
     metrics_->last_index.set(static_cast<double>(index_.last_index()));
     recovery_.reset();
     recovery_call_ = {};
     context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(recovered)));
+    if (index_.first_index() > 1) drop_dead_segments(context);  // The process before may have died over it.
     if (spares_.empty()) make_spare(start_.segment_bytes(), context);
 }
 
@@ -145,6 +150,10 @@ void LogStore::on_disk_reply(Message message, Context& context) {
         spare_request_ = 0;
         return on_spare_reply(reply, context);
     }
+    if (request == drop_request_) {
+        drop_request_ = 0;
+        return on_drop_reply(reply, context);
+    }
     if (request == recovery_request_) {
         recovery_request_ = 0;
         return on_recovery_reply(reply, message.payload, context);
@@ -164,7 +173,10 @@ void LogStore::on_request_failed(const Message& message, Context& context) {
         reads_.erase(read);
         return;
     }
-    if (request != write_request_ && request != spare_request_ && request != recovery_request_) return;
+    if (request != write_request_ && request != spare_request_ && request != drop_request_ &&
+        request != recovery_request_) {
+        return;
+    }
     // Refused before it had any effect: there is only a queue to wait for.
     const bool busy = status.code() == pb::STATUS_RESOURCE_EXHAUSTED;
     if (!busy) {
@@ -179,6 +191,10 @@ void LogStore::on_request_failed(const Message& message, Context& context) {
     } else if (request == spare_request_) {
         spare_request_ = 0;
         context.arm_timer(kBusyRetryUs, kRetrySpare);
+    } else if (request == drop_request_) {
+        drop_request_ = 0;
+        drop_waits_for_retry_ = true;
+        context.arm_timer(kBusyRetryUs, kRetryDrop);
     } else {
         recovery_request_ = 0;
         context.arm_timer(kBusyRetryUs, kRetryRecovery);
@@ -190,7 +206,12 @@ void LogStore::on_timer_fired(const pb::TimerFired& fired, Context& context) {
         case kRetryRecovery:
             return ask_recovery(context);
         case kRetrySpare:
+            spare_space_timer_ = 0;
             return ask_spare(context);
+        case kRetryDrop:
+            drop_waits_for_retry_ = false;
+            drop_request_ = ask_disk(drop_call_, context);
+            return;
         case kRetryWrite:
             write_waits_for_retry_ = false;
             write_request_ = ask_disk(write_call_, context);

@@ -3,14 +3,17 @@
 // In:  StartLog, once, from Bootstrap
 //      LogWrite, from the replicator; write_id rises by one, records continue or replace what was written before
 //      LogRead, a request
+//      LogCompact, from RAFT: entries before an index are not needed any more
 //      DiskReply, RequestFailed, TimerFired
 // Out: LogRecovered to RAFT, once; then LogWrites are taken
+//      LogSpace to RAFT: there is no room on the disk for the next segment, or there is again
 //      LogPersisted to the sender of LogWrites: the newest of its writes that is durable
 //      LogRecords, the reply to LogRead: durable entries only. ENOENT and no records when the first one is not durable
 //      yet, or about to be replaced: Raft still holds those.
 //      DiskRequest to PORT_LOG_DISK, which carries them out in the order sent
 //
-// Persists: the entries and the hard state, in log/*.seg; segment_format.h and docs/formats.md have the layout.
+// Persists: the entries and the hard state, in log/*.seg (or another directory); segment_format.h and docs/formats.md
+// have the layout.
 //
 // Group commit: one write is on its way to the disk at a time; all that arrives meanwhile becomes the next one, a
 // single block with a single sync. There is no timer, so an idle log costs no latency and a busy one batches.
@@ -54,13 +57,14 @@ class LogStore final : public Actor {
 
  private:
     enum class State { kNew, kRecovering, kRunning, kStopped };
-    enum TimerTag : uint32_t { kRetryRecovery = 1, kRetryWrite = 2, kRetrySpare = 3 };
+    enum TimerTag : uint32_t { kRetryRecovery = 1, kRetryWrite = 2, kRetrySpare = 3, kRetryDrop = 4 };
     struct PendingRead;
     struct Metrics;
 
     void on_start_log(const pb::StartLog& start, Context& context);
     void on_log_write(Message message, Context& context);
     void on_log_read(const Message& message, Context& context);
+    void on_log_compact(const pb::LogCompact& compact, Context& context);
     void on_disk_reply(Message message, Context& context);
     void on_request_failed(const Message& message, Context& context);
     void on_timer_fired(const pb::TimerFired& fired, Context& context);
@@ -86,6 +90,13 @@ class LogStore final : public Actor {
     void make_spare(uint64_t size_bytes, Context& context);
     void ask_spare(Context& context);
     void on_spare_reply(const pb::DiskReply& reply, Context& context);
+    void add_spare(SpareSegment spare, Context& context);
+    void tell_space(bool full, std::string detail, Context& context);
+
+    // Dropping what is not needed any more: log_store_compact.cc.
+    void drop_dead_segments(Context& context);
+    void drop_next(Context& context);
+    void on_drop_reply(const pb::DiskReply& reply, Context& context);
 
     // Reading: log_store_read.cc.
     uint64_t readable_end() const;
@@ -110,12 +121,13 @@ class LogStore final : public Actor {
     pb::HardState hard_state_;
     uint64_t next_sequence_ = 1;
     std::optional<OpenSegment> segment_;
-    size_t segment_count_ = 0;
+    std::deque<SegmentFile> segments_;  // In order; the last one is segment_.
 
     // What is not: the group on its way to the disk, and the writes behind it.
     std::deque<PendingWrite> queue_;
     uint64_t last_write_id_ = 0;
-    uint64_t queued_last_index_ = 0;   // The log's end with all that is queued,
+    uint64_t queued_first_index_ = 1;  // The log's beginning with all that is queued,
+    uint64_t queued_last_index_ = 0;   // its end,
     pb::HardState queued_hard_state_;  // and the hard state.
     WriteGroup group_;
     std::optional<SpareSegment> roll_into_;  // The group begins a new segment, in this file,
@@ -131,6 +143,15 @@ class LogStore final : public Actor {
     DiskCall spare_call_;
     RequestId spare_request_ = 0;
     bool write_waits_for_spare_ = false;
+    TimerId spare_space_timer_ = 0;  // The maker waits for space.
+    bool full_ = false;              // As told to RAFT.
+
+    uint64_t keep_from_segment_ = 0;    // Those before it are to be dropped,
+    std::deque<std::string> unwanted_;  // and these files removed,
+    DiskCall drop_call_;                // one at a time, so that no log write waits for more than one of them.
+    RequestId drop_request_ = 0;
+    bool drop_waits_for_retry_ = false;
+    std::optional<SpareSegment> recycled_;  // What the segment being dropped becomes.
 
     std::map<RequestId, std::unique_ptr<PendingRead>> reads_;
 };

@@ -41,8 +41,10 @@ void LogStore::on_log_read(const Message& message, Context& context) {
 // caller would get what it no longer believes in.
 uint64_t LogStore::readable_end() const {
     uint64_t end = index_.last_index() + 1;
+    if (group_.restart()) return index_.first_index();
     if (group_.first_index() != 0) end = std::min(end, group_.first_index());
     for (const PendingWrite& write : queue_) {
+        if (write.restart) return index_.first_index();
         if (write.first_index != 0) end = std::min(end, write.first_index);
     }
     return end;
@@ -67,7 +69,7 @@ std::unique_ptr<LogStore::PendingRead> LogStore::plan_read(const pb::LogRead& re
         if (!continues) {
             if (call->request.operations_size() + 2 > kOperationsMax) break;
             if (!first) {
-                call->read(segment_file(begin.segment), begin.offset, end - begin.offset);
+                call->read(segment_file(start_.directory(), begin.segment), begin.offset, end - begin.offset);
                 base += end - begin.offset;
             }
             begin = place;
@@ -82,7 +84,7 @@ std::unique_ptr<LogStore::PendingRead> LogStore::plan_read(const pb::LogRead& re
         end = place.offset + place.bytes;
         record_bytes += place.bytes;
     }
-    call->read(segment_file(begin.segment), begin.offset, end - begin.offset);
+    call->read(segment_file(start_.directory(), begin.segment), begin.offset, end - begin.offset);
     pending->read_bytes = base + (end - begin.offset);
     pending->record_count = static_cast<uint32_t>(index - read.first_index());
     pending->last_term = index_.term(index - 1);

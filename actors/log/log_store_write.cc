@@ -5,6 +5,7 @@
 #include "actors/log/log_store_parts.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
+#include "runtime/planted.h"
 
 namespace sandstore {
 
@@ -18,6 +19,7 @@ void LogStore::on_log_write(Message message, Context& context) {
     write.sender = sender_of(message);
     write.write_id = body.write_id();
     if (body.has_hard_state()) write.hard_state = body.hard_state();
+    if (body.has_restart()) write.restart = body.restart();
     write.first_index = body.first_index();
     write.headers.reserve(body.record_count());
     RecordReader reader(message.payload);
@@ -36,11 +38,15 @@ void LogStore::accept_write(PendingWrite write) {
                     "write_id=", write.write_id, " last=", last_write_id_);
     last_write_id_ = write.write_id;
     if (write.hard_state) accept_hard_state(*write.hard_state);
+    if (write.restart) {
+        queued_first_index_ = write.restart->index() + 1;
+        queued_last_index_ = write.restart->index();
+    }
     if (write.first_index == 0) {
         SANDSTORE_CHECK(write.headers.empty(), "records=", write.headers.size());
     } else {
-        SANDSTORE_CHECK(write.first_index >= index_.first_index() && write.first_index <= queued_last_index_ + 1,
-                        "first_index=", write.first_index, " log from ", index_.first_index(), " to ",
+        SANDSTORE_CHECK(write.first_index >= queued_first_index_ && write.first_index <= queued_last_index_ + 1,
+                        "first_index=", write.first_index, " log from ", queued_first_index_, " to ",
                         queued_last_index_);
         for (size_t i = 0; i < write.headers.size(); i++) {
             SANDSTORE_CHECK(write.headers[i].index == write.first_index + i, "index=", write.headers[i].index,
@@ -108,7 +114,7 @@ void LogStore::form_group() {
 // Nothing is under way now, so the index is what the block follows.
 void LogStore::check_terms() const {
     if (group_.first_index() == 0) return;
-    uint64_t term = index_.term(group_.first_index() - 1);
+    uint64_t term = group_.restart() ? group_.restart()->term() : index_.term(group_.first_index() - 1);
     for (const RecordHeader& header : group_.headers()) {
         SANDSTORE_CHECK(header.term >= term, "index=", header.index, " term=", header.term, " before=", term);
         term = header.term;
@@ -121,9 +127,9 @@ void LogStore::submit_group(Context& context) {
     if (roll_into_) append_roll(&write_call_, context);
     const uint32_t salt = roll_into_ ? roll_header_.salt : segment_->salt;
     const uint64_t offset = roll_into_ ? kSegmentHeaderBytes : segment_->end;
-    const std::string file = segment_file(roll_into_ ? roll_header_.number : segment_->number);
+    const std::string file = segment_file(start_.directory(), roll_into_ ? roll_header_.number : segment_->number);
     write_call_.write(file, offset, group_.encode(next_sequence_, salt));
-    write_call_.sync(file);
+    if (!planted("acknowledged-before-sync")) write_call_.sync(file);
     write_request_ = ask_disk(write_call_, context);
 }
 
@@ -143,16 +149,18 @@ void LogStore::append_roll(DiskCall* call, Context& context) {
     roll_header_.hard_state = hard_state_;
     call->write(roll_into_->file, 0, Payload(encode_segment_header(roll_header_)));
     call->sync(roll_into_->file);
-    call->rename(roll_into_->file, segment_file(roll_header_.number));
+    call->rename(roll_into_->file, segment_file(start_.directory(), roll_header_.number));
     roll_operations_ = static_cast<uint32_t>(call->request.operations_size());
 }
 
 void LogStore::on_write_reply(const pb::DiskReply& reply, Context& context) {
-    if (reply.error() != 0) {
+    const bool ignored = reply.sync_failed() && planted("sync-result-ignored");
+    if (reply.error() != 0 && !ignored) {
         const std::string failure = describe_failure(write_call_.request, reply);
         // Making the segment is all that may need space.
         if (is_out_of_space(reply) && !reply.sync_failed() && reply.failed_operation() < roll_operations_) {
             context.warn("The disk is full; the log waits for space", {{"error", failure}});
+            tell_space(true, failure, context);
             write_waits_for_retry_ = true;
             context.arm_timer(kOutOfSpaceRetryUs, kRetryWrite);
             return;
@@ -171,12 +179,14 @@ void LogStore::on_write_reply(const pb::DiskReply& reply, Context& context) {
 void LogStore::apply_group(Context& context) {
     if (roll_into_) {
         segment_ = OpenSegment{roll_header_.number, roll_header_.segment_bytes, roll_header_.salt, kSegmentHeaderBytes};
+        segments_.push_back({segment_->number, segment_->segment_bytes});
         roll_into_.reset();
-        segment_count_++;
+        if (!maker_.busy() || spare_space_timer_ == 0) tell_space(false, "", context);
         metrics_->segments_made.add();
-        metrics_->segments.set(static_cast<double>(segment_count_));
+        metrics_->segments.set(static_cast<double>(segments_.size()));
     }
     if (group_.hard_state()) hard_state_ = *group_.hard_state();
+    if (group_.restart()) index_ = LogIndex(group_.restart()->index() + 1, group_.restart()->term());
     if (group_.first_index() != 0) index_.truncate_from(group_.first_index());
     uint64_t offset = segment_->end + group_.records_offset();
     for (const RecordHeader& header : group_.headers()) {
@@ -200,8 +210,10 @@ void LogStore::apply_group(Context& context) {
         persisted.set_last_term(index_.last_term());
         context.send(waiter.sender, message_of(persisted));
     }
+    const bool restarted = group_.restart().has_value();
     group_ = WriteGroup();
     write_call_ = {};
+    if (restarted) drop_dead_segments(context);
 }
 
 // --- The next segment
@@ -209,7 +221,7 @@ void LogStore::apply_group(Context& context) {
 
 void LogStore::make_spare(uint64_t size_bytes, Context& context) {
     if (maker_.busy()) return;  // Whoever needs a larger one asks again when this is done.
-    maker_.begin({spare_file(next_spare_number_++), size_bytes});
+    maker_.begin({spare_file(start_.directory(), next_spare_number_++), size_bytes});
     ask_spare(context);
 }
 
@@ -224,15 +236,13 @@ void LogStore::on_spare_reply(const pb::DiskReply& reply, Context& context) {
         case SpareMaker::Progress::kMore:
             return ask_spare(context);
         case SpareMaker::Progress::kDone:
-            spares_.push_back(std::move(made));
-            if (write_waits_for_spare_) write_next(context);
-            if (spares_.empty()) make_spare(start_.segment_bytes(), context);
-            return;
+            return add_spare(std::move(made), context);
         case SpareMaker::Progress::kOutOfSpace:
             context.warn(write_waits_for_spare_ ? "The disk is full; writes to the log wait for space"
                                                 : "The disk is full; the log's next segment cannot be made",
                          {{"error", describe_failure(spare_call_.request, reply)}});
-            context.arm_timer(kOutOfSpaceRetryUs, kRetrySpare);
+            tell_space(true, describe_failure(spare_call_.request, reply), context);
+            spare_space_timer_ = context.arm_timer(kOutOfSpaceRetryUs, kRetrySpare);
             return;
         case SpareMaker::Progress::kFailed:
             return stop(
@@ -240,6 +250,23 @@ void LogStore::on_spare_reply(const pb::DiskReply& reply, Context& context) {
                         ". Check the disk, then start the node again"),
                 context);
     }
+}
+
+void LogStore::add_spare(SpareSegment spare, Context& context) {
+    spares_.push_back(std::move(spare));
+    tell_space(false, "", context);
+    if (write_waits_for_spare_) write_next(context);
+    if (spares_.empty()) make_spare(start_.segment_bytes(), context);
+}
+
+// Once for each change. What room is left in the present segment is for RAFT's votes meanwhile.
+void LogStore::tell_space(bool full, std::string detail, Context& context) {
+    if (full == full_) return;
+    full_ = full;
+    pb::LogSpace space;
+    space.set_full(full);
+    space.set_detail(std::move(detail));
+    context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(space)));
 }
 
 }  // namespace sandstore

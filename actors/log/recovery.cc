@@ -5,6 +5,7 @@
 #include "actors/log/record.h"
 #include "runtime/check.h"
 #include "runtime/crc32c.h"
+#include "runtime/planted.h"
 
 namespace sandstore {
 
@@ -26,8 +27,8 @@ LogRecovery::LogRecovery(const pb::StartLog& start) : start_(start) {}
 
 DiskCall LogRecovery::begin() {
     DiskCall call;
-    call.make_directory(kLogDirectory);  // Also syncs it: the process before may have died before it could.
-    call.list(kLogDirectory);
+    call.make_directory(start_.directory());  // Also syncs it: the process before may have died before it could.
+    call.list(start_.directory());
     return call;
 }
 
@@ -59,12 +60,12 @@ LogRecovery::Progress LogRecovery::on_list(const pb::DiskReply& reply, DiskCall*
     for (const pb::DiskFile& file : reply.files()) {
         const std::optional<LogFileName> name = parse_file_name(file.name());
         if (!name) {
-            notes_.push_back(str_cat("ignoring the unknown file ", kLogDirectory, "/", file.name()));
+            notes_.push_back(str_cat("ignoring the unknown file ", start_.directory(), "/", file.name()));
         } else if (!name->spare) {
             segments_.push_back({name->number, file.size(), {}});
         } else {
             result_.next_spare_number = std::max(result_.next_spare_number, name->number + 1);
-            SpareSegment spare{spare_file(name->number), file.size()};
+            SpareSegment spare{spare_file(start_.directory(), name->number), file.size()};
             const bool useful = file.size() >= start_.segment_bytes() && file.size() <= kSegmentBytesMax &&
                                 result_.spares.size() < kSparesMax;
             if (useful) {
@@ -76,7 +77,7 @@ LogRecovery::Progress LogRecovery::on_list(const pb::DiskReply& reply, DiskCall*
     }
     std::sort(segments_.begin(), segments_.end(),
               [](const Segment& a, const Segment& b) { return a.number < b.number; });
-    result_.segment_count = segments_.size();
+    for (const Segment& segment : segments_) result_.segments.push_back({segment.number, segment.size_bytes});
     if (segments_.empty()) return settle(next);
     phase_ = Phase::kHeaders;
     return read_headers(next);
@@ -84,7 +85,7 @@ LogRecovery::Progress LogRecovery::on_list(const pb::DiskReply& reply, DiskCall*
 
 LogRecovery::Progress LogRecovery::read_headers(DiskCall* next) {
     const size_t end = std::min(segments_.size(), place_ + kHeadersInOneRead);
-    for (size_t i = place_; i < end; i++) next->read(segment_file(segments_[i].number), 0, kSegmentHeaderBytes);
+    for (size_t i = place_; i < end; i++) next->read(file_of(segments_[i]), 0, kSegmentHeaderBytes);
     return Progress::kMore;
 }
 
@@ -105,7 +106,7 @@ LogRecovery::Progress LogRecovery::on_headers(const Payload& payload, DiskCall* 
     if (!check_order()) return Progress::kRefused;
 
     const SegmentHeader& first = segments_.front().header;
-    result_.index = LogIndex(first.first_index);
+    result_.index = LogIndex(first.first_index, first.last_term);
     result_.hard_state = first.hard_state;
     result_.next_sequence = first.first_sequence;
     phase_ = Phase::kBlocks;
@@ -114,7 +115,7 @@ LogRecovery::Progress LogRecovery::on_headers(const Payload& payload, DiskCall* 
 
 bool LogRecovery::check_header(Segment* segment, std::string_view bytes) {
     SegmentHeader& header = segment->header;
-    const std::string file = segment_file(segment->number);
+    const std::string file = file_of(*segment);
     uint32_t version = 0;
     switch (decode_segment_header(bytes, &header, &version)) {
         case HeaderCheck::kValid:
@@ -144,18 +145,12 @@ bool LogRecovery::check_header(Segment* segment, std::string_view bytes) {
     return true;
 }
 
-// No segment may be missing.
+// No segment may be missing between others.
 bool LogRecovery::check_order() {
-    const SegmentHeader& first = segments_.front().header;
-    if (first.first_index != 1) {
-        refuse(str_cat("The log begins with ", segment_file(first.number), " and entry ", first.first_index,
-                       ": the segments before it are missing", kDamageAdvice));
-        return false;
-    }
     for (size_t i = 1; i < segments_.size(); i++) {
         if (segments_[i].number == segments_[i - 1].number + 1) continue;
-        refuse(str_cat(segment_file(segments_[i - 1].number + 1), " is missing, and later segments are there",
-                       kDamageAdvice));
+        refuse(str_cat(segment_file(start_.directory(), segments_[i - 1].number + 1),
+                       " is missing, and later segments are there", kDamageAdvice));
         return false;
     }
     return true;
@@ -166,8 +161,11 @@ bool LogRecovery::check_order() {
 
 LogRecovery::Progress LogRecovery::enter_segment(DiskCall* next) {
     const SegmentHeader& header = current().header;
-    if (header.first_sequence != result_.next_sequence || header.first_index != result_.index.last_index() + 1 ||
-        header.last_index != result_.index.last_index() || header.last_term != result_.index.last_term() ||
+    LogIndex& index = result_.index;
+    // A truncation to before the first segment left no entry, and nothing that knows the term before it, but this.
+    if (place_ > 0 && index.empty() && index.last_term() == 0) index = LogIndex(index.first_index(), header.last_term);
+    if (header.first_sequence != result_.next_sequence || header.first_index != index.last_index() + 1 ||
+        header.last_index != index.last_index() || header.last_term != index.last_term() ||
         !same(header.hard_state, result_.hard_state)) {
         return damaged(0, "does not continue the segment before it");
     }
@@ -211,7 +209,8 @@ LogRecovery::Walk LogRecovery::walk_block() {
     const std::string_view bytes = window_at_position();
     const std::optional<BlockHeader> header = decode_block_header(bytes);
     if (!header) return bad_block(may_be_block(bytes.data()) ? "its header is damaged" : "");
-    if (header->salt != current().header.salt || header->sequence < result_.next_sequence) return bad_block("");
+    const bool of_a_former_life = header->salt != current().header.salt || header->sequence < result_.next_sequence;
+    if (of_a_former_life && !planted("recycled-bytes-taken-for-records")) return bad_block("");
     if (header->sequence > result_.next_sequence) {
         damaged(position_, str_cat("has block ", header->sequence, " in the place of block ", result_.next_sequence));
         return Walk::kRefused;
@@ -219,7 +218,7 @@ LogRecovery::Walk LogRecovery::walk_block() {
     if (header->block_bytes() > left) return bad_block("it is longer than the file");
     if (!in_window(header->block_bytes())) return Walk::kNeedMore;
     const std::string_view body = bytes.substr(kBlockHeaderBytes, header->body_bytes);
-    if (crc32c(body) != header->body_crc) return bad_block("its checksum is wrong");
+    if (crc32c(body) != header->body_crc && !planted("torn-tail-accepted")) return bad_block("its checksum is wrong");
     if (!apply_block(*header, body)) return Walk::kRefused;
 
     if (in_last_segment()) {
@@ -244,6 +243,11 @@ LogRecovery::Walk LogRecovery::bad_block(std::string_view why) {
 
 // A block whose checksums are right must make sense.
 bool LogRecovery::apply_block(const BlockHeader& header, std::string_view body) {
+    if (header.has_unknown_flags) {
+        refuse(str_cat(file_of(current()), " holds a block that this program does not know, at offset ", position_,
+                       ": run the version of sandstore that wrote it"));
+        return false;
+    }
     if (header.has_hard_state) {
         if (header.hard_state_term < result_.hard_state.term()) {
             damaged(position_, "has a block that lowers the term");
@@ -252,31 +256,50 @@ bool LogRecovery::apply_block(const BlockHeader& header, std::string_view body) 
         result_.hard_state.set_term(header.hard_state_term);
         result_.hard_state.set_voted_for(std::string(body.substr(0, header.vote_bytes)));
     }
-    LogIndex& index = result_.index;
-    if (header.first_index != 0) {
-        if (header.first_index < index.first_index() || header.first_index > index.last_index() + 1) {
-            damaged(position_,
-                    str_cat("has a block for entry ", header.first_index, " after entry ", index.last_index()));
-            return false;
-        }
-        index.truncate_from(header.first_index);
-        auto& configurations = result_.configurations;
-        configurations.erase(configurations.lower_bound(header.first_index), configurations.end());
+    size_t at = header.vote_bytes;
+    if (header.has_restart) {
+        const pb::LogStart restart = decode_restart(body.substr(at));
+        at += kRestartBytes;
+        result_.index = LogIndex(restart.index() + 1, restart.term());
+        result_.configurations.clear();
     }
-    RecordReader reader(Payload::view_of(nullptr, body.substr(header.vote_bytes)));  // The window outlives it.
+    if (header.first_index != 0 && !apply_truncation(header.first_index)) return false;
+    return apply_records(header, body.substr(at), position_ + kBlockHeaderBytes + at);
+}
+
+bool LogRecovery::apply_truncation(uint64_t first_index) {
+    LogIndex& index = result_.index;
+    if (first_index > index.last_index() + 1) {
+        damaged(position_, str_cat("has a block for entry ", first_index, " after entry ", index.last_index()));
+        return false;
+    }
+    if (first_index < index.first_index()) {
+        // What it reaches back into was in a segment that compaction has dropped since: the log begins here.
+        index = LogIndex(first_index);
+    } else {
+        index.truncate_from(first_index);
+    }
+    auto& configurations = result_.configurations;
+    configurations.erase(configurations.lower_bound(first_index), configurations.end());
+    return true;
+}
+
+// `offset`: of the records in the file.
+bool LogRecovery::apply_records(const BlockHeader& header, std::string_view records, uint64_t offset) {
+    LogIndex& index = result_.index;
+    RecordReader reader(Payload::view_of(nullptr, records));  // The window outlives it.
     RecordHeader record;
     uint32_t count = 0;
-    for (size_t at = header.vote_bytes; reader.next_header(&record); at += record.encoded_bytes(), count++) {
+    for (size_t at = 0; reader.next_header(&record); at += record.encoded_bytes(), count++) {
         if (record.index != index.last_index() + 1 || record.term < index.last_term() || header.first_index == 0) {
             damaged(position_, str_cat("has entry ", record.index, " of term ", record.term, " after entry ",
                                        index.last_index(), " of term ", index.last_term()));
             return false;
         }
-        const uint64_t offset = position_ + kBlockHeaderBytes + at;
-        index.append(record.term, {static_cast<uint32_t>(current().number), static_cast<uint32_t>(offset),
+        index.append(record.term, {static_cast<uint32_t>(current().number), static_cast<uint32_t>(offset + at),
                                    static_cast<uint32_t>(record.encoded_bytes())});
         if (record.type == RecordType::kConfiguration) {
-            result_.configurations[record.index] = body.substr(at + kRecordHeaderBytes, record.data_bytes);
+            result_.configurations[record.index] = records.substr(at + kRecordHeaderBytes, record.data_bytes);
         }
     }
     if (reader.damaged() || count != header.record_count) {
@@ -307,7 +330,7 @@ LogRecovery::Progress LogRecovery::search_tail(DiskCall* next) {
     }
     if (!tail_problem_.empty()) {
         notes_.push_back(str_cat("dropping an incomplete block at the end of the log, left by a crash: ",
-                                 segment_file(current().number), " offset ", tail_offset_, ", ", tail_problem_));
+                                 file_of(current()), " offset ", tail_offset_, ", ", tail_problem_));
     }
     return settle(next);
 }
@@ -322,7 +345,7 @@ LogRecovery::Progress LogRecovery::settle(DiskCall* next) {
     if (!segments_.empty()) {
         const Segment& segment = current();
         result_.segment = OpenSegment{segment.number, segment.size_bytes, segment.header.salt, tail_offset_};
-        const std::string file = segment_file(segment.number);
+        const std::string file = file_of(segment);
         next->write(file, 0, Payload(encode_segment_header(segment.header)));
         if (!last_block_.empty()) next->write(file, last_block_offset_, Payload(std::move(last_block_)));
         next->sync(file);
@@ -340,7 +363,7 @@ DiskCall LogRecovery::read_more() {
     window_start_ += done;
     const uint64_t from = window_start_ + window_.size();
     DiskCall call;
-    call.read(segment_file(current().number), from, std::min(kReadBytes, current().size_bytes - from));
+    call.read(file_of(current()), from, std::min(kReadBytes, current().size_bytes - from));
     return call;
 }
 
@@ -360,8 +383,8 @@ LogRecovery::Progress LogRecovery::refuse(std::string why) {
 }
 
 LogRecovery::Progress LogRecovery::damaged(uint64_t offset, std::string_view what) {
-    return refuse(str_cat("The log is damaged at ", segment_file(current().number), " offset ", offset, ": the file ",
-                          what, kDamageAdvice));
+    return refuse(
+        str_cat("The log is damaged at ", file_of(current()), " offset ", offset, ": the file ", what, kDamageAdvice));
 }
 
 }  // namespace sandstore

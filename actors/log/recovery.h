@@ -9,6 +9,8 @@
 // - Anything else is damage before the tail, and refused: a bad block with a later one behind it, a segment that does
 //   not continue the one before, a missing or bad segment header, a file of the wrong size. (A segment gets its name
 //   only after its zeros and its header are synced, so a crash leaves nothing of that kind.)
+// - A log may begin after entry 1: what came before was compacted, or dropped by a restart. Whether a snapshot holds it
+//   is for RaftNode to say. A truncation that reaches back before the first segment moves the log's beginning there.
 // - Files of another cluster or node, or of an unknown version, are refused.
 // - spare-*.seg files are what a crash may leave half made: those of a useful size are used, the others removed.
 //
@@ -35,13 +37,18 @@ struct OpenSegment {
     uint64_t end = 0;  // Where the next block goes.
 };
 
+struct SegmentFile {
+    uint64_t number = 0;
+    uint64_t size_bytes = 0;
+};
+
 struct RecoveredLog {
     LogIndex index;
     pb::HardState hard_state;
     std::map<uint64_t, std::string> configurations;  // Serialized, by index.
     uint64_t next_sequence = 1;
     std::optional<OpenSegment> segment;  // None: nothing was ever written.
-    size_t segment_count = 0;
+    std::vector<SegmentFile> segments;   // In order; the last one is `segment`.
     std::vector<SpareSegment> spares;
     uint64_t next_spare_number = 1;
 };
@@ -49,8 +56,8 @@ struct RecoveredLog {
 class LogRecovery {
  public:
     static constexpr uint64_t kReadBytes = uint64_t{1} << 20;
-    static constexpr size_t kSparesMax = 2;
 
+    // `start.directory` is set.
     explicit LogRecovery(const pb::StartLog& start);
 
     DiskCall begin();
@@ -82,6 +89,8 @@ class LogRecovery {
     Walk walk_block();
     Walk bad_block(std::string_view why);
     bool apply_block(const BlockHeader& header, std::string_view body);
+    bool apply_truncation(uint64_t first_index);
+    bool apply_records(const BlockHeader& header, std::string_view records, uint64_t offset);
     Progress search_tail(DiskCall* next);
     Progress settle(DiskCall* next);
 
@@ -91,6 +100,7 @@ class LogRecovery {
     DiskCall read_more();
     bool take_read(const DiskCall& call, const pb::DiskReply& reply, const Payload& payload);
 
+    std::string file_of(const Segment& segment) const { return segment_file(start_.directory(), segment.number); }
     const Segment& current() const { return segments_[place_]; }
     bool in_last_segment() const { return place_ + 1 == segments_.size(); }
     Progress refuse(std::string why);

@@ -31,6 +31,7 @@ constexpr size_t kFlagsAt = 48;
 constexpr size_t kVoteBytesAt = 50;
 constexpr size_t kReservedAt = 52;
 constexpr uint16_t kHardStateFlag = 1;
+constexpr uint16_t kRestartFlag = 2;
 static_assert(kReservedAt + sizeof(uint32_t) == kBlockHeaderBytes && kBlockHeaderBytes % kBlockAlignment == 0);
 
 uint32_t segment_header_crc(std::string_view bytes) {
@@ -127,7 +128,8 @@ std::string encode_block_header(const BlockHeader& header) {
     put_integer(out + kBodyBytesAt, header.body_bytes);
     put_integer(out + kBodyCrcAt, header.body_crc);
     put_integer(out + kRecordCountAt, header.record_count);
-    put_integer(out + kFlagsAt, header.has_hard_state ? kHardStateFlag : uint16_t{0});
+    const int flags = (header.has_hard_state ? kHardStateFlag : 0) | (header.has_restart ? kRestartFlag : 0);
+    put_integer(out + kFlagsAt, static_cast<uint16_t>(flags));
     put_integer(out + kVoteBytesAt, header.vote_bytes);
     put_integer(out + kBlockCrcAt, crc32c(std::string_view(bytes).substr(kSequenceAt)));
     return bytes;
@@ -147,9 +149,12 @@ std::optional<BlockHeader> decode_block_header(std::string_view bytes) {
     header.body_bytes = get_integer<uint32_t>(in + kBodyBytesAt);
     header.body_crc = get_integer<uint32_t>(in + kBodyCrcAt);
     header.record_count = get_integer<uint32_t>(in + kRecordCountAt);
-    header.has_hard_state = (get_integer<uint16_t>(in + kFlagsAt) & kHardStateFlag) != 0;
+    const auto flags = get_integer<uint16_t>(in + kFlagsAt);
+    header.has_hard_state = (flags & kHardStateFlag) != 0;
+    header.has_restart = (flags & kRestartFlag) != 0;
+    header.has_unknown_flags = (flags & ~(kHardStateFlag | kRestartFlag)) != 0;
     header.vote_bytes = get_integer<uint16_t>(in + kVoteBytesAt);
-    if (header.vote_bytes > header.body_bytes) return std::nullopt;
+    if (header.vote_bytes + (header.has_restart ? kRestartBytes : 0) > header.body_bytes) return std::nullopt;
     return header;
 }
 
@@ -157,12 +162,25 @@ bool may_be_block(const char* bytes) {
     return get_integer<uint32_t>(bytes) == kBlockMagic;
 }
 
-std::string segment_file(uint64_t number) {
-    return str_cat(kLogDirectory, "/", hex_digits(number), ".seg");
+void append_restart(std::string* out, const pb::LogStart& restart) {
+    append_integer(out, static_cast<uint64_t>(restart.index()));
+    append_integer(out, static_cast<uint64_t>(restart.term()));
 }
 
-std::string spare_file(uint64_t number) {
-    return str_cat(kLogDirectory, "/spare-", hex_digits(number), ".seg");
+pb::LogStart decode_restart(std::string_view bytes) {
+    SANDSTORE_CHECK(bytes.size() >= kRestartBytes, "bytes=", bytes.size());
+    pb::LogStart restart;
+    restart.set_index(get_integer<uint64_t>(bytes.data()));
+    restart.set_term(get_integer<uint64_t>(bytes.data() + sizeof(uint64_t)));
+    return restart;
+}
+
+std::string segment_file(std::string_view directory, uint64_t number) {
+    return str_cat(directory, "/", hex_digits(number), ".seg");
+}
+
+std::string spare_file(std::string_view directory, uint64_t number) {
+    return str_cat(directory, "/spare-", hex_digits(number), ".seg");
 }
 
 std::optional<LogFileName> parse_file_name(std::string_view name) {

@@ -1,9 +1,9 @@
 // The byte layout of the log's files; docs/formats.md, section "Log", describes it in full. All numbers little endian.
 //
 // A segment file log/<16 hex digits>.seg is a header of 4 KiB and then blocks, each on a multiple of 8 bytes. A block
-// is one durable step: hard state, truncation and records together. Blocks carry one sequence that rises by one through
-// the whole life of the log, and the salt of their segment: what else may be in the file (zeros, the former life of a
-// recycled segment, a block that was torn) is never taken for the next block.
+// is one durable step: hard state, restart, truncation and records together. Blocks carry one sequence that rises by
+// one through the whole life of the log, and the salt of their segment: what else may be in the file (zeros, the former
+// life of a recycled segment, a block that was torn) is never taken for the next block.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,7 @@ inline constexpr size_t kSegmentHeaderBytes = 4096;
 inline constexpr uint32_t kSegmentFormatVersion = 1;
 inline constexpr size_t kBlockHeaderBytes = 56;
 inline constexpr size_t kBlockAlignment = 8;
+inline constexpr size_t kRestartBytes = 16;
 inline constexpr size_t kIdBytesMax = 255;  // Of cluster id, node id and vote.
 inline constexpr uint64_t kSegmentBytesDefault = uint64_t{16} << 20;
 inline constexpr uint64_t kSegmentBytesMin = uint64_t{8} << 10;
@@ -53,12 +54,15 @@ HeaderCheck decode_segment_header(std::string_view bytes, SegmentHeader* header,
 struct BlockHeader {
     uint64_t sequence = 0;
     uint32_t salt = 0;
-    uint32_t body_bytes = 0;  // Vote and records.
+    uint32_t body_bytes = 0;  // Vote, restart and records.
     uint32_t body_crc = 0;
     uint32_t record_count = 0;
     uint64_t first_index = 0;  // Records from here on are replaced by those of the block. 0: the log stays as it is.
     bool has_hard_state = false;
     uint64_t hard_state_term = 0;
+    bool has_restart =
+        false;  // The body holds, after the vote, the index and term of the entry that the log restarts after.
+    bool has_unknown_flags = false;  // Of a later version; only when decoded.
     uint16_t vote_bytes = 0;
 
     size_t block_bytes() const { return round_up(kBlockHeaderBytes + body_bytes, kBlockAlignment); }
@@ -70,9 +74,13 @@ std::optional<BlockHeader> decode_block_header(std::string_view bytes);
 // Quick test that decode_block_header would need to look further: the magic is there.
 bool may_be_block(const char* bytes);
 
+// The body of a restart.
+void append_restart(std::string* out, const pb::LogStart& restart);
+pb::LogStart decode_restart(std::string_view bytes);  // At least kRestartBytes.
+
 // File names, with the directory.
-std::string segment_file(uint64_t number);
-std::string spare_file(uint64_t number);
+std::string segment_file(std::string_view directory, uint64_t number);
+std::string spare_file(std::string_view directory, uint64_t number);
 struct LogFileName {
     bool spare = false;
     uint64_t number = 0;

@@ -1,6 +1,7 @@
 #include "actors/log/spare_maker.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/check.h"
 
@@ -17,6 +18,11 @@ void SpareMaker::begin(SpareSegment spare) {
     SANDSTORE_CHECK(!busy() && spare.size_bytes > 0, "making=", spare_.file, " wanted=", spare.file);
     spare_ = std::move(spare);
     made_bytes_ = 0;
+}
+
+std::string SpareMaker::abandon() {
+    SANDSTORE_CHECK(busy());
+    return std::exchange(spare_, {}).file;
 }
 
 DiskCall SpareMaker::next_step(bool urgent) {

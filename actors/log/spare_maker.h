@@ -14,12 +14,16 @@ struct SpareSegment {
     uint64_t size_bytes = 0;
 };
 
+inline constexpr size_t kSparesMax = 2;
+
 class SpareMaker {
  public:
     SpareMaker();
 
     bool busy() const { return !spare_.file.empty(); }
     void begin(SpareSegment spare);
+    // Gives up; what is there of the file should be removed.
+    std::string abandon();
     // The next piece; a large one when a log write waits for the whole.
     DiskCall next_step(bool urgent);
     enum class Progress { kMore, kDone, kOutOfSpace, kFailed };

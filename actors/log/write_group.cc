@@ -8,11 +8,17 @@
 namespace sandstore {
 
 size_t PendingWrite::block_bytes_max() const {
-    return round_up(kBlockHeaderBytes + kIdBytesMax + records.size(), kBlockAlignment);
+    return round_up(kBlockHeaderBytes + kIdBytesMax + kRestartBytes + records.size(), kBlockAlignment);
 }
 
 void WriteGroup::add(PendingWrite write) {
     if (write.hard_state) hard_state_ = std::move(write.hard_state);
+    if (write.restart) {
+        restart_ = std::move(write.restart);
+        first_index_ = 0;
+        headers_.clear();
+        records_ = {};
+    }
     if (write.first_index != 0) {
         if (first_index_ == 0 || write.first_index < first_index_) first_index_ = write.first_index;
         size_t kept_bytes = records_.size();
@@ -34,26 +40,30 @@ void WriteGroup::add(PendingWrite write) {
 }
 
 Payload WriteGroup::encode(uint64_t sequence, uint32_t salt) const {
-    const std::string vote = hard_state_ ? hard_state_->voted_for() : std::string();
+    std::string start = hard_state_ ? hard_state_->voted_for() : std::string();
+    const size_t vote_bytes = start.size();
+    if (restart_) append_restart(&start, *restart_);
     BlockHeader header;
     header.sequence = sequence;
     header.salt = salt;
-    header.body_bytes = static_cast<uint32_t>(vote.size() + records_.size());
-    header.body_crc = crc32c(records_, crc32c(vote));
+    header.body_bytes = static_cast<uint32_t>(start.size() + records_.size());
+    header.body_crc = crc32c(records_, crc32c(start));
     header.record_count = static_cast<uint32_t>(headers_.size());
     header.first_index = first_index_;
     header.has_hard_state = hard_state_.has_value();
     header.hard_state_term = hard_state_ ? hard_state_->term() : 0;
-    header.vote_bytes = static_cast<uint16_t>(vote.size());
+    header.has_restart = restart_.has_value();
+    header.vote_bytes = static_cast<uint16_t>(vote_bytes);
 
-    Payload block(encode_block_header(header) + vote);
+    Payload block(encode_block_header(header) + start);
     block.append(records_);
-    block.append(Payload(std::string(header.block_bytes() - block.size(), '\0')));
+    static constexpr char kZeros[kBlockAlignment] = {};
+    block.append(Payload::view_of(nullptr, {kZeros, header.block_bytes() - block.size()}));
     return block;
 }
 
 size_t WriteGroup::records_offset() const {
-    return kBlockHeaderBytes + (hard_state_ ? hard_state_->voted_for().size() : 0);
+    return kBlockHeaderBytes + (hard_state_ ? hard_state_->voted_for().size() : 0) + (restart_ ? kRestartBytes : 0);
 }
 
 }  // namespace sandstore

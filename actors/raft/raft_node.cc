@@ -145,6 +145,8 @@ void RaftNode::begin_when_ready(Context& context) {
     recovered_.reset();
     snapshots_recovered_.reset();
     carry_out(context);
+    core_->on_disk_space(input(context), disk_full_);
+    carry_out(context);
 }
 
 // --- Events for the core
@@ -212,8 +214,9 @@ void RaftNode::on_log_persisted(const pb::LogPersisted& persisted, Context& cont
 }
 
 void RaftNode::on_log_space(const pb::LogSpace& space, Context& context) {
-    if (core_ == nullptr) return;
-    core_->on_disk_space(input(context), space.full());
+    disk_full_ = space.full();
+    if (core_ == nullptr) return;  // It is told when it begins.
+    core_->on_disk_space(input(context), disk_full_);
     carry_out(context);
 }
 

@@ -123,6 +123,7 @@ class RaftNode final : public Actor {
     std::optional<pb::LogRecovered> recovered_;
     std::optional<pb::SnapshotsRecovered> snapshots_recovered_;
     std::optional<uint64_t> state_machine_index_;
+    bool disk_full_ = false;
     std::unique_ptr<RaftCore> core_;
 
     std::deque<Held> held_;  // By after_write.

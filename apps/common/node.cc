@@ -15,6 +15,7 @@
 #include "actors/fs/file_service.h"
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
+#include "actors/log/snapshot_store.h"
 #include "actors/raft/noop_replicator.h"
 #include "actors/raft/raft_node.h"
 #include "net/http_client.h"
@@ -32,7 +33,8 @@ namespace sandstore {
 namespace {
 
 constexpr int kChunkDiskThreads = 4;
-constexpr uint64_t kDrainUs = 300'000;            // SIGTERM to exit, at most a little more.
+constexpr uint64_t kHandOverUs = 500'000;         // SIGTERM to exit: for another leader, at most,
+constexpr uint64_t kDrainUs = 300'000;            // and for what is queued.
 constexpr uint64_t kStatusTimeoutUs = 1'500'000;  // Of a question over HTTP; StatusService answers sooner.
 
 constexpr uint64_t kSecondUs = 1'000'000;
@@ -44,12 +46,6 @@ constexpr uint64_t kOrphanGraceUs = 3 * kChunkCommitWindowUs;
 constexpr uint32_t kFileRequestsMax = 8'192;
 constexpr uint64_t kChunkStatsIntervalMs = 2'000;
 constexpr uint64_t kRepairIntervalMs = 10'000;
-
-constexpr uint32_t kAppendWindow = 16;
-constexpr uint64_t kAppendWindowBytes = 8 << 20;
-constexpr uint64_t kAppendBytesMax = 1 << 20;
-constexpr uint64_t kUncommittedBytesMax = 64 << 20;
-constexpr uint64_t kLogCacheBytes = 64 << 20;
 
 constexpr uint64_t kEtcdRequestTimeoutMs = 2'000;
 constexpr uint64_t kEtcdRetryMinMs = 250;
@@ -89,6 +85,7 @@ void add_actors(Dispatcher& dispatcher, const NodeOptions& options) {
         add(pb::ACTOR_RAFT, static_cast<RaftNode*>(nullptr));
     }
     add(pb::ACTOR_LOG, static_cast<LogStore*>(nullptr));
+    add(pb::ACTOR_SNAPSHOTS, static_cast<SnapshotStore*>(nullptr));
     add(pb::ACTOR_STATE_MACHINE, static_cast<StateMachine*>(nullptr));
     add(pb::ACTOR_FILES, static_cast<FileService*>(nullptr));
     add(pb::ACTOR_CHUNKS, static_cast<ChunkService*>(nullptr));
@@ -100,13 +97,17 @@ void add_actors(Dispatcher& dispatcher, const NodeOptions& options) {
 pb::StartRaft raft_configuration(const NodeOptions& options) {
     pb::StartRaft start;
     start.set_election_timeout_min_ms(options.election_timeout_ms);
-    start.set_election_timeout_max_ms(2 * options.election_timeout_ms);
+    start.set_election_timeout_max_ms(options.election_timeout_max_ms);
     start.set_heartbeat_interval_ms(options.heartbeat_interval_ms);
-    start.set_append_window(kAppendWindow);
-    start.set_append_window_bytes(kAppendWindowBytes);
-    start.set_append_bytes_max(kAppendBytesMax);
-    start.set_uncommitted_bytes_max(kUncommittedBytesMax);
-    start.set_cache_bytes(kLogCacheBytes);
+    start.set_election_priority(options.election_priority);
+    start.set_lease_reads(options.lease_reads);
+    start.set_append_window(options.append_window);
+    start.set_append_window_bytes(options.append_window_bytes);
+    start.set_append_bytes_max(options.append_bytes_max);
+    start.set_uncommitted_bytes_max(options.uncommitted_bytes_max);
+    start.set_cache_bytes(options.log_cache_bytes);
+    start.set_snapshot_log_bytes(options.snapshot_log_bytes);
+    start.set_snapshot_piece_bytes(options.snapshot_piece_bytes);
     return start;
 }
 
@@ -116,6 +117,7 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     pb::StartLog log;
     log.set_segment_bytes(options.segment_bytes);
     send(log);
+    send(pb::StartSnapshots());
     send(raft_configuration(options));
     pb::StartStateMachine state_machine;
     state_machine.set_session_timeout_us(kSessionTimeoutUs);
@@ -147,6 +149,7 @@ void send_start(Dispatcher& dispatcher, const NodeOptions& options) {
     start.set_node_id(options.node_id);
     start.set_cluster_id(options.cluster_id);
     start.set_single_node(options.single_node);
+    start.set_join(options.join);
     start.set_instance_id(str_format("%016llx", static_cast<unsigned long long>(random_seed_of_system())));
     for (const pb::Member& member : options.peers) {
         if (!options.single_node || member.id() == options.node_id) *start.add_static_members() = member;
@@ -166,6 +169,7 @@ void send_start(Dispatcher& dispatcher, const NodeOptions& options) {
     poller.set_request_timeout_ms(kEtcdRequestTimeoutMs);
     poller.set_retry_min_ms(kEtcdRetryMinMs);
     poller.set_retry_max_ms(kEtcdRetryMaxMs);
+    poller.set_auto_join(options.auto_join);
     dispatcher.send(pb::ACTOR_ETCD_POLLER, message_of(std::move(poller)));
 }
 
@@ -263,6 +267,12 @@ void Node::stop() {
     if (std::exchange(parts_->stopping, true)) return parts_->runtime.stop();
     logger_.write(LogLevel::kInfo, parts_->runtime.dispatcher().wall_us(), "main", "Stopping", {});
     parts_->http->close_listener();
+    // A node that does not lead says so at once; without another node that could lead the time runs out.
+    parts_->runtime.dispatcher().ask(pb::ACTOR_RAFT, message_of(pb::TransferLeadership()), kHandOverUs,
+                                     [this](Message) { drain(); });
+}
+
+void Node::drain() {
     parts_->transport->drain(kDrainUs, [this] { parts_->runtime.stop(); });
 }
 

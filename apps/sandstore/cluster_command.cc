@@ -1,117 +1,71 @@
-// sandstore cluster init: writes the members of a new cluster into etcd.
-#include <gflags/gflags.h>
-
-#include <algorithm>
-#include <chrono>
+// sandstore cluster: who belongs to a cluster, and who leads it.
 #include <cstdio>
-#include <thread>
+#include <string_view>
+#include <vector>
 
-#include "actors/cluster/member_record.h"
-#include "actors/cluster/member_writer.h"
-#include "apps/common/common_flags.h"
-#include "apps/common/http_call.h"
-#include "apps/common/units.h"
+#include "apps/sandstore/cluster_tools.h"
 #include "apps/sandstore/commands.h"
-#include "runtime/event_runtime.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
-
-DECLARE_string(cluster_id);
-DEFINE_string(members, "", "the members as id=host:port,...");
-DEFINE_string(init_timeout, "60s", "how long to wait for etcd");
-DEFINE_string(zones, "", "where the members are, as id=zone,...: copies of a chunk are spread over zones");
 
 namespace sandstore {
 
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
-
-constexpr uint64_t kCallTimeoutMs = 3'000;
-constexpr auto kPauseMin = std::chrono::milliseconds(250);
-constexpr auto kPauseMax = std::chrono::milliseconds(2'000);
-
-const FlagRule kTimeoutRule("init_timeout", duration_between(1'000, 3'600'000'000));
-
-const CommandSpec& spec() {
-    static const CommandSpec kSpec = {
-        .name = "cluster init",
-        .summary = "Writes the member records of a new cluster, and the cluster's own, into etcd, all at once.",
-        .usage = "sandstore cluster init --nodes=node-1=host:port,... [flags]",
-        .groups = {{"Cluster", {"nodes=members", "zones", "cluster_id"}},
-                   {"etcd", {"etcd_endpoints", "timeout=init_timeout"}}},
-        .required = {"nodes"},
-        .positionals_min = 1,
-        .positionals_max = 1,
-        .positionals_name = "init",
-        .notes = "Running it again changes nothing. Exit status: 0 written or there already, 1 otherwise.",
-    };
-    return kSpec;
-}
-
-// Tries all endpoints until one answers or the time is over; one line for each round in which none did.
-class EtcdCaller {
- public:
-    explicit EtcdCaller(std::vector<std::string> endpoints) : endpoints_(std::move(endpoints)) {}
-
-    bool call(const std::string& path, const std::string& body, std::string* answer) {
-        const auto deadline =
-            SteadyClock::now() + std::chrono::microseconds(parse_duration_us(FLAGS_init_timeout).value());
-        auto pause = kPauseMin;
-        while (true) {
-            std::string failures;
-            for (const std::string& endpoint : endpoints_) {
-                HttpAnswer reply = http_call(str_cat("http://", endpoint, path), body, kCallTimeoutMs);
-                if (reply.code == 200) {
-                    *answer = std::move(reply.body);
-                    return true;
-                }
-                str_append(&failures, failures.empty() ? "" : "; ", endpoint, ": ",
-                           reply.code == 0 ? reply.error : str_cat("HTTP status ", reply.code));
-            }
-            const bool last = SteadyClock::now() + pause >= deadline;
-            std::fprintf(stderr, "sandstore cluster init: etcd does not answer (%s), %s\n", failures.c_str(),
-                         last ? "giving up" : str_cat("trying again in ", pause.count(), " ms").c_str());
-            if (last) return false;
-            std::this_thread::sleep_for(pause);
-            pause = std::min(2 * pause, kPauseMax);
-        }
-    }
-
- private:
-    std::vector<std::string> endpoints_;
+struct ClusterCommand {
+    std::string_view name;
+    int (*run)(int argc, char** argv);
+    const char* usage;
+    const char* summary;
 };
+
+constexpr ClusterCommand kCommands[] = {
+    {"init", cluster_init, "init --nodes=ID=HOST:PORT,...", "write the member records of a new cluster into etcd"},
+    {"members", cluster_members, "members", "show who votes, who learns, and how far each is"},
+    {"add", cluster_add, "add NODE [ADDRESS]", "take a node in: it learns, catches up, then votes"},
+    {"remove", cluster_remove, "remove NODE", "take a node out; a leader hands leadership over first"},
+    {"replace", cluster_replace, "replace OLD NEW [ADDRESS]", "take a node in and another out, in one change"},
+    {"promote", cluster_promote, "promote NODE", "give a learner its vote, once it has caught up"},
+    {"demote", cluster_demote, "demote NODE", "make a voter a learner"},
+    {"transfer", cluster_transfer, "transfer [NODE]", "hand leadership over"},
+    {"snapshot", cluster_snapshot, "snapshot [NODE]", "have a node take a snapshot now"},
+};
+
+std::string overview() {
+    std::string text =
+        "sandstore cluster: who belongs to a cluster, and who leads it.\n\nUsage: sandstore cluster COMMAND [flags] "
+        "...\n\n";
+    for (const ClusterCommand& command : kCommands) {
+        text += str_format("  %-30s %s\n", command.usage, command.summary);
+    }
+    text +=
+        "\nAll but init talk to any node: --servers (SANDSTORE_SERVERS, SANDSTORE_ADDR) and --timeout. `sandstore "
+        "cluster COMMAND --help`\ntells more.\n";
+    return text;
+}
 
 }  // namespace
 
 int cluster_command(int argc, char** argv) {
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec());
-    if (parsed.exit_code) return finish(parsed);
-    if (parsed.positionals[0] != "init") {
-        return usage_error(spec(),
-                           str_cat("unknown command \"cluster ", parsed.positionals[0], "\": there is `cluster init`"));
+    const std::string_view name = argc > 1 ? argv[1] : "";
+    if (name == "--help" || name == "-h" || name == "help") {
+        std::fputs(overview().c_str(), stdout);
+        return 0;
     }
-    std::string error;
-    ClusterPlan plan;
-    std::optional<std::vector<pb::Member>> members = parse_peers(FLAGS_members, &error);
-    if (!members) return usage_error(spec(), str_cat("bad value for ", flag_with_source("nodes"), ": ", error));
-    if (!set_zones(FLAGS_zones, &*members, &error))
-        return usage_error(spec(), str_cat("bad value for ", flag_with_source("zones"), ": ", error));
-    if (!FLAGS_cluster_id.empty() && !is_cluster_name(FLAGS_cluster_id)) {
-        return usage_error(spec(), "bad value for --cluster-id: expected letters, digits, '-', '_', '.'");
+    std::vector<std::string_view> names;
+    for (const ClusterCommand& command : kCommands) {
+        if (command.name == name) return command.run(argc - 1, argv + 1);
+        names.push_back(command.name);
     }
-    plan.cluster_id = FLAGS_cluster_id;
-    plan.new_cluster_id = str_format("sandstore-%016llx", static_cast<unsigned long long>(random_seed_of_system()));
-    plan.members = std::move(*members);
-    EtcdCaller caller(split_list(FLAGS_etcd_endpoints));
-    const MemberWriter::Result result =
-        MemberWriter([&](const std::string& path, const std::string& body, std::string* answer) {
-            return caller.call(path, body, answer);
-        }).write(plan);
-    const bool done =
-        result.outcome == MemberWriter::Outcome::kWritten || result.outcome == MemberWriter::Outcome::kUnchanged;
-    std::fprintf(done ? stdout : stderr, "sandstore cluster init: %s\n", result.text.c_str());
-    return done ? 0 : 1;
+    if (name.empty()) {
+        std::fputs(overview().c_str(), stderr);
+        return 2;
+    }
+    const std::string_view match = nearest_match(name, names);
+    const std::string hint =
+        match.empty() ? "(sandstore cluster --help lists the commands)" : str_cat("did you mean ", match, "?");
+    std::fprintf(stderr, "sandstore cluster: unknown command \"%s\": %s\n", argv[1], hint.c_str());
+    return 2;
 }
 
 }  // namespace sandstore

@@ -1,7 +1,6 @@
 // sandstore node: runs one node until SIGTERM.
 #include <gflags/gflags.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -9,6 +8,7 @@
 #include "actors/cluster/member_record.h"
 #include "apps/common/common_flags.h"
 #include "apps/common/node.h"
+#include "apps/common/node_checks.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/event_runtime.h"
 #include "runtime/flags.h"
@@ -26,6 +26,14 @@ DEFINE_string(replicator, "raft", "Raft, or for a single node without replicatio
 DEFINE_uint64(election_timeout, 300,
               "a follower without news from a leader stands for election after this to twice this");
 DEFINE_uint64(heartbeat_interval, 50, "how often a leader shows that it is there");
+DEFINE_uint32(election_priority, 50,
+              "of two nodes that could lead, the one with the higher number does; 0: this one never leads");
+DEFINE_bool(lease_reads, false,
+            "a leader reads without asking the others first; clocks must run equally fast (to 10 %)");
+DEFINE_string(snapshot_log_size, "256MiB",
+              "a snapshot is taken when the log has grown by this since the last one; 0: only on request");
+DEFINE_bool(join, false, "this new node comes to a cluster that runs already, and waits to be added");
+DEFINE_bool(auto_join, false, "while it leads, this node adds nodes that appear in etcd, as learners");
 DEFINE_uint32(copies, 3,
               "nodes that keep each chunk of a file; a majority of them must have it for a write to be done");
 DEFINE_string(chunk_size, "8MiB", "the longest run of a file's bytes that is stored as one piece");
@@ -37,14 +45,14 @@ namespace sandstore {
 
 namespace {
 
-constexpr uint64_t kHeartbeatsPerElection = 5;
-
 const FlagRule kListenRule("listen", listen_address());
 const FlagRule kHttpListenRule("http_listen", listen_address());
 const FlagRule kPollIntervalRule("poll_interval", number_between(100, 3'600'000, "milliseconds"));
 const FlagRule kReplicatorRule("replicator", one_of({"raft", "noop"}));
 const FlagRule kElectionRule("election_timeout", number_between(50, 60'000, "milliseconds"));
 const FlagRule kHeartbeatRule("heartbeat_interval", number_between(5, 10'000, "milliseconds"));
+const FlagRule kPriorityRule("election_priority", number_between(0, 100));
+const FlagRule kSnapshotLogRule("snapshot_log_size", size_between(0, uint64_t{1} << 40));
 const FlagRule kCopiesRule("copies", number_between(1, 7));
 const FlagRule kChunkSizeRule("chunk_size", size_between(64 << 10, 8 << 20));
 const FlagRule kDataDirectoryRule("data_dir", not_empty("directory"));
@@ -55,40 +63,15 @@ const CommandSpec& spec() {
         .summary = "Runs one node of a cluster.",
         .usage = "sandstore node --node-id=ID [flags]",
         .groups = {{"Node", {"node_id", "cluster_id", "data_dir", "listen", "http_listen"}},
-                   {"Discovery", {"etcd_endpoints", "peers", "poll_interval"}},
-                   {"Replication", {"replicator", "election_timeout", "heartbeat_interval", "copies", "chunk_size"}},
+                   {"Discovery", {"etcd_endpoints", "peers", "poll_interval", "join", "auto_join"}},
+                   {"Replication",
+                    {"replicator", "election_timeout", "heartbeat_interval", "election_priority", "lease_reads",
+                     "snapshot_log_size", "copies", "chunk_size"}},
                    {"Logging", {"log_level", "log_format", "log_dir", "trace_file", "trace_content"}}},
         .required = {"node_id"},
-        .notes = "SIGTERM ends it cleanly, within a second.",
+        .notes = "SIGTERM ends it cleanly, within a second: a leader hands leadership over first.",
     };
     return kSpec;
-}
-
-// What only several flags together tell. Empty when all is well.
-std::string cross_check(const std::vector<pb::Member>& peers) {
-    if (!is_node_name(FLAGS_node_id)) {
-        return str_cat("bad value \"", FLAGS_node_id, "\" for ", flag_with_source("node_id"),
-                       ": expected letters, digits, '-', '_', '.'");
-    }
-    if (!FLAGS_cluster_id.empty() && !is_cluster_name(FLAGS_cluster_id)) {
-        return str_cat("bad value \"", FLAGS_cluster_id, "\" for ", flag_with_source("cluster_id"),
-                       ": expected letters, digits, '-', '_', '.'");
-    }
-    if (FLAGS_election_timeout < kHeartbeatsPerElection * FLAGS_heartbeat_interval) {
-        return str_cat("--election-timeout=", FLAGS_election_timeout, " is less than ", kHeartbeatsPerElection,
-                       " times --heartbeat-interval=", FLAGS_heartbeat_interval,
-                       ": a heartbeat that comes a little late would cause an election");
-    }
-    if (FLAGS_listen == FLAGS_http_listen) {
-        return str_cat("--listen and --http-listen are both ", FLAGS_listen, ": they need different ports");
-    }
-    if (FLAGS_replicator == "noop" && peers.size() > 1) {
-        return "--replicator=noop does not replicate: it takes no --peers besides the node itself";
-    }
-    if (FLAGS_peers.empty() && FLAGS_replicator != "noop" && split_list(FLAGS_etcd_endpoints).empty()) {
-        return "no way to find the members: give --etcd-endpoints or --peers";
-    }
-    return "";
 }
 
 NodeOptions node_options(std::vector<pb::Member> peers) {
@@ -100,15 +83,18 @@ NodeOptions node_options(std::vector<pb::Member> peers) {
     options.data_directory = FLAGS_data_dir;
     options.trace_file = FLAGS_trace_file;
     options.trace_content = FLAGS_trace_content;
-    // No more copies than there are nodes to hold them.
-    options.copies = FLAGS_copies;
-    if (!peers.empty()) options.copies = std::min<uint32_t>(FLAGS_copies, static_cast<uint32_t>(peers.size()));
-    if (FLAGS_replicator == "noop") options.copies = 1;
+    options.copies = FLAGS_replicator == "noop" ? 1 : FLAGS_copies;
     options.peers = std::move(peers);
     options.etcd_endpoints = split_list(FLAGS_etcd_endpoints);
     options.poll_interval_ms = FLAGS_poll_interval;
     options.single_node = FLAGS_replicator == "noop";
+    options.join = FLAGS_join;
+    options.auto_join = FLAGS_auto_join;
     options.election_timeout_ms = FLAGS_election_timeout;
+    options.election_timeout_max_ms = 2 * FLAGS_election_timeout;
+    options.election_priority = FLAGS_election_priority;
+    options.lease_reads = FLAGS_lease_reads;
+    options.snapshot_log_bytes = parse_size(FLAGS_snapshot_log_size).value();
     options.heartbeat_interval_ms = FLAGS_heartbeat_interval;
     options.chunk_bytes_max = parse_size(FLAGS_chunk_size).value();
     return options;
@@ -139,7 +125,10 @@ int node_command(int argc, char** argv) {
         if (!members) return usage_error(spec(), str_cat("bad value for ", flag_with_source("peers"), ": ", error));
         peers = std::move(*members);
     }
-    if (const std::string problem = cross_check(peers); !problem.empty()) return usage_error(spec(), problem);
+    NodeOptions options = node_options(std::move(peers));
+    const std::vector<std::string> problems = node_problems(options);
+    for (const std::string& problem : problems) usage_error(spec(), problem);
+    if (!problems.empty()) return 2;
 
     LogOptions log_options;
     parse_log_level(FLAGS_log_level, &log_options.level);
@@ -156,7 +145,7 @@ int node_command(int argc, char** argv) {
                   {"data_dir", FLAGS_data_dir},
                   {"discovery", discovery_text()},
                   {"replicator", FLAGS_replicator}});
-    Node node(node_options(std::move(peers)), logger);
+    Node node(std::move(options), logger);
     if (const std::string problem = node.start(); !problem.empty()) return fail(logger, problem);
     if (const std::string reason = node.run(); !reason.empty()) return fail(logger, reason);
     logger.write(LogLevel::kInfo, SystemClock().wall_us(), "main", "Stopped", {});

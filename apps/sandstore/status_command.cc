@@ -7,14 +7,12 @@
 
 #include "apps/common/client_flags.h"
 #include "apps/common/http_call.h"
+#include "apps/common/node_calls.h"
+#include "apps/common/table.h"
 #include "apps/common/units.h"
 #include "apps/sandstore/commands.h"
 #include "net/status_json.h"
-#include "net/transport.h"
-#include "runtime/event_runtime.h"
 #include "runtime/flags.h"
-#include "runtime/message_of.h"
-#include "runtime/metrics.h"
 #include "runtime/text.h"
 
 DEFINE_bool(state_hash, false, "also compute a hash of each node's replicated state");
@@ -24,7 +22,6 @@ namespace sandstore {
 
 namespace {
 
-constexpr uint64_t kAttemptTimeoutUs = 4'000'000;  // A node asks the others for up to 2.5 seconds.
 constexpr uint64_t kHealthTimeoutMs = 2'000;
 
 const FlagRule kHttpRule("http", listen_address());
@@ -51,77 +48,45 @@ const CommandSpec& health_spec() {
     return kSpec;
 }
 
-// Asks the servers one after the other until one answers, or the time is over.
-class StatusQuestion {
- public:
-    StatusQuestion() : runtime_({.node_id = ""}, logger_, metrics_) {
-        runtime_.own_port({pb::PORT_TRANSPORT}, std::make_unique<Transport>(runtime_.base(), runtime_.dispatcher()));
-    }
+// What is out of the ordinary on a node, in a few words.
+std::string remarks(const pb::NodeStatus& node) {
+    std::string text = node.detail();
+    const auto say = [&](bool so, std::string_view what) {
+        if (so) str_append(&text, text.empty() ? "" : "; ", what);
+    };
+    const pb::RaftStatus& raft = node.raft();
+    say(raft.disk_full(), "disk full: no writes");
+    say(raft.disk_slow(), "disk does not answer");
+    say(!raft.transferring_to().empty(), str_cat("hands leadership over to ", raft.transferring_to()));
+    return text;
+}
 
-    std::optional<pb::ClusterStatus> ask(const std::vector<std::string>& servers, bool state_hash, std::string* error) {
-        const SystemClock clock;
-        const uint64_t deadline_us = clock.monotonic_us() + client_options_from_flags().timeout_us;
-        for (size_t i = 0; i < servers.size(); ++i) {
-            const uint64_t now_us = clock.monotonic_us();
-            if (now_us >= deadline_us) break;
-            const std::string why = ask_one(servers[i], state_hash, std::min(kAttemptTimeoutUs, deadline_us - now_us));
-            if (why.empty()) return answer_;
-            str_append(error, error->empty() ? "" : "; ", servers[i], ": ", why);
-        }
-        return std::nullopt;
+void print_members(const pb::ClusterStatus& status) {
+    const pb::NodeStatus* informed = best_informed(status);
+    if (informed == nullptr) {
+        std::puts("");
+        return;
     }
-
- private:
-    std::string ask_one(const std::string& server, bool state_hash, uint64_t timeout_us) {
-        pb::ClusterStatusRequest request;
-        request.set_state_hash(state_hash);
-        bool done = false;
-        std::string why;
-        runtime_.dispatcher().ask(Address("@" + server, pb::ACTOR_STATUS), message_of(request), timeout_us,
-                                  [&](Message reply) {
-                                      done = true;
-                                      why = read(reply);
-                                  });
-        // The request ends by itself at its deadline.
-        if (!runtime_.run_until([&] { return done; }, 2 * timeout_us)) why = "no answer";
-        return why;
-    }
-
-    std::string read(Message& reply) {
-        if (!reply->has_cluster_status()) return reply->request_failed().status().message();
-        if (reply->cluster_status().status().code() != pb::STATUS_OK) return reply->cluster_status().status().message();
-        answer_ = std::move(*reply->mutable_cluster_status());
-        return "";
-    }
-
-    Logger logger_;
-    MetricsRegistry metrics_;
-    EventRuntime runtime_;
-    pb::ClusterStatus answer_;
-};
-
-void print_table(const std::vector<std::vector<std::string>>& rows) {
-    std::vector<size_t> widths(rows.front().size());
-    for (const auto& row : rows) {
-        for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-    }
-    for (const auto& row : rows) {
-        std::string line;
-        for (size_t i = 0; i < row.size(); ++i) {
-            str_append(&line, i == 0 ? "" : "  ", row[i]);
-            line.append(widths[i] - row[i].size(), ' ');
-        }
-        while (line.ends_with(' ')) line.pop_back();
-        std::puts(line.c_str());
-    }
+    const auto list = [](const google::protobuf::RepeatedPtrField<std::string>& names) {
+        std::string text;
+        for (const std::string& name : names) str_append(&text, text.empty() ? "" : ", ", name);
+        return text;
+    };
+    const pb::RaftConfiguration& members = informed->raft().configuration();
+    std::string line =
+        str_cat("voters ", list(members.voters().empty() ? informed->raft().voters() : members.voters()));
+    if (!members.learners().empty()) str_append(&line, "   learners ", list(members.learners()));
+    if (!members.old_voters().empty()) str_append(&line, "   changing, from ", list(members.old_voters()));
+    std::printf("%s\n\n", line.c_str());
 }
 
 void print_status(const pb::ClusterStatus& status) {
-    std::printf("cluster %s   leader %s   term %llu\n\n", status.cluster_id().c_str(),
+    std::printf("cluster %s   leader %s   term %llu\n", status.cluster_id().c_str(),
                 status.leader_id().empty() ? "none" : status.leader_id().c_str(),
                 static_cast<unsigned long long>(status.term()));
+    print_members(status);
     std::vector<std::vector<std::string>> rows = {{"NODE", "ADDRESS", "ROLE", "UP", "TERM", "COMMITTED", "APPLIED",
-                                                   "CHUNKS", "STORED", "FREE", "UPTIME", "VERSION", ""}};
+                                                   "SNAPSHOT", "CHUNKS", "STORED", "FREE", "UPTIME", "VERSION", ""}};
     if (FLAGS_state_hash) rows[0].insert(rows[0].end() - 1, "STATE");
     for (const pb::NodeStatus& node : status.nodes()) {
         const bool known = node.up() && node.has_raft();
@@ -133,6 +98,7 @@ void print_status(const pb::ClusterStatus& status) {
                                         known ? str_cat(node.raft().term()) : "-",
                                         known ? str_cat(node.raft().commit_index()) : "-",
                                         known ? str_cat(node.raft().applied_index()) : "-",
+                                        known ? str_cat(node.raft().snapshot_index()) : "-",
                                         chunks ? str_cat(node.chunks().chunk_count()) : "-",
                                         chunks ? format_bytes(node.chunks().chunk_bytes()) : "-",
                                         chunks ? format_bytes(node.chunks().disk_free_bytes()) : "-",
@@ -144,7 +110,7 @@ void print_status(const pb::ClusterStatus& status) {
                               : str_format("%016llx@%llu", static_cast<unsigned long long>(node.state_hash()),
                                            static_cast<unsigned long long>(node.state_hash_index())));
         }
-        row.push_back(node.detail());
+        row.push_back(remarks(node));
         rows.push_back(std::move(row));
     }
     print_table(rows);
@@ -155,9 +121,10 @@ void print_status(const pb::ClusterStatus& status) {
 int status_command(int argc, char** argv) {
     const ParsedCommandLine parsed = parse_flags(argc, argv, status_spec());
     if (parsed.exit_code) return finish(parsed);
-    const std::vector<std::string> servers = servers_from_flags();
     std::string error;
-    const std::optional<pb::ClusterStatus> status = StatusQuestion().ask(servers, FLAGS_state_hash, &error);
+    const std::optional<pb::ClusterStatus> status =
+        NodeCalls(servers_from_flags())
+            .cluster_status(FLAGS_state_hash, client_options_from_flags().timeout_us, &error);
     if (!status) {
         std::fprintf(stderr, "sandstore status: no node answers (%s); --servers says where they are\n", error.c_str());
         return 1;

@@ -194,6 +194,7 @@ class Cluster:
     def __init__(self, size=3, etcd=False, **flags):
         self.folder = tempfile.mkdtemp(prefix="sandstore-test-")
         self.etcd = Etcd(self.folder) if etcd else None
+        self.flags = flags
         self.nodes = [Node(self, f"node-{i + 1}", **flags) for i in range(size)]
 
     def discovery(self):
@@ -203,6 +204,18 @@ class Cluster:
 
     def peers(self):
         return ",".join(f"{node.node_id}={node.address}" for node in self.nodes)
+
+    def join(self, node_id, announce=False):
+        """A node for the running cluster, not started yet: with --join, or with a record in etcd."""
+        node = Node(self, node_id, **self.flags)
+        self.nodes.append(node)
+        if self.etcd:
+            if announce:
+                self.etcd.ctl("put", f"/sandstore/config/nodes/{node_id}", "--", json.dumps(
+                    {"id": node_id, "address": node.address, "role": "metadata-raft-member", "metadata": {}}))
+        else:
+            node.flags["join"] = "true"
+        return node
 
     def servers(self):
         return ",".join(node.address for node in self.nodes)

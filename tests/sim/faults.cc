@@ -32,8 +32,9 @@ Faults::Faults(SimCluster& cluster, const Schedule& schedule)
     }
 }
 
-const std::string& Faults::node(int64_t number) const {
+std::string Faults::node(int64_t number) const {
     const std::vector<std::string>& ids = cluster_.ids();
+    if (const std::string leader = cluster_.leader(); number == 0 && !leader.empty()) return leader;
     return ids[static_cast<size_t>(std::max<int64_t>(number - 1, 0)) % ids.size()];
 }
 
@@ -83,7 +84,7 @@ void Faults::apply_to_process(const SimEvent& event) {
         }
         return;
     }
-    const std::string& id = node(event.argument(0));
+    const std::string id = node(event.argument(0));
     if (event.kind == SimEventKind::kPause) {
         cluster_.runtime().pause_node(id);
         after(for_us, [this, id] { cluster_.runtime().resume_node(id); });
@@ -155,10 +156,25 @@ void Faults::apply_to_network(const SimEvent& event) {
         after(for_us, [this] { set_network(); });
         return;
     }
+    if (event.kind == SimEventKind::kIsolateLeader) {
+        const std::string leader = node(0);
+        for (const std::string& id : cluster_.ids()) {
+            if (id == leader) continue;
+            block_for(id, leader, for_us);
+            block_for(leader, id, for_us);
+        }
+        return;
+    }
+    if (event.kind == SimEventKind::kClientCut) {
+        const std::string client = str_cat("client-", event.argument(0));
+        block_for(client, node(event.argument(1)), for_us);
+        block_for(node(event.argument(1)), client, for_us);
+        return;
+    }
     if (event.kind == SimEventKind::kPartition) return split(static_cast<uint64_t>(event.argument(0)), for_us, "");
-    const std::string& one = node(event.argument(0));
+    const std::string one = node(event.argument(0));
     if (event.kind == SimEventKind::kBridge) return split(static_cast<uint64_t>(event.argument(1)), for_us, one);
-    const std::string& other = node(event.argument(1));
+    const std::string other = node(event.argument(1));
     if (one == other) return;
     if (event.kind == SimEventKind::kOneWay) return block_for(one, other, for_us);
     if (event.kind == SimEventKind::kSlowLink) {
@@ -180,7 +196,7 @@ void Faults::set_disk(const std::string& id, uint64_t sync_us) {
 }
 
 void Faults::apply_to_disk(const SimEvent& event) {
-    const std::string& id = node(event.argument(0));
+    const std::string id = node(event.argument(0));
     const uint64_t for_us = duration(event);
     SimDisk& disk = cluster_.disk(id);
     switch (event.kind) {

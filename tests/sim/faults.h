@@ -44,7 +44,7 @@ class Faults {
     void fill_disk(const std::string& id);
     void set_network();
     void set_disk(const std::string& id, uint64_t sync_us);
-    const std::string& node(int64_t number) const;
+    std::string node(int64_t number) const;
 
     SimCluster& cluster_;
     const Schedule& schedule_;

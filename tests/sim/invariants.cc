@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "actors/fs/state_machine.h"
 #include "actors/log/record.h"
@@ -27,6 +28,15 @@ bool is_configuration(const Payload& record) {
     char type[1];
     record.copy_to(kRecordHeaderBytes - 1, type);
     return static_cast<RecordType>(type[0]) == RecordType::kConfiguration;
+}
+
+bool is_majority(const Configuration::Nodes& nodes, const std::function<bool(const std::string&)>& yes) {
+    return nodes.empty() || 2 * static_cast<size_t>(std::count_if(nodes.begin(), nodes.end(), yes)) > nodes.size();
+}
+
+// Counted here anew: what is checked must not check itself.
+bool is_quorum_of(const Configuration& configuration, const std::function<bool(const std::string&)>& yes) {
+    return is_majority(configuration.voters(), yes) && is_majority(configuration.old_voters(), yes);
 }
 
 bool is_raft_message(pb::Envelope::BodyCase body) {
@@ -70,6 +80,8 @@ void Invariants::node_started(const std::string& id) {
     node.booted = node.was_leader = node.raft_stepped = node.state_stepped = false;
     node.term = node.last_index = node.last_term = node.commit_index = 0;
     node.applied_index = node.state_applied_index = node.configuration_index = 0;
+    node.terms = TermIndex();
+    node.durable.begin_process();
     node.reads.clear();
     node.acknowledged.clear();
 }
@@ -80,6 +92,8 @@ void Invariants::node_started(const std::string& id) {
 void Invariants::on_deliver(const std::string& id, const Message& message) {
     Node& node = nodes_[id];
     const int actor = message->to_actor();
+    if (message->has_log_recovered()) check_recovered(id, node, message);
+    if (actor == pb::ACTOR_RAFT || actor == pb::ACTOR_LOG) node.durable.on_deliver(message);
     if (actor == pb::ACTOR_RAFT) {
         node.raft_stepped = true;
         if (message->has_read_index() && message->from_node().empty())
@@ -132,11 +146,24 @@ void Invariants::on_send(const std::string& from, const Message& message) {
     } else {
         term = message->timeout_now().term();
     }
+    check_promise(from, node, term);
     node.promised_term = std::max(node.promised_term, term);
 }
 
+// Whatever is said in a term commits to that term.
+void Invariants::check_promise(const std::string& id, const Node& node, uint64_t term) const {
+    if (node.durable.term() >= term) return;
+    violated("term_is_durable_before_it_is_said",
+             str_cat(id, " speaks in term ", term, ", durable is term ", node.durable.term()));
+}
+
 void Invariants::promise_vote(const std::string& id, uint64_t term, const std::string& candidate) {
-    const auto known = nodes_[id].votes.emplace(term, candidate).first;
+    Node& node = nodes_[id];
+    if (node.durable.term() == term && node.durable.voted_for() != candidate) {
+        violated("vote_is_durable_before_it_is_said", str_cat(id, " votes for ", candidate, " in term ", term,
+                                                              ", durable is a vote for ", node.durable.voted_for()));
+    }
+    const auto known = node.votes.emplace(term, candidate).first;
     if (known->second == candidate) return;
     violated("one_vote_a_term", str_cat(id, " votes for ", candidate, " in term ", term, ", after ", known->second));
 }
@@ -193,21 +220,33 @@ void Invariants::check_boot(const std::string& id, Node& node, const RaftCore& c
     if (vote != node.votes.end() && core.voted_for() != vote->second) {
         violated("vote_survives_restart", str_cat(id, " forgot its vote for ", vote->second, " in term ", core.term()));
     }
-    // Entries that were never committed may have been replaced since.
-    const uint64_t promised = std::min<uint64_t>(node.persisted_index, committed_.size());
-    if (promised == 0 || !holds(node, promised, committed_[promised - 1].term)) return;
-    if (promised >= core.first_index() && !core.terms().matches(promised, committed_[promised - 1].term)) {
-        violated("durable_survives_restart",
-                 str_cat(id, " had ", promised, " on disk and restarts with a log that ends at ", core.last_index()));
+}
+
+// What was reported durable survives: of the log whatever may be committed, and the hard state.
+void Invariants::check_recovered(const std::string& id, const Node& node, const Message& message) {
+    if (node.damaged) return;
+    DurableLog now;
+    now.on_deliver(message);
+    if (now.term() < node.durable.term() || (now.term() == node.durable.term() && !node.durable.voted_for().empty() &&
+                                             now.voted_for() != node.durable.voted_for())) {
+        violated("hard_state_survives_restart",
+                 str_cat(id, " recovers term ", now.term(), " vote ", now.voted_for(), ", durable was ",
+                         node.durable.term(), " ", node.durable.voted_for()));
     }
+    const uint64_t promised = std::min<uint64_t>(node.durable.terms().last_index(), committed_.size());
+    if (promised == 0 || !node.durable.holds(promised, committed_[promised - 1].term)) return;
+    if (now.holds(promised, committed_[promised - 1].term)) return;
+    violated("durable_survives_restart",
+             str_cat(id, " had ", promised, " on disk and recovers a log that ends at ", now.terms().last_index()));
 }
 
 // In the same term a log only grows, so what is acknowledged now is what is on disk now.
 void Invariants::check_acknowledged(const std::string& id, Node& node, const RaftCore& core) {
     for (const auto& [term, match] : node.acknowledged) {
-        if (term != core.term() || match <= core.persisted_index()) continue;
+        if (term != core.term() || match < core.first_index()) continue;
+        if (node.durable.holds(match, core.terms().term_at(match).value_or(0))) continue;
         violated("acknowledged_is_durable",
-                 str_cat(id, " acknowledges ", match, ", durable is ", core.persisted_index()));
+                 str_cat(id, " acknowledges ", match, ", durable is ", node.durable.terms().last_index()));
     }
     node.acknowledged.clear();
 }
@@ -230,7 +269,11 @@ void Invariants::check_log(const std::string& id, Node& node, const RaftCore& co
         for (uint64_t index = from; index <= core.last_index(); index++) check_entry(id, core, index);
         node.terms = core.terms();
     }
-    node.persisted_index = core.persisted_index();
+    const uint64_t persisted = core.persisted_index();
+    if (persisted >= core.first_index() &&
+        !node.durable.holds(persisted, core.terms().term_at(persisted).value_or(0))) {
+        violated("persisted_is_durable", str_cat(id, " takes ", persisted, " for durable, which is not the case"));
+    }
     node.last_index = core.last_index();
     node.last_term = core.terms().last_term();
 }
@@ -261,10 +304,20 @@ void Invariants::check_role(const std::string& id, Node& node, const RaftCore& c
         if (known->second != id) {
             violated("election_safety", str_cat("term ", core.term(), " has ", known->second, " and ", id));
         }
+        check_elected(id, core);
         check_new_leader(id, core);
     }
     node.was_leader = core.is_leader();
     node.term = core.term();
+}
+
+// The leader has not changed members yet: its configuration is the one it was elected by.
+void Invariants::check_elected(const std::string& id, const RaftCore& core) {
+    const bool elected = is_quorum_of(core.configuration(), [&](const std::string& voter) {
+        const auto vote = nodes_[voter].votes.find(core.term());
+        return voter == id || (vote != nodes_[voter].votes.end() && vote->second == id);
+    });
+    if (!elected) violated("elected_by_a_quorum", str_cat(id, " leads term ", core.term(), " without enough votes"));
 }
 
 // It has what leaders of earlier terms committed; by log matching the last of these stands for all before it. A leader
@@ -297,17 +350,11 @@ void Invariants::check_commit(const std::string& id, Node& node, const RaftCore&
     node.commit_index = commit;
 }
 
-// What was compacted is in a durable snapshot.
-bool Invariants::holds(const Node& node, uint64_t index, uint64_t term) {
-    if (index < node.terms.first_index()) return true;
-    return node.persisted_index >= index && node.terms.matches(index, term);
-}
-
 void Invariants::check_quorum(const std::string& id, const RaftCore& core, uint64_t index) {
     const uint64_t term = committed_[index - 1].term;
     std::string holders;
-    const bool enough = core.configuration().is_quorum([&](const std::string& voter) {
-        if (!holds(nodes_[voter], index, term)) return false;
+    const bool enough = is_quorum_of(core.configuration(), [&](const std::string& voter) {
+        if (!nodes_[voter].durable.holds(index, term)) return false;
         str_append(&holders, " ", voter);
         return true;
     });
@@ -343,8 +390,12 @@ void Invariants::check_snapshots(const std::string& id, const RaftNode& raft) {
     const uint64_t purged = core.first_index() - 1;
     const uint64_t snapshot = raft.snapshot_index();
     if (purged > snapshot) violated("purged_is_in_a_snapshot", str_cat(id, " purged ", purged, ", has ", snapshot));
-    const uint64_t reached = raft.is_restoring() ? core.commit_index() : raft.applied_index();
-    if (snapshot > reached) violated("snapshot_is_applied", str_cat(id, " has ", snapshot, ", applied is ", reached));
+    // A leader's snapshot may come in before its entries are applied from the log.
+    const uint64_t commit = core.commit_index();
+    if (snapshot > commit) violated("snapshot_is_committed", str_cat(id, " has ", snapshot, ", committed is ", commit));
+    if (purged > raft.applied_index() && !raft.is_restoring()) {
+        violated("purged_is_applied", str_cat(id, " purged ", purged, ", applied is ", raft.applied_index()));
+    }
     if (purged == 0) return;
     if (purged > committed_.size() || core.terms().term_at(purged) != committed_[purged - 1].term) {
         violated("purged_is_committed", str_cat(id, " begins its log after ", purged));

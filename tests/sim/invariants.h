@@ -2,12 +2,12 @@
 // Watches each message that an actor is about to handle and each one that a node hands to the network, and compares
 // the nodes with each other; only what the last step can have changed is looked at.
 //
-// Checked: one leader a term; leaders only append; entries with the same index and term are the same, and so are all
-// before them; a leader has all that was committed before; what is committed never changes, is on the durable logs of a
-// quorum and is applied with the same bytes everywhere; equal states at equal applied indexes; terms, commit and
-// applied indexes never fall; one vote a term, across crashes; what a node promised (term, vote, entries) is there
-// after a restart; a read index covers every write acknowledged before the read began. Not checked here: what clients
-// see (linearizability.h), convergence and the contents of files (sim_run.h).
+// Checked: one leader a term, elected by a quorum; leaders only append; entries with the same index and term are the
+// same, and so are all before them; a leader has all that was committed before; what is committed never changes, is on
+// the durable logs of a quorum and is applied with the same bytes everywhere; equal states at equal applied indexes;
+// terms, commit and applied indexes never fall; one vote a term, across crashes; what a node promised (term, vote,
+// entries) is there after a restart; a read index covers every write acknowledged before the read began. Not checked
+// here: what clients see (linearizability.h), convergence and the contents of files (sim_run.h).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 
 #include "actors/raft/term_index.h"
 #include "runtime/message.h"
+#include "tests/sim/durable_log.h"
 
 namespace sandstore {
 
@@ -71,9 +72,9 @@ class Invariants {
         uint64_t configuration_index = 0;
         bool raft_stepped = false;
         bool state_stepped = false;
-        // What the log holds durably, as far as Raft knows; kept while the node is down.
         TermIndex terms;
-        uint64_t persisted_index = 0;
+        // Kept while the node is down.
+        DurableLog durable;
         // What was said to others.
         uint64_t promised_term = 0;
         std::map<uint64_t, std::string> votes;                    // By term.
@@ -93,7 +94,9 @@ class Invariants {
     void check_configuration(const std::string& id, Node& node, const RaftCore& core);
     void check_snapshots(const std::string& id, const RaftNode& raft);
     void check_snapshot_meta(const std::string& id, const pb::SnapshotMeta& meta);
-    static bool holds(const Node& node, uint64_t index, uint64_t term);
+    void check_recovered(const std::string& id, const Node& node, const Message& message);
+    void check_elected(const std::string& id, const RaftCore& core);
+    void check_promise(const std::string& id, const Node& node, uint64_t term) const;
     void check_state(const std::string& id, Node& node, const StateMachine& state_machine);
     void check_apply(const std::string& id, const Message& message);
     void promise_vote(const std::string& id, uint64_t term, const std::string& candidate);

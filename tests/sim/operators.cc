@@ -30,8 +30,8 @@ const std::string& Operators::node(int64_t number) const {
 
 void Operators::ask(const std::string& node, Message request) {
     Dispatcher* dispatcher = cluster_.runtime().node(node);
-    if (dispatcher == nullptr) return;
-    dispatcher->ask(pb::ACTOR_RAFT, std::move(request), kPatienceUs, [this](Message reply) {
+    if (dispatcher == nullptr) return;  // Nobody there to ask.
+    dispatcher->ask(pb::ACTOR_STATUS, std::move(request), kPatienceUs, [this](Message reply) {
         const bool ok =
             (reply->has_membership_changed() && reply->membership_changed().status().code() == pb::STATUS_OK) ||
             (reply->has_status_reply() && reply->status_reply().status().code() == pb::STATUS_OK) ||
@@ -43,12 +43,12 @@ void Operators::ask(const std::string& node, Message request) {
 void Operators::apply(const SimEvent& event) {
     const std::string& one = node(event.argument(0));
     if (event.kind == SimEventKind::kSnapshot) return ask(one, message_of(pb::RequestSnapshot()));
-    const std::string leader = cluster_.leader();
-    if (leader.empty()) return;
+    std::string asked = cluster_.leader();
+    if (asked.empty() || cluster_.runtime().node(one) != nullptr) asked = one;
     if (event.kind == SimEventKind::kTransfer) {
         pb::TransferLeadership transfer;
         if (event.argument(0) != 0) transfer.set_node_id(one);
-        return ask(leader, message_of(std::move(transfer)));
+        return ask(asked, message_of(std::move(transfer)));
     }
     pb::ChangeMembership request;
     switch (event.kind) {
@@ -69,7 +69,7 @@ void Operators::apply(const SimEvent& event) {
             add(&request, Change::DEMOTE, node(event.argument(1)));
             break;
     }
-    ask(leader, message_of(std::move(request)));
+    ask(asked, message_of(std::move(request)));
 }
 
 }  // namespace sandstore

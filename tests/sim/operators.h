@@ -1,6 +1,5 @@
 // What operators ask of a simulated cluster: leadership handed over, snapshots, members added, removed, promoted,
-// demoted, several at once. They ask whoever leads at the moment and take no for an answer; what they were told is
-// counted.
+// demoted, several at once. They ask the node that it is about, or whoever leads, and take no for an answer.
 #pragma once
 
 #include <cstdint>

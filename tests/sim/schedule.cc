@@ -15,15 +15,18 @@ struct KindFacts {
     std::vector<std::string_view> arguments;
 };
 
-// In the order of SimEventKind. Nodes and clients count from 1, files from 0; `side` has one bit for each node.
-const std::array<KindFacts, 35>& kind_table() {
-    static const std::array<KindFacts, 35> table = {{
+// In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
+// `side` has one bit for each node.
+const std::array<KindFacts, 37>& kind_table() {
+    static const std::array<KindFacts, 37> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
         {"power_cut_all", {"for_us"}},
         {"pause", {"node", "for_us"}},
         {"partition", {"side", "for_us"}},
+        {"isolate_leader", {"for_us"}},
+        {"client_cut", {"client", "node", "for_us"}},
         {"one_way", {"from", "to", "for_us"}},
         {"flapping_link", {"node", "other", "period_us", "for_us"}},
         {"bridge", {"node", "side", "for_us"}},
@@ -158,6 +161,7 @@ const std::map<std::string, int64_t>& default_settings() {
         {"chunk_bytes_max", 64 * 1024},
         {"session_timeout_us", 3'600'000'000},
         {"operation_timeout_us", 3'000'000},
+        {"attempt_timeout_ms", 500},
         {"clock_skew_ppm", 0},  // Up to so much, in either direction, on each machine.
         {"loss_per_mille", 0},
         {"duplicate_per_mille", 0},

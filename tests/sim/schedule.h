@@ -21,6 +21,8 @@ enum class SimEventKind : uint8_t {
     kPause,
     // Network
     kPartition,
+    kIsolateLeader,
+    kClientCut,  // A client reaches a node no more, nor the node it.
     kOneWay,
     kFlappingLink,
     kBridge,

@@ -1,6 +1,5 @@
 #include "tests/sim/sim_cluster.h"
 
-#include <algorithm>
 #include <cstdlib>
 
 #include "actors/chunk/chunk_service.h"
@@ -11,6 +10,7 @@
 #include "actors/fs/file_service.h"
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
+#include "actors/log/snapshot_store.h"
 #include "actors/raft/raft_node.h"
 #include "client/client_actor.h"
 #include "messages/envelope.pb.h"
@@ -42,7 +42,7 @@ void add(Dispatcher& dispatcher, pb::ActorKind kind, bool restartable = false) {
 
 SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
     : options_(options), runtime_(seed), network_(runtime_) {
-    for (int i = 1; i <= nodes; i++) {
+    for (int i = 1; i <= nodes + options.spares; i++) {
         const std::string id = str_cat("node-", i);
         ids_.push_back(id);
         disks_[id] = std::make_unique<SimDisk>(mix64(seed + static_cast<uint64_t>(i)));
@@ -52,9 +52,7 @@ SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
                     R"(","role":"metadata-raft-member","metadata":{"zone":"a"}})");
     }
     std::string members;
-    for (const std::string& id : ids_) {
-        if (!is_spare(id)) str_append(&members, members.empty() ? "\"" : ",\"", id, "\"");
-    }
+    for (int i = 1; i <= nodes; i++) str_append(&members, members.empty() ? "\"" : ",\"", "node-", i, "\"");
     etcd_.records["/sandstore/config/cluster"] = str_cat(R"({"id":"sim","members":[)", members, "]}");
     runtime_.on_stop = [this](const std::string& node, const std::string& reason) { node_stopped(node, reason); };
     runtime_.after_step = [this] { check_step(); };
@@ -64,11 +62,6 @@ SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
 }
 
 SimCluster::~SimCluster() = default;
-
-bool SimCluster::is_spare(const std::string& id) const {
-    const auto place = std::find(ids_.begin(), ids_.end(), id) - ids_.begin();
-    return place >= static_cast<std::ptrdiff_t>(ids_.size()) - options_.spare_nodes;
-}
 
 // SANDSTORE_SIM_LOG=debug|info shows the nodes' log lines, in virtual time.
 Logger& SimCluster::logger_of(const std::string& id) {
@@ -97,6 +90,7 @@ void SimCluster::start(const std::string& id) {
     network_.attach(id, dispatcher, false);
     add<Bootstrap>(dispatcher, pb::ACTOR_BOOTSTRAP);
     add<LogStore>(dispatcher, pb::ACTOR_LOG);
+    add<SnapshotStore>(dispatcher, pb::ACTOR_SNAPSHOTS);
     add<RaftNode>(dispatcher, pb::ACTOR_RAFT);
     add<StateMachine>(dispatcher, pb::ACTOR_STATE_MACHINE);
     add<FileService>(dispatcher, pb::ACTOR_FILES);
@@ -113,7 +107,6 @@ void SimCluster::start(const std::string& id) {
     invariants_.node_started(id);
     watch(dispatcher, id);
     post_start_messages(dispatcher, id);
-    dispatcher.send(pb::ACTOR_RAFT, message_of(pb::SnapshotsRecovered()));
 }
 
 void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& id) {
@@ -132,7 +125,6 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
         raft.set_election_priority(own->second);
     }
     raft.set_uncommitted_bytes_max(options_.uncommitted_bytes_max);
-    raft.set_join(is_spare(id));
     raft.set_lease_reads(options_.lease_reads);
     raft.set_snapshot_log_bytes(options_.snapshot_log_bytes);
     raft.set_snapshot_piece_bytes(options_.snapshot_piece_bytes);
@@ -162,6 +154,7 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     poller.set_retry_min_ms(100);
     poller.set_retry_max_ms(1000);
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(log)));
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(pb::StartSnapshots()));
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(raft)));
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(state)));
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(files)));
@@ -185,7 +178,7 @@ void SimCluster::power_cut(const std::string& id) {
     disks_.at(id)->crash();
 }
 
-RaftNode* SimCluster::raft(const std::string& id) {
+RaftNode* SimCluster::raft(const std::string& id) const {
     Dispatcher* dispatcher = runtime_.node(id);
     return dispatcher == nullptr ? nullptr : static_cast<RaftNode*>(dispatcher->actor({pb::ACTOR_RAFT, 0}));
 }
@@ -196,7 +189,7 @@ StateMachine* SimCluster::state_machine(const std::string& id) {
                                  : static_cast<StateMachine*>(dispatcher->actor({pb::ACTOR_STATE_MACHINE, 0}));
 }
 
-std::string SimCluster::leader() {
+std::string SimCluster::leader() const {
     std::string leader;
     uint64_t term = 0;
     for (const std::string& id : ids_) {
@@ -223,7 +216,7 @@ void SimCluster::add_client(const std::string& id) {
     pb::StartClient start;
     for (const std::string& node : ids_) start.add_servers(SimNetwork::address_of(node));
     start.set_chunk_bytes_max(options_.client_chunk_bytes);
-    start.set_attempt_timeout_ms(500);
+    start.set_attempt_timeout_ms(options_.attempt_timeout_ms);
     start.set_retry_min_ms(10);
     start.set_retry_max_ms(200);
     dispatcher.send(pb::ACTOR_CLIENT, message_of(std::move(start)));
@@ -267,7 +260,7 @@ std::string SimCluster::compare_states() {
     uint64_t index = 0;
     const bool caught_up = runtime_.run_until(
         [this, &index] {
-            for (const std::string& id : ids_) {
+            for (const std::string& id : members()) {
                 RaftNode* node = raft(id);
                 if (node == nullptr) continue;
                 if (node->core() == nullptr) return false;

@@ -24,6 +24,7 @@ class StateMachine;
 
 // How the nodes of a simulated cluster are configured. Small sizes, so that little work reaches every limit.
 struct SimOptions {
+    int spares = 0;  // Nodes that run but are no members at first: they wait to be added.
     uint64_t election_min_ms = 150;
     uint64_t election_max_ms = 300;
     uint64_t heartbeat_ms = 30;
@@ -33,13 +34,13 @@ struct SimOptions {
     uint64_t segment_bytes = 256 * 1024;
     uint64_t session_timeout_us = 3'600'000'000;
     uint64_t client_chunk_bytes = 64 * 1024;
+    uint64_t attempt_timeout_ms = 500;
     bool lease_reads = false;
     bool random_priorities = false;
     uint64_t snapshot_log_bytes = 0;
     uint64_t snapshot_piece_bytes = 4096;
     std::map<std::string, uint32_t> priorities;  // By node; without: RaftNode's own default.
     uint64_t uncommitted_bytes_max = 0;          // 0: RaftNode's own default.
-    int spare_nodes = 0;                         // The last ones do not belong to the cluster: they wait to be added.
 };
 
 class SimCluster {
@@ -58,9 +59,9 @@ class SimCluster {
     void kill(const std::string& id);       // The process dies; what it wrote stays in the page cache.
     void power_cut(const std::string& id);  // The machine dies; unsynced bytes may be lost.
     bool is_running(const std::string& id) { return runtime_.node(id) != nullptr; }
-    std::string leader();                // Of the highest term; empty without one.
+    std::string leader() const;          // Of the highest term; empty without one.
     std::vector<std::string> members();  // As the leader knows them; all nodes without one.
-    RaftNode* raft(const std::string& id);
+    RaftNode* raft(const std::string& id) const;
     StateMachine* state_machine(const std::string& id);
     Invariants& invariants() { return invariants_; }
     // Called when a node stopped by itself, after it is gone. An invariant that broke ends the run in any case.
@@ -84,7 +85,6 @@ class SimCluster {
 
  private:
     struct Ports;
-    bool is_spare(const std::string& id) const;
     void check_step();
     void node_stopped(const std::string& id, const std::string& reason);
     void watch(Dispatcher& dispatcher, const std::string& id);

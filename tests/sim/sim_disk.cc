@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "runtime/planted.h"
+
 namespace sandstore {
 
 namespace {
@@ -361,6 +363,7 @@ void SimDisk::apply(const NameChange& change, Names* names) {
 
 // Makes the changes in the file's directory durable, in their order.
 void SimDisk::sync_directory_of(std::string_view file) {
+    if (planted("directory-sync-skipped")) return;
     const std::string_view directory = directory_of(file);
     std::erase_if(name_changes_, [&](const NameChange& change) {
         const bool here = (!change.remove.empty() && directory_of(change.remove) == directory) ||

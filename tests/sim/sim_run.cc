@@ -21,6 +21,7 @@ constexpr uint64_t kServiceLimitUs = 10'000'000;
 SimOptions options_of(const Schedule& schedule) {
     const auto setting = [&schedule](const char* name) { return static_cast<uint64_t>(schedule.setting(name)); };
     SimOptions options;
+    options.spares = static_cast<int>(setting("spares"));
     options.election_min_ms = setting("election_min_ms");
     options.election_max_ms = setting("election_max_ms");
     options.heartbeat_ms = setting("heartbeat_ms");
@@ -30,6 +31,7 @@ SimOptions options_of(const Schedule& schedule) {
     options.segment_bytes = setting("segment_bytes");
     options.session_timeout_us = setting("session_timeout_us");
     options.client_chunk_bytes = setting("chunk_bytes_max");
+    options.attempt_timeout_ms = setting("attempt_timeout_ms");
     options.random_priorities = setting("priorities") != 0;
     options.lease_reads = setting("lease_reads") != 0;
     options.snapshot_log_bytes = setting("snapshot_log_bytes");

@@ -38,8 +38,14 @@ class Draw {
     }
     int64_t number(uint64_t value) { return static_cast<int64_t>(value); }
     void set(const char* name, uint64_t value) { schedule_.settings[name] = number(value); }
-    int64_t any_node() { return number(1 + below(nodes_)); }
-    uint64_t any_time() { return below(run_us_); }
+    // 0 is the leader: what happens to it matters most.
+    int64_t any_node() { return one_in(4) ? 0 : number(1 + below(nodes_ + spares_)); }
+    int64_t any_client() { return number(1 + below(static_cast<uint64_t>(schedule_.setting("clients")))); }
+    // Some of what goes wrong does so together.
+    uint64_t any_time() {
+        if (bursts_.empty() || one_in(2)) return below(run_us_);
+        return bursts_[below(bursts_.size())] + below(one_in(2) ? 3 * kMs : 50 * kMs);
+    }
     void add(SimEventKind kind, std::vector<int64_t> arguments) {
         schedule_.events.push_back({any_time(), kind, std::move(arguments)});
     }
@@ -58,6 +64,8 @@ class Draw {
     RandomStream dice_;
     Schedule schedule_;
     uint64_t nodes_ = 3;
+    uint64_t spares_ = 0;
+    std::vector<uint64_t> bursts_;
     uint64_t run_us_ = 0;
     uint64_t duration_max_us_ = 0;
     uint64_t bytes_max_ = 0;
@@ -69,6 +77,10 @@ void Draw::draw_cluster() {
     nodes_ = size < 12 ? 3 : size < 18 ? 5 : 7;
     if (limits_.nodes) nodes_ = static_cast<uint64_t>(*limits_.nodes);
     set("nodes", nodes_);
+    if (one_in(3)) spares_ = 1 + below(2);
+    if (spares_ > 0) set("spares", spares_);
+    if (one_in(2)) set("snapshot_log_bytes", between(300, 20'000));
+    if (one_in(2)) set("snapshot_piece_bytes", between(100, 4096));
     set("clients", 2 + below(3));
     set("directories", 1 + below(3));
     set("files", 1 + below(3));
@@ -87,6 +99,7 @@ void Draw::draw_timing() {
     set("election_min_ms", election_ms);
     set("election_max_ms", election_ms * (one_in(4) ? 1 : 2) + 5);
     set("heartbeat_ms", election_ms / 5);
+    if (one_in(2)) set("attempt_timeout_ms", between(20, 500));
     set("operation_timeout_us", one_in(3) ? 300 * kMs + below(700 * kMs) : 3000 * kMs);
     if (one_in(3)) set("clock_skew_ppm", between(10, 100'000));  // Within what leases allow: 200,000.
     if (one_in(3)) set("lease_reads", 1);
@@ -108,10 +121,13 @@ int64_t Draw::draw_duration() {
 
 void Draw::draw_faults() {
     duration_max_us_ = one_in(3) ? run_us_ : 300 * kMs;
+    if (one_in(2)) {
+        for (uint64_t i = between(1, 5); i > 0; i--) bursts_.push_back(below(run_us_));
+    }
     if (one_in(12)) return;  // What happens without any must work as well.
     for (int kind = 0; kind < static_cast<int>(SimEventKind::kTransfer); kind++) {
         if (!one_in(4)) continue;
-        const uint64_t count = between(1, 6);
+        const uint64_t count = between(1, one_in(4) ? 20 : 6);
         for (uint64_t i = 0; i < count; i++) draw_fault(static_cast<SimEventKind>(kind));
     }
 }
@@ -120,7 +136,10 @@ void Draw::draw_faults() {
 void Draw::draw_requests() {
     if (one_in(2)) set("priorities", 1);
     if (one_in(3)) {
-        for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kTransfer, {number(below(nodes_ + 1))});
+        for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kTransfer, {any_node()});
+    }
+    if (one_in(4)) {
+        for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kSnapshot, {any_node()});
     }
     const bool damage = std::any_of(schedule_.events.begin(), schedule_.events.end(),
                                     [](const SimEvent& e) { return e.kind == SimEventKind::kFlippedBit; });
@@ -148,6 +167,8 @@ void Draw::draw_fault(SimEventKind kind) {
             return add(kind, {std::min<int64_t>(for_us, 100 * kMs)});
         case SimEventKind::kPartition:
             return add(kind, {side, for_us});
+        case SimEventKind::kClientCut:
+            return add(kind, {any_client(), any_node(), for_us});
         case SimEventKind::kOneWay:
             return add(kind, {any_node(), any_node(), for_us});
         case SimEventKind::kFlappingLink:
@@ -198,7 +219,7 @@ void Draw::draw_operations() {
 void Draw::draw_operation(SimEventKind kind, uint64_t at_us) {
     const auto directories = static_cast<uint64_t>(schedule_.setting("directories"));
     const auto files = static_cast<uint64_t>(schedule_.setting("files"));
-    const int64_t client = number(1 + below(static_cast<uint64_t>(schedule_.setting("clients"))));
+    const int64_t client = any_client();
     const int64_t file = number(below(directories * files));
     std::vector<int64_t> arguments = {client, file};
     if (kind == SimEventKind::kList) arguments[1] = number(below(directories));

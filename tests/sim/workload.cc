@@ -270,7 +270,17 @@ void Workload::prove(size_t client, size_t directory, FileOperation operation, u
 void Workload::prove_service(uint64_t limit_us) {
     using Kind = FileOperation::Kind;
     uint32_t token = 0x7f000000;
+    // Reads first: they must work before anything new is written.
     for (size_t directory = 0; directory < history_.size(); directory++) {
+        FileOperation list;
+        list.kind = Kind::kList;
+        prove(directory, directory, list, limit_us);
+        for (size_t file = 0; file < files_; file++) {
+            FileOperation read;
+            read.kind = Kind::kRead;
+            read.file = file;
+            prove(directory + file, directory, read, limit_us);
+        }
         FileOperation create;
         create.kind = Kind::kCreate;
         prove(directory, directory, create, limit_us);
@@ -279,15 +289,9 @@ void Workload::prove_service(uint64_t limit_us) {
         append.token = token++;
         append.bytes = 100;
         prove(directory + 1, directory, append, limit_us);
-        for (size_t file = 0; file < files_; file++) {
-            FileOperation read;
-            read.kind = Kind::kRead;
-            read.file = file;
-            prove(directory + file, directory, read, limit_us);
-        }
-        FileOperation list;
-        list.kind = Kind::kList;
-        prove(directory, directory, list, limit_us);
+        FileOperation stat;
+        stat.kind = Kind::kStat;
+        prove(directory + 2, directory, stat, limit_us);
     }
 }
 

@@ -88,7 +88,7 @@ void Scenario::execute(const Statement& statement) {
 // cluster 3 [spare 1] [seed 7] [lease-reads] [priority node-1 10] [option value]...
 void Scenario::make_cluster(Arguments& arguments) {
     if (world_ != nullptr) throw ScriptError("the section has its cluster already");
-    auto nodes = static_cast<int>(arguments.number("how many nodes"));
+    const auto nodes = static_cast<int>(arguments.number("how many nodes"));
     uint64_t seed = seed_;
     SimOptions options;
     const std::map<std::string, uint64_t*, std::less<>> numbers = {
@@ -106,8 +106,7 @@ void Scenario::make_cluster(Arguments& arguments) {
         if (const auto number = numbers.find(option); number != numbers.end()) {
             *number->second = arguments.number(option);
         } else if (option == "spare") {
-            options.spare_nodes = static_cast<int>(arguments.number("how many nodes"));
-            nodes += options.spare_nodes;
+            options.spares = static_cast<int>(arguments.number("how many nodes"));
         } else if (option == "lease-reads") {
             options.lease_reads = true;
         } else if (option == "not-started") {
@@ -122,7 +121,7 @@ void Scenario::make_cluster(Arguments& arguments) {
         }
     }
     world_ = std::make_unique<World>(nodes, seed, options);
-    for (int i = 0; start && i < nodes - options.spare_nodes; i++) {
+    for (int i = 0; start && i < nodes; i++) {
         world_->cluster.start(world_->cluster.ids()[static_cast<size_t>(i)]);
     }
 }

@@ -31,8 +31,11 @@ std::string sim_usage() {
     --ops N            instead of what the seed says: operations of clients
     --messages         with one seed or a schedule: print each message as it is handled
     --trace-dir DIR    traces of all nodes of a failing run (default: sim-traces)
-    --plant NAME       make this planted fault (sim_planted only); --all: find each one of the list
     --help
+
+sim_planted only, about the faults of tests/sim/planted_faults.txt:
+    --plant NAME       make this one, in what the other arguments say to run
+    --all | --quick    make each of them, or each of the quick ones, in turn, and find it
 
 Exit status: 0 all runs were right, 1 a run failed, 2 the command line makes no sense.
 )";
@@ -83,8 +86,8 @@ std::optional<SimCommand> parse_sim_command(int count, char** words, std::string
             command.print_messages = true;
             continue;
         }
-        if (word == "--all") {
-            act(SimCommand::Action::kPlantedAll);
+        if (word == "--all" || word == "--quick") {
+            act(word == "--all" ? SimCommand::Action::kPlantedAll : SimCommand::Action::kPlantedQuick);
             continue;
         }
         const bool is_number = numbers.contains(word);

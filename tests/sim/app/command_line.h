@@ -10,7 +10,7 @@
 namespace sandstore {
 
 struct SimCommand {
-    enum class Action { kMany, kOne, kShrink, kSchedule, kPrint, kPlantedAll, kHelp };
+    enum class Action { kMany, kOne, kShrink, kSchedule, kPrint, kPlantedAll, kPlantedQuick, kHelp };
     Action action = Action::kHelp;
     uint64_t from = 1;  // The first seed, or the only one.
     uint64_t seeds = 0;

@@ -10,6 +10,7 @@
 #include "runtime/text.h"
 #include "tests/sim/app/command_line.h"
 #include "tests/sim/app/many_seeds.h"
+#include "tests/sim/app/planted_list.h"
 #include "tests/sim/run_digest.h"
 #include "tests/sim/shrink.h"
 #include "tests/sim/sim_run.h"
@@ -116,6 +117,14 @@ int shrink_seed(const SimCommand& command) {
     return 1;
 }
 
+int find_planted(const SimCommand& command) {
+    std::vector<PlantedFault> faults = read_planted_faults(SANDSTORE_PLANTED_LIST);
+    if (command.action == SimCommand::Action::kPlantedQuick) {
+        std::erase_if(faults, [](const PlantedFault& fault) { return !fault.is_quick; });
+    }
+    return find_planted_faults(faults, command.jobs) ? 0 : 1;
+}
+
 int run(const SimCommand& command) {
     if (!command.planted.empty()) {
 #ifdef SANDSTORE_PLANTED_FAULTS
@@ -138,8 +147,8 @@ int run(const SimCommand& command) {
             std::cout << to_text(draw_schedule(command.from, command.limits));
             return 0;
         case SimCommand::Action::kPlantedAll:
-            std::cerr << "sim: --all is for sim_planted\n";
-            return 2;
+        case SimCommand::Action::kPlantedQuick:
+            return find_planted(command);
         case SimCommand::Action::kHelp:
             break;
     }

@@ -243,6 +243,188 @@ TEST_F(StatusServiceTest, chunk_stats_of_strangers_are_not_kept) {
     EXPECT_FALSE(take(id).nodes(0).has_chunks());
 }
 
+// --- Members that only the log knows, and nodes that are none -------------------------------------------------------
+
+TEST_F(StatusServiceTest, a_member_that_only_the_log_knows_is_asked_too) {
+    progress("");
+    pb::ConfigurationChanged changed;
+    for (const char* voter : {"node-1", "node-2", "node-3"}) changed.mutable_configuration()->add_voters(voter);
+    changed.mutable_configuration()->add_learners("node-4");
+    pb::RaftMember* added = changed.mutable_configuration()->add_addresses();
+    added->set_id("node-4");
+    added->set_address("far:4");
+    pb::RaftMember* moved = changed.mutable_configuration()->add_addresses();
+    moved->set_id("node-2");
+    moved->set_address("old:2");
+    kit.deliver(message_of(changed));
+    const uint64_t id = request();
+    answer_raft(raft_status(pb::RoleChanged::LEADER, 4, "node-1"));
+    for (const char* other : {"node-2", "node-3"}) answer_for(other, raft_status(pb::RoleChanged::FOLLOWER, 4));
+    kit.fail(kit.take_to(pb::Envelope::kClusterStatusRequest, "node-4"), pb::STATUS_DEADLINE_EXCEEDED);
+    const pb::ClusterStatus status = take(id);
+    ASSERT_EQ(status.nodes_size(), 4);
+    EXPECT_EQ(status.nodes(3).address(), "far:4");
+    EXPECT_EQ(status.nodes(1).address(), "node-2:8080") << "discovery's address goes before the log's";
+}
+
+TEST_F(StatusServiceTest, a_node_that_waits_to_be_added_says_with_which_command) {
+    progress("");
+    const uint64_t id = request(true);
+    pb::RaftStatus raft;
+    raft.set_first_index(1);
+    answer_raft(raft);
+    EXPECT_EQ(take(id).nodes(0).detail(), "waits to be added: run `sandstore cluster add node-1 node-1:8080`");
+}
+
+TEST_F(StatusServiceTest, a_removed_node_says_so) {
+    progress("");
+    const uint64_t id = request(true);
+    pb::RaftStatus raft = raft_status(pb::RoleChanged::FOLLOWER, 4, "");
+    raft.set_removed(true);
+    answer_raft(raft);
+    EXPECT_TRUE(take(id).nodes(0).detail().starts_with("removed from the cluster: "));
+}
+
+// --- What operators ask ---------------------------------------------------------------------------------------------
+
+class OperatorTest : public StatusServiceTest {
+ protected:
+    OperatorTest() { progress(""); }
+
+    void leader_is(std::string id) {
+        pb::RoleChanged role;
+        role.set_leader_id(std::move(id));
+        role.set_term(4);
+        kit.deliver(message_of(role));
+    }
+    static pb::ChangeMembership adding(std::string node, std::string address = "") {
+        pb::ChangeMembership request;
+        request.add_changes()->set_node_id(std::move(node));
+        request.mutable_changes(0)->set_address(std::move(address));
+        return request;
+    }
+    uint64_t ask(pb::ChangeMembership change) {
+        return kit.request(message_of(std::move(change)), Address("~3", pb::ACTOR_EXTERNAL), 5'000'000);
+    }
+    static pb::MembershipChanged refusal(pb::StatusCode code, std::string leader = "") {
+        pb::MembershipChanged reply;
+        reply.mutable_status()->set_code(code);
+        reply.mutable_status()->set_message("said by raft");
+        reply.mutable_status()->set_leader_id(std::move(leader));
+        return reply;
+    }
+    pb::MembershipChanged take_changed(uint64_t id) { return kit.take_answer(id)->membership_changed(); }
+};
+
+TEST_F(OperatorTest, a_change_goes_to_the_leaders_raft_and_its_answer_comes_back) {
+    leader_is("node-2");
+    kit.advance(1'000'000);
+    const uint64_t id = ask(adding("node-4", "far:4"));
+    ASSERT_EQ(kit.count(pb::Envelope::kChangeMembership), 1u);
+    EXPECT_EQ(kit.effects().back().timeout_us, 5'000'000u) << "the asker's own deadline";
+    Message asked = kit.take_to(pb::Envelope::kChangeMembership, "node-2");
+    EXPECT_EQ(asked->to_actor(), pb::ACTOR_RAFT);
+    EXPECT_EQ(asked->change_membership().changes(0).address(), "far:4");
+    pb::MembershipChanged done;
+    done.set_index(9);
+    done.mutable_configuration()->add_learners("node-4");
+    kit.answer(asked, message_of(done));
+    EXPECT_EQ(take_changed(id).index(), 9u);
+}
+
+TEST_F(OperatorTest, on_the_leader_itself_the_local_raft_is_asked) {
+    leader_is("node-1");
+    ask(adding("node-4", "far:4"));
+    EXPECT_EQ(kit.take(pb::Envelope::kChangeMembership)->to_node(), "");
+}
+
+TEST_F(OperatorTest, another_leader_is_followed_a_few_times_and_then_the_refusal_is_passed_on) {
+    leader_is("node-2");
+    const uint64_t id = ask(adding("node-4", "far:4"));
+    kit.advance(1'000'000);
+    std::string from = "node-2", to = "node-3";
+    for (unsigned i = 0; i <= OperatorRequests::kRedirectsMax; ++i) {
+        if (i == 1) {
+            EXPECT_EQ(kit.effects().back().timeout_us, 4'000'000u) << "the deadline stays where it was";
+        }
+        kit.answer(kit.take_to(pb::Envelope::kChangeMembership, from), message_of(refusal(pb::STATUS_NOT_LEADER, to)));
+        std::swap(from, to);
+    }
+    EXPECT_FALSE(kit.has(pb::Envelope::kChangeMembership));
+    EXPECT_EQ(take_changed(id).status().code(), pb::STATUS_NOT_LEADER);
+}
+
+TEST_F(OperatorTest, without_a_leader_the_answer_says_so_at_once) {
+    const uint64_t id = ask(adding("node-4", "far:4"));
+    const pb::MembershipChanged reply = take_changed(id);
+    EXPECT_EQ(reply.status().code(), pb::STATUS_NOT_LEADER);
+    EXPECT_EQ(reply.status().message(), "node-1 knows no leader: is a majority of the voters up?");
+}
+
+TEST_F(OperatorTest, a_lost_answer_is_told_as_an_unknown_outcome_and_not_sent_again) {
+    leader_is("node-2");
+    const uint64_t id = ask(adding("node-4", "far:4"));
+    kit.fail(kit.take(pb::Envelope::kChangeMembership), pb::STATUS_UNAVAILABLE, "connection lost");
+    const pb::MembershipChanged reply = take_changed(id);
+    EXPECT_EQ(reply.status().code(), pb::STATUS_UNAVAILABLE);
+    EXPECT_NE(reply.status().message().find("whether it happened is not known"), std::string::npos);
+    EXPECT_FALSE(kit.has(pb::Envelope::kChangeMembership));
+}
+
+TEST_F(OperatorTest, a_learner_without_an_address_gets_the_one_that_is_known_here) {
+    leader_is("node-2");
+    ask(adding("node-3"));
+    EXPECT_EQ(kit.take(pb::Envelope::kChangeMembership)->change_membership().changes(0).address(), "node-3:8080");
+    const uint64_t id = ask(adding("node-4"));
+    EXPECT_FALSE(kit.has(pb::Envelope::kChangeMembership));
+    EXPECT_EQ(take_changed(id).status().message(), "no address of node-4 is known here: give it as host:port");
+}
+
+TEST_F(OperatorTest, names_and_addresses_that_are_none_never_reach_the_log) {
+    leader_is("node-1");
+    for (const auto& [node, address] :
+         std::map<std::string, std::string>{{"no de", "a:1"}, {"", "a:1"}, {"node-4", "nowhere"}, {"node-5", "a:0"}}) {
+        const uint64_t id = ask(adding(node, address));
+        EXPECT_FALSE(kit.has(pb::Envelope::kChangeMembership)) << node << " " << address;
+        EXPECT_EQ(take_changed(id).status().code(), pb::STATUS_INVALID_ARGUMENT) << node << " " << address;
+    }
+}
+
+TEST_F(OperatorTest, requests_under_way_are_bounded) {
+    leader_is("node-2");
+    for (size_t i = 0; i < OperatorRequests::kForwardedMax; ++i) ask(adding("node-4", "far:4"));
+    EXPECT_EQ(take_changed(ask(adding("node-4", "far:4"))).status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    kit.fail(kit.take(pb::Envelope::kChangeMembership), pb::STATUS_DEADLINE_EXCEEDED);
+    kit.drop_effects();
+    ask(adding("node-4", "far:4"));
+    EXPECT_TRUE(kit.has(pb::Envelope::kChangeMembership));
+}
+
+TEST_F(OperatorTest, leadership_is_handed_over_by_the_leader) {
+    leader_is("node-3");
+    pb::TransferLeadership transfer;
+    transfer.set_node_id("node-1");
+    const uint64_t id = kit.request(message_of(transfer), Address("~3", pb::ACTOR_EXTERNAL));
+    Message asked = kit.take_to(pb::Envelope::kTransferLeadership, "node-3");
+    EXPECT_EQ(asked->transfer_leadership().node_id(), "node-1");
+    kit.answer(asked, message_of(pb::StatusReply()));
+    EXPECT_EQ(kit.take_answer(id)->status_reply().status().code(), pb::STATUS_OK);
+}
+
+TEST_F(OperatorTest, a_snapshot_is_asked_of_the_node_that_is_named_or_of_this_one) {
+    pb::RequestSnapshot snapshot;
+    const uint64_t own = kit.request(message_of(snapshot), Address("~3", pb::ACTOR_EXTERNAL));
+    Message local = kit.take(pb::Envelope::kRequestSnapshot);
+    EXPECT_EQ(local->to_node(), "");
+    pb::SnapshotSaved saved;
+    saved.mutable_meta()->set_index(7);
+    kit.answer(local, message_of(saved));
+    EXPECT_EQ(kit.take_answer(own)->snapshot_saved().meta().index(), 7u);
+    snapshot.set_node_id("node-3");
+    kit.request(message_of(snapshot), Address("~3", pb::ACTOR_EXTERNAL));
+    EXPECT_EQ(kit.take(pb::Envelope::kRequestSnapshot)->to_node(), "node-3");
+}
+
 TEST_F(StatusServiceTest, raft_becomes_gauges_each_second) {
     progress("");
     kit.advance(1'000'000);

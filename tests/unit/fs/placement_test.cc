@@ -208,5 +208,70 @@ TEST_F(PlacementTest, space_is_summed_over_members) {
     EXPECT_EQ(placement_.disk_free_bytes(), 1000u);
 }
 
+// --- The log's configuration ----------------------------------------------------------------------------------------
+
+pb::RaftConfiguration configuration_of(std::vector<std::string> voters, std::vector<std::string> learners = {}) {
+    pb::RaftConfiguration configuration;
+    for (std::string& voter : voters) configuration.add_voters(std::move(voter));
+    for (std::string& learner : learners) configuration.add_learners(std::move(learner));
+    return configuration;
+}
+
+void give_address(pb::RaftConfiguration* configuration, std::string node, std::string address) {
+    pb::RaftMember* member = configuration->add_addresses();
+    member->set_id(std::move(node));
+    member->set_address(std::move(address));
+}
+
+TEST_F(PlacementTest, a_member_that_only_the_log_knows_gets_chunks) {
+    members(2);
+    pb::RaftConfiguration configuration = configuration_of({"node-1", "node-2"}, {"node-3"});
+    give_address(&configuration, "node-3", "far:3");
+    placement_.set_configuration(configuration);
+    placement_.set_up("node-3", true);
+    EXPECT_EQ(nodes(choose()), (std::set<std::string>{"node-1", "node-2", "node-3"}));
+    EXPECT_EQ(placement_.address_of("node-3"), "far:3");
+}
+
+TEST_F(PlacementTest, a_node_that_discovery_lists_and_the_log_does_not_gets_none) {
+    members(4);
+    placement_.set_configuration(configuration_of({"node-1", "node-2", "node-3"}));
+    EXPECT_EQ(nodes(choose(4)), (std::set<std::string>{"node-1", "node-2", "node-3"}));
+}
+
+TEST_F(PlacementTest, a_member_without_any_address_gets_none) {
+    members(2);
+    placement_.set_configuration(configuration_of({"node-1", "node-2", "node-3"}));
+    EXPECT_EQ(nodes(choose()), (std::set<std::string>{"node-1", "node-2"}));
+}
+
+TEST_F(PlacementTest, discoverys_address_goes_before_the_logs_whichever_came_first) {
+    pb::RaftConfiguration configuration = configuration_of({"node-1"});
+    give_address(&configuration, "node-1", "old:1");
+    placement_.set_configuration(configuration);
+    EXPECT_EQ(placement_.address_of("node-1"), "old:1");
+    members(1);
+    EXPECT_EQ(placement_.address_of("node-1"), "node-1:8080");
+    placement_.set_configuration(configuration);
+    EXPECT_EQ(placement_.address_of("node-1"), "node-1:8080");
+}
+
+TEST_F(PlacementTest, a_node_that_was_removed_gets_no_more_chunks_and_can_still_be_asked_for_those_it_has) {
+    pb::RaftConfiguration with = configuration_of({"node-1", "node-2", "node-3", "node-4"});
+    give_address(&with, "node-4", "far:4");
+    members(3);
+    placement_.set_configuration(with);
+    placement_.set_up("node-4", true);
+    placement_.set_configuration(configuration_of({"node-1", "node-2", "node-3"}));
+    EXPECT_EQ(nodes(choose(4)), (std::set<std::string>{"node-1", "node-2", "node-3"}));
+    EXPECT_EQ(placement_.address_of("node-4"), "far:4");
+}
+
+TEST_F(PlacementTest, copies_are_no_more_than_members) {
+    EXPECT_EQ(placement_.copies_of(3), 3u) << "nothing is known yet";
+    members(2);
+    EXPECT_EQ(placement_.copies_of(3), 2u);
+}
+
 }  // namespace
 }  // namespace sandstore

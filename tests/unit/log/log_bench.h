@@ -47,6 +47,7 @@ class LogBench {
         node_id_ = std::move(node_id);
     }
     void set_segment_bytes(uint64_t bytes) { segment_bytes_ = bytes; }
+    void set_directory(std::string directory) { directory_ = std::move(directory); }
 
     // A new process on the same disk. Runs until the log is recovered or refused.
     void start() {
@@ -60,6 +61,7 @@ class LogBench {
         start.set_cluster_id(cluster_id_);
         start.set_node_id(node_id_);
         start.set_segment_bytes(segment_bytes_);
+        start.set_directory(directory_);
         kit_->deliver(message_of(start), {pb::ACTOR_BOOTSTRAP});
     }
     void crash() {
@@ -99,6 +101,33 @@ class LogBench {
     }
     uint64_t append(uint64_t term, uint64_t index, std::string data) {
         return write(std::nullopt, {{term, index, RecordType::kCommand, std::move(data)}});
+    }
+
+    // Only a truncation: no records from here on.
+    uint64_t truncate(uint64_t first_index) {
+        pb::LogWrite write;
+        write.set_write_id(next_write_id_++);
+        write.set_first_index(first_index);
+        kit_->deliver(message_of(write), {pb::ACTOR_RAFT});
+        return next_write_id_ - 1;
+    }
+    // The log begins anew after the last entry of a snapshot.
+    uint64_t restart_log(uint64_t index, uint64_t term, std::optional<pb::HardState> hard_state,
+                         const std::vector<TestEntry>& entries) {
+        pb::LogWrite write;
+        write.set_write_id(next_write_id_++);
+        if (hard_state) *write.mutable_hard_state() = *hard_state;
+        write.mutable_restart()->set_index(index);
+        write.mutable_restart()->set_term(term);
+        if (!entries.empty()) write.set_first_index(entries.front().index);
+        write.set_record_count(static_cast<uint32_t>(entries.size()));
+        kit_->deliver(message_of(write, encode_entries(entries)), {pb::ACTOR_RAFT});
+        return next_write_id_ - 1;
+    }
+    void compact(uint64_t first_index) {
+        pb::LogCompact compact;
+        compact.set_first_index(first_index);
+        kit_->deliver(message_of(compact), {pb::ACTOR_RAFT});
     }
 
     pb::LogRecovered take_recovered() {
@@ -160,6 +189,7 @@ class LogBench {
     std::string cluster_id_ = "cluster-a";
     std::string node_id_ = "node-1";
     uint64_t segment_bytes_ = 64 << 10;
+    std::string directory_;
     uint64_t next_write_id_ = 1;
     std::unique_ptr<StepKit> kit_;
 };

@@ -44,9 +44,10 @@ struct Pair {
     TestNode b{loop};
 };
 
-TEST(Transport, tells_raft_files_status_and_chunks_that_a_peer_is_up) {
+TEST(Transport, tells_raft_files_status_chunks_and_repairer_that_a_peer_is_up) {
     Pair pair;
-    for (pb::ActorKind actor : {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS}) {
+    for (pb::ActorKind actor :
+         {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER}) {
         const Message* up = pair.a.host.find(Body::kPeerUp, actor);
         ASSERT_NE(up, nullptr);
         EXPECT_EQ((*up)->peer_up().node_id(), "node-b");
@@ -134,7 +135,7 @@ TEST(Transport, reports_a_lost_peer_and_finds_it_again_on_the_same_port) {
     const uint16_t port = pair.b.transport->port();
     const auto members = pair.members();
     pair.b.transport.reset();
-    ASSERT_TRUE(pair.loop.until([&] { return !pair.a.up("node-b"); }));
+    ASSERT_TRUE(pair.loop.until([&] { return pair.a.host.count(Body::kPeerDown) > 0; }));
     EXPECT_TRUE(pair.a.host.unreachable("node-b"));
     pair.a.send("node-b", pb::ACTOR_RAFT, heartbeat(1), 12);
     ASSERT_NE(pair.a.host.find_reply(12), nullptr);
@@ -351,6 +352,89 @@ TEST(Transport, messages_that_it_does_not_know_are_answered) {
     node.transport->handle(std::move(odd));
     ASSERT_NE(node.host.find_reply(3), nullptr);
     EXPECT_EQ(node.host.find_reply(3)->message->request_failed().status().code(), pb::STATUS_INVALID_ARGUMENT);
+}
+
+// --- Addresses from the log -----------------------------------------------------------------------------------------
+
+pb::ConfigurationChanged configuration_of(std::vector<std::pair<std::string, std::string>> voters) {
+    pb::ConfigurationChanged changed;
+    changed.set_committed(true);
+    for (auto& [id, address] : voters) {
+        changed.mutable_configuration()->add_voters(id);
+        if (address.empty()) continue;
+        pb::RaftMember* member = changed.mutable_configuration()->add_addresses();
+        member->set_id(id);
+        member->set_address(address);
+    }
+    return changed;
+}
+
+TransportOptions retiring_soon() {
+    TransportOptions options = TestNode::short_options();
+    options.retire_after_us = 20'000;
+    return options;
+}
+
+// node-b is known from the log alone.
+struct PairByConfiguration {
+    PairByConfiguration() {
+        EXPECT_EQ(a.listen(), "");
+        EXPECT_EQ(b.listen(), "");
+        a.view({{"node-a", a.address()}});
+        b.view({{"node-a", a.address()}, {"node-b", b.address()}});
+        a.start("node-a");
+        b.start("node-b");
+        a.transport->handle(message_of(configuration_of({{"node-a", ""}, {"node-b", b.address()}})));
+        connected = loop.until([this] { return a.up("node-b") && b.up("node-a"); });
+    }
+
+    TestLoop loop;
+    TestNode a{loop, retiring_soon()};
+    TestNode b{loop};
+    bool connected = false;
+};
+
+TEST(Transport, dials_a_member_that_only_the_log_knows) {
+    PairByConfiguration pair;
+    ASSERT_TRUE(pair.connected);
+    pair.a.send("node-b", pb::ACTOR_RAFT, heartbeat(3));
+    EXPECT_TRUE(pair.loop.until([&] { return pair.b.host.find(Body::kHeartbeat) != nullptr; }));
+}
+
+TEST(Transport, discoverys_address_goes_before_the_logs) {
+    Pair pair;
+    pair.a.transport->handle(message_of(configuration_of({{"node-a", ""}, {"node-b", "127.0.0.1:1"}})));
+    pair.a.send("node-b", pb::ACTOR_RAFT, heartbeat(3));
+    EXPECT_TRUE(pair.loop.until([&] { return pair.b.host.find(Body::kHeartbeat) != nullptr; }));
+    EXPECT_TRUE(pair.a.up("node-b"));
+}
+
+TEST(Transport, ends_the_connections_to_a_removed_node_a_while_after) {
+    PairByConfiguration pair;
+    ASSERT_TRUE(pair.connected);
+    EXPECT_GT(pair.a.transport->inbound_connections(), 0u);
+    pair.a.transport->handle(message_of(configuration_of({{"node-a", ""}})));
+    EXPECT_TRUE(pair.a.up("node-b")) << "it must be told first";
+    ASSERT_TRUE(pair.loop.until([&] { return pair.a.host.count(Body::kPeerDown) > 0; }));
+    EXPECT_TRUE(pair.a.host.unreachable("node-b"));
+}
+
+TEST(Transport, a_removed_node_that_calls_again_is_answered) {
+    PairByConfiguration pair;
+    ASSERT_TRUE(pair.connected);
+    pair.a.transport->handle(message_of(configuration_of({{"node-a", ""}})));
+    const size_t ups = pair.a.host.count(Body::kPeerUp);
+    // It dials again when its connections end, and so does this side then.
+    EXPECT_TRUE(pair.loop.until([&] { return pair.a.host.count(Body::kPeerUp) > ups; }));
+}
+
+TEST(Transport, a_removed_node_that_discovery_lists_keeps_its_connections) {
+    Pair pair;
+    pair.a.transport->handle(message_of(configuration_of({{"node-a", ""}, {"node-b", ""}})));
+    pair.a.transport->handle(message_of(configuration_of({{"node-a", ""}})));
+    pair.a.send("node-b", pb::ACTOR_RAFT, heartbeat(3));
+    EXPECT_TRUE(pair.loop.until([&] { return pair.b.host.find(Body::kHeartbeat) != nullptr; }));
+    EXPECT_EQ(pair.a.host.count(Body::kPeerDown), 0u);
 }
 
 }  // namespace

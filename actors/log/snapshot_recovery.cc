@@ -1,0 +1,188 @@
+#include "actors/log/snapshot_recovery.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/text.h"
+
+namespace sandstore {
+
+SnapshotRecovery::SnapshotRecovery(const pb::StartSnapshots& start) : start_(start) {}
+
+DiskCall SnapshotRecovery::begin() const {
+    DiskCall call;
+    call.make_directory(start_.directory());  // Also syncs it: the process before may have died before it could.
+    call.list(start_.directory());
+    return call;
+}
+
+SnapshotRecovery::Progress SnapshotRecovery::on_reply(const DiskCall& call, const pb::DiskReply& reply,
+                                                      const Payload& payload, DiskCall* next) {
+    if (reply.error() != 0 && (phase_ != Phase::kCheck || reply.sync_failed())) {
+        return refuse(str_cat("The snapshots cannot be read back: ", describe_failure(call.request, reply),
+                              ". Check the disk, then start the node again"));
+    }
+    switch (phase_) {
+        case Phase::kList:
+            return on_list(reply, next);
+        case Phase::kCheck:
+            if (reply.error() != 0) return set_aside(describe_failure(call.request, reply), next);
+            return on_checked(reply, payload, next);
+        case Phase::kSetAside:
+            place_++;
+            return check_next(next);
+        case Phase::kIncomingMeta:
+            return on_incoming_meta(payload, next);
+        case Phase::kIncomingBytes:
+            return on_incoming_bytes(payload, next);
+        case Phase::kClean:
+            return Progress::kDone;
+    }
+    return Progress::kRefused;
+}
+
+SnapshotRecovery::Progress SnapshotRecovery::on_list(const pb::DiskReply& reply, DiskCall* next) {
+    for (const pb::DiskFile& file : reply.files()) {
+        const std::string& name = file.name();
+        if (const std::optional<SnapshotName> parsed = parse_snapshot_name(name)) {
+            files_.push_back({*parsed, name, file.size()});
+        } else if (name == kIncomingMetaFile) {
+            has_incoming_meta_ = true;
+        } else if (name == kIncomingFile) {
+            incoming_file_bytes_ = file.size();
+        } else if (name.ends_with(kTemporarySuffix)) {
+            unwanted_.push_back(path(name));
+        } else if (name.ends_with(kDamagedSuffix)) {
+            damaged_before_.push_back(path(name));
+        } else {
+            notes_.push_back(str_cat("ignoring the unknown file ", path(name)));
+        }
+    }
+    std::sort(files_.begin(), files_.end(), [](const File& a, const File& b) {
+        return std::pair(a.name.index, a.name.term) > std::pair(b.name.index, b.name.term);
+    });
+    return check_next(next);
+}
+
+// --- Whole snapshots
+// ---------------------------------------------------------------------------------------------------
+
+SnapshotRecovery::Progress SnapshotRecovery::check_next(DiskCall* next) {
+    if (result_.kept.size() == kSnapshotsKept) {
+        for (; place_ < files_.size(); place_++) unwanted_.push_back(path(files_[place_].file));
+    }
+    if (place_ == files_.size()) return look_at_incoming(next);
+    phase_ = Phase::kCheck;
+    checker_.emplace(start_.cluster_id(), files_[place_].bytes);
+    next->read(path(files_[place_].file), 0, std::min(kReadBytes, files_[place_].bytes));
+    return Progress::kMore;
+}
+
+SnapshotRecovery::Progress SnapshotRecovery::on_checked(const pb::DiskReply&, const Payload& payload, DiskCall* next) {
+    const File& file = files_[place_];
+    switch (checker_->feed(payload)) {
+        case SnapshotChecker::Verdict::kMore:
+            if (payload.empty()) return set_aside("it ends too early", next);
+            next->read(path(file.file), checker_->fed_bytes(),
+                       std::min(kReadBytes, file.bytes - checker_->fed_bytes()));
+            return Progress::kMore;
+        case SnapshotChecker::Verdict::kWhole:
+            return accept(next);
+        case SnapshotChecker::Verdict::kDamaged:
+            return set_aside(checker_->problem(), next);
+        case SnapshotChecker::Verdict::kUnknownVersion:
+        case SnapshotChecker::Verdict::kForeign:
+            return refuse(str_cat("The snapshot ", path(file.file), " cannot be used: ", checker_->problem()));
+    }
+    return Progress::kRefused;
+}
+
+SnapshotRecovery::Progress SnapshotRecovery::accept(DiskCall* next) {
+    const File& file = files_[place_];
+    const pb::SnapshotMeta& meta = checker_->meta();
+    if (meta.index() != file.name.index || meta.term() != file.name.term) {
+        return set_aside(str_cat("it says that it ends with entry ", meta.index(), " of term ", meta.term()), next);
+    }
+    result_.kept.push_back({meta, checker_->header_bytes()});
+    place_++;
+    return check_next(next);
+}
+
+SnapshotRecovery::Progress SnapshotRecovery::set_aside(std::string why, DiskCall* next) {
+    const std::string file = path(files_[place_].file);
+    const std::string to = file + std::string(kDamagedSuffix);
+    notes_.push_back(
+        str_cat("the snapshot ", file, " is damaged (", why, ") and is kept as ", to, "; the one before it is used"));
+    phase_ = Phase::kSetAside;
+    for (const std::string& before : damaged_before_) {
+        if (before != to) next->remove(before);
+    }
+    damaged_before_.clear();
+    next->rename(file, to);
+    return Progress::kMore;
+}
+
+// --- The one that was being received
+// -----------------------------------------------------------------------------------
+
+SnapshotRecovery::Progress SnapshotRecovery::look_at_incoming(DiskCall* next) {
+    if (!has_incoming_meta_) return forget_incoming(next);
+    phase_ = Phase::kIncomingMeta;
+    next->read(path(kIncomingMetaFile), 0, kReadBytes);
+    return Progress::kMore;
+}
+
+SnapshotRecovery::Progress SnapshotRecovery::on_incoming_meta(const Payload& payload, DiskCall* next) {
+    const std::optional<pb::SnapshotMeta> meta = decode_incoming_meta(payload.to_string());
+    const bool useful = meta && (result_.kept.empty() || meta->index() > result_.kept.front().meta.index());
+    if (!useful || incoming_file_bytes_.value_or(0) > meta->file_bytes()) return forget_incoming(next);
+    result_.incoming = *meta;
+    if (incoming_file_bytes_.value_or(0) == 0) return clean(next);
+    phase_ = Phase::kIncomingBytes;
+    checker_.emplace(start_.cluster_id(), meta->file_bytes());
+    next->read(path(kIncomingFile), 0, std::min(kReadBytes, *incoming_file_bytes_));
+    return Progress::kMore;
+}
+
+SnapshotRecovery::Progress SnapshotRecovery::on_incoming_bytes(const Payload& payload, DiskCall* next) {
+    const SnapshotChecker::Verdict verdict = checker_->feed(payload);
+    if (verdict == SnapshotChecker::Verdict::kMore && !payload.empty() &&
+        checker_->fed_bytes() < *incoming_file_bytes_) {
+        next->read(path(kIncomingFile), checker_->fed_bytes(),
+                   std::min(kReadBytes, *incoming_file_bytes_ - checker_->fed_bytes()));
+        return Progress::kMore;
+    }
+    // Even of a whole file the last section is asked for again, so that the ordinary way to completion is taken.
+    result_.incoming_bytes = verdict == SnapshotChecker::Verdict::kWhole
+                                 ? checker_->checked_bytes() - kSnapshotTrailerBytes
+                                 : checker_->checked_bytes();
+    notes_.push_back(str_cat("receiving the snapshot of entry ", result_.incoming->index(), " goes on at byte ",
+                             result_.incoming_bytes));
+    return clean(next);
+}
+
+SnapshotRecovery::Progress SnapshotRecovery::forget_incoming(DiskCall* next) {
+    if (incoming_file_bytes_) unwanted_.push_back(path(kIncomingFile));
+    if (has_incoming_meta_) unwanted_.push_back(path(kIncomingMetaFile));
+    return clean(next);
+}
+
+// --- Small parts
+// -------------------------------------------------------------------------------------------------------
+
+SnapshotRecovery::Progress SnapshotRecovery::clean(DiskCall* next) {
+    phase_ = Phase::kClean;
+    for (const std::string& file : unwanted_) next->remove(file);
+    return unwanted_.empty() ? Progress::kDone : Progress::kMore;
+}
+
+SnapshotRecovery::Progress SnapshotRecovery::refuse(std::string why) {
+    refusal_ = std::move(why);
+    return Progress::kRefused;
+}
+
+std::string SnapshotRecovery::path(std::string_view name) const {
+    return str_cat(start_.directory(), "/", name);
+}
+
+}  // namespace sandstore

@@ -1,0 +1,45 @@
+// How one node is to run: what the command line says, and what nobody has wanted to set yet.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "messages/common.pb.h"
+
+namespace sandstore {
+
+struct NodeOptions {
+    std::string node_id;
+    std::string cluster_id;         // Empty: from discovery.
+    std::string listen;             // Peers and clients.
+    std::string http_listen;        // Health, metrics, status.
+    std::string data_directory;     // Made when missing.
+    std::string trace_file;         // Empty: none.
+    bool trace_content = false;     // File data too.
+    std::vector<pb::Member> peers;  // Static discovery; empty: etcd is asked.
+    std::vector<std::string> etcd_endpoints;
+    uint64_t poll_interval_ms = 2'000;
+    bool single_node = false;  // The NoOp replicator instead of Raft.
+    bool join = false;         // A new node of a cluster that runs already.
+    bool auto_join = false;    // On the leader: nodes that appear in etcd become learners.
+
+    uint64_t election_timeout_ms = 300;      // Of each election, drawn from here
+    uint64_t election_timeout_max_ms = 600;  // to here.
+    uint64_t heartbeat_interval_ms = 50;
+    uint32_t election_priority = 50;  // 0: never leads.
+    bool lease_reads = false;
+    uint32_t append_window = 16;
+    uint64_t append_window_bytes = 8 << 20;
+    uint64_t append_bytes_max = 1 << 20;
+    uint64_t uncommitted_bytes_max = 64 << 20;
+    uint64_t log_cache_bytes = 64 << 20;
+    uint64_t segment_bytes = 16 << 20;
+    uint64_t snapshot_log_bytes = 256 << 20;  // Log since the last snapshot. 0: only on request.
+    uint64_t snapshot_piece_bytes = 1 << 20;
+
+    uint32_t copies = 3;  // Of each chunk; of as many nodes as there are when they are fewer.
+    uint64_t chunk_bytes_max = 8 << 20;
+};
+
+}  // namespace sandstore

@@ -1,0 +1,26 @@
+#include "apps/common/table.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "runtime/text.h"
+
+namespace sandstore {
+
+void print_table(const std::vector<std::vector<std::string>>& rows) {
+    std::vector<size_t> widths(rows.front().size());
+    for (const auto& row : rows) {
+        for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    for (const auto& row : rows) {
+        std::string line;
+        for (size_t i = 0; i < row.size(); ++i) {
+            str_append(&line, i == 0 ? "" : "  ", row[i]);
+            line.append(widths[i] - row[i].size(), ' ');
+        }
+        while (line.ends_with(' ')) line.pop_back();
+        std::puts(line.c_str());
+    }
+}
+
+}  // namespace sandstore

@@ -1,0 +1,110 @@
+// sandstore cluster init: writes the members of a new cluster into etcd.
+#include <gflags/gflags.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "actors/cluster/member_record.h"
+#include "actors/cluster/member_writer.h"
+#include "apps/common/common_flags.h"
+#include "apps/common/http_call.h"
+#include "apps/common/units.h"
+#include "apps/sandstore/cluster_tools.h"
+#include "runtime/event_runtime.h"
+#include "runtime/flags.h"
+#include "runtime/text.h"
+
+DECLARE_string(cluster_id);
+DEFINE_string(members, "", "the members as id=host:port,...");
+DEFINE_string(init_timeout, "60s", "how long to wait for etcd");
+DEFINE_string(zones, "", "where the members are, as id=zone,...: copies of a chunk are spread over zones");
+
+namespace sandstore {
+
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr uint64_t kCallTimeoutMs = 3'000;
+constexpr auto kPauseMin = std::chrono::milliseconds(250);
+constexpr auto kPauseMax = std::chrono::milliseconds(2'000);
+
+const FlagRule kTimeoutRule("init_timeout", duration_between(1'000, 3'600'000'000));
+
+const CommandSpec& spec() {
+    static const CommandSpec kSpec = {
+        .name = "cluster init",
+        .summary = "Writes the member records of a new cluster, and the cluster's own, into etcd, all at once.",
+        .usage = "sandstore cluster init --nodes=node-1=host:port,... [flags]",
+        .groups = {{"Cluster", {"nodes=members", "zones", "cluster_id"}},
+                   {"etcd", {"etcd_endpoints", "timeout=init_timeout"}}},
+        .required = {"nodes"},
+        .notes = "Running it again changes nothing. Exit status: 0 written or there already, 1 otherwise.",
+    };
+    return kSpec;
+}
+
+// Tries all endpoints until one answers or the time is over; one line for each round in which none did.
+class EtcdCaller {
+ public:
+    explicit EtcdCaller(std::vector<std::string> endpoints) : endpoints_(std::move(endpoints)) {}
+
+    bool call(const std::string& path, const std::string& body, std::string* answer) {
+        const auto deadline =
+            SteadyClock::now() + std::chrono::microseconds(parse_duration_us(FLAGS_init_timeout).value());
+        auto pause = kPauseMin;
+        while (true) {
+            std::string failures;
+            for (const std::string& endpoint : endpoints_) {
+                HttpAnswer reply = http_call(str_cat("http://", endpoint, path), body, kCallTimeoutMs);
+                if (reply.code == 200) {
+                    *answer = std::move(reply.body);
+                    return true;
+                }
+                str_append(&failures, failures.empty() ? "" : "; ", endpoint, ": ",
+                           reply.code == 0 ? reply.error : str_cat("HTTP status ", reply.code));
+            }
+            const bool last = SteadyClock::now() + pause >= deadline;
+            std::fprintf(stderr, "sandstore cluster init: etcd does not answer (%s), %s\n", failures.c_str(),
+                         last ? "giving up" : str_cat("trying again in ", pause.count(), " ms").c_str());
+            if (last) return false;
+            std::this_thread::sleep_for(pause);
+            pause = std::min(2 * pause, kPauseMax);
+        }
+    }
+
+ private:
+    std::vector<std::string> endpoints_;
+};
+
+}  // namespace
+
+int cluster_init(int argc, char** argv) {
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec());
+    if (parsed.exit_code) return finish(parsed);
+    std::string error;
+    ClusterPlan plan;
+    std::optional<std::vector<pb::Member>> members = parse_peers(FLAGS_members, &error);
+    if (!members) return usage_error(spec(), str_cat("bad value for ", flag_with_source("nodes"), ": ", error));
+    if (!set_zones(FLAGS_zones, &*members, &error))
+        return usage_error(spec(), str_cat("bad value for ", flag_with_source("zones"), ": ", error));
+    if (!FLAGS_cluster_id.empty() && !is_cluster_name(FLAGS_cluster_id)) {
+        return usage_error(spec(), "bad value for --cluster-id: expected letters, digits, '-', '_', '.'");
+    }
+    plan.cluster_id = FLAGS_cluster_id;
+    plan.new_cluster_id = str_format("sandstore-%016llx", static_cast<unsigned long long>(random_seed_of_system()));
+    plan.members = std::move(*members);
+    EtcdCaller caller(split_list(FLAGS_etcd_endpoints));
+    const MemberWriter::Result result =
+        MemberWriter([&](const std::string& path, const std::string& body, std::string* answer) {
+            return caller.call(path, body, answer);
+        }).write(plan);
+    const bool done =
+        result.outcome == MemberWriter::Outcome::kWritten || result.outcome == MemberWriter::Outcome::kUnchanged;
+    std::fprintf(done ? stdout : stderr, "sandstore cluster init: %s\n", result.text.c_str());
+    return done ? 0 : 1;
+}
+
+}  // namespace sandstore

@@ -1,0 +1,220 @@
+"""A cluster that grows and shrinks under load. Nodes come with --join and `sandstore cluster add`, or by themselves
+with --auto-join; they go with `sandstore cluster remove`, the leader among them, dead or alive. Every acknowledged
+operation is found afterwards, once, and the load never hears of an error but those that a client may repeat."""
+import json
+import shutil
+import unittest
+
+import harness
+from harness import ClusterTest, clean_environment, run, wait_until
+from load import Load
+
+MORE = 150  # Acknowledged operations between two changes: the load goes on.
+
+
+class Scaling(ClusterTest):
+    def change(self, cluster, *arguments):
+        """`sandstore cluster ...`: what it printed as JSON."""
+        done = cluster.sandstore("cluster", *arguments, "--json", timeout=harness.PATIENCE_S * 4)
+        self.assertEqual(done.returncode, 0, f"cluster {' '.join(arguments)}: {done.stderr.decode()}")
+        return json.loads(done.stdout)
+
+    def configuration(self, cluster):
+        found = self.change(cluster, "members")["configuration"]
+        return found["voters"], found["learners"]
+
+    def await_leader_of(self, cluster, voters):
+        """The leader that all of these agree on."""
+        def leader():
+            seen = {(cluster.node(name).status() or {}).get("leader") for name in voters}
+            return seen.pop() if len(seen) == 1 and None not in seen else None
+        return cluster.node(wait_until(f"{voters} agree on a leader", leader))
+
+    def await_waiting(self, node):
+        wait_until(f"{node.node_id} says that it waits to be added",
+                   lambda: b"waits to be added: run `sandstore cluster add" in node.get("/readyz")[1])
+
+    def go_on(self, load):
+        load.await_acknowledged(load.acknowledged() + MORE)
+
+    def await_equal_states(self, cluster, voters):
+        def equal():
+            nodes = [node for node in cluster.status("--state-hash")["nodes"] if node["id"] in voters]
+            if len(nodes) != len(voters) or not all("state_hash" in node for node in nodes):
+                return False
+            if len({node["state_hash_index"] for node in nodes}) > 1:
+                return False
+            self.assertEqual(len({node["state_hash"] for node in nodes}), 1, nodes)
+            return True
+        wait_until("the members are at one index", equal)
+
+    def check(self, cluster, load, voters):
+        self.go_on(load)
+        load.finish()
+        problems = load.problems()
+        self.assertEqual(problems, [], f"{len(problems)} of {load.acknowledged()} acknowledged operations")
+        self.await_equal_states(cluster, voters)
+        servers = ",".join(cluster.node(name).address for name in voters)
+        smoke = run([harness.SMOKE], env=clean_environment(SANDSTORE_SERVERS=servers), timeout=harness.PATIENCE_S * 4)
+        self.assertEqual(smoke.returncode, 0, smoke.stdout.decode() + smoke.stderr.decode())
+        self.assertIn(b"SMOKE OK", smoke.stdout)
+
+    def test_from_three_to_five_and_back_under_load(self):
+        cluster = self.cluster().start()
+        cluster.await_leader()
+        load = Load(cluster)
+        self.addCleanup(load.kill)
+        load.start()
+        self.go_on(load)
+
+        for number in (4, 5):
+            node = cluster.join(f"node-{number}").start()
+            self.await_waiting(node)
+            self.go_on(load)
+            after = self.change(cluster, "add", node.node_id, node.address)
+            self.assertEqual(len(after["configuration"]["voters"]), number)
+            wait_until(f"{node.node_id} is ready", node.ready)
+        self.assertEqual(self.configuration(cluster), ([f"node-{i}" for i in range(1, 6)], []))
+        self.go_on(load)
+
+        leader = self.await_leader_of(cluster, [f"node-{i}" for i in range(1, 6)])
+        victim = next(node for node in cluster.nodes if node is not leader)
+        victim.kill()
+        self.go_on(load)
+        self.assertEqual(len(self.change(cluster, "remove", victim.node_id)["configuration"]["voters"]), 4)
+        self.go_on(load)
+
+        leader = self.await_leader_of(cluster, self.configuration(cluster)[0])
+        self.change(cluster, "remove", leader.node_id)
+        voters = self.configuration(cluster)[0]
+        self.assertEqual(len(voters), 3)
+        self.assertNotIn(leader.node_id, voters)
+        self.assertNotIn(victim.node_id, voters)
+        wait_until("the removed leader says what became of it",
+                   lambda: b"removed from the cluster" in leader.get("/readyz")[1])
+        self.go_on(load)
+        self.check(cluster, load, voters)
+
+        for name in voters:
+            self.assertEqual(cluster.node(name).terminate()[0], 0)
+        for name in voters:
+            cluster.node(name).start()
+        self.await_leader_of(cluster, voters)
+        self.assertEqual(self.configuration(cluster)[0], voters, "who belongs is in the log, not in --peers")
+        cluster.put("/after", b"restarted")
+
+    def test_a_node_is_replaced_in_one_change(self):
+        cluster = self.cluster().start()
+        old = cluster.await_leader()
+        load = Load(cluster)
+        self.addCleanup(load.kill)
+        load.start()
+        self.go_on(load)
+        new = cluster.join("node-4").start()
+        self.await_waiting(new)
+        after = self.change(cluster, "replace", old.node_id, new.node_id, new.address)["configuration"]
+        self.assertEqual(len(after["voters"]), 3)
+        self.assertIn("node-4", after["voters"])
+        self.assertNotIn(old.node_id, after["voters"])
+        self.check(cluster, load, after["voters"])
+
+    def test_a_joined_node_that_is_killed_while_it_waits_starts_again(self):
+        cluster = self.cluster().start()
+        cluster.await_leader()
+        node = cluster.join("node-4").start()
+        self.await_waiting(node)
+        node.kill()
+        del node.flags["join"]  # That it joined is in its data directory.
+        node.start()
+        self.await_waiting(node)
+        self.assertEqual(self.configuration(cluster), (["node-1", "node-2", "node-3"], []))
+        self.change(cluster, "add", "node-4", node.address, "--learner")
+        self.assertEqual(self.configuration(cluster), (["node-1", "node-2", "node-3"], ["node-4"]))
+        wait_until("its role is learner", lambda: next(
+            line for line in cluster.status()["nodes"] if line["id"] == "node-4")["role"] == "learner")
+        node.kill()
+        node.start()
+        wait_until("the learner is ready again", node.ready)
+        self.change(cluster, "promote", "node-4")
+        self.change(cluster, "demote", "node-4")
+        self.change(cluster, "remove", "node-4")
+        self.assertEqual(self.configuration(cluster), (["node-1", "node-2", "node-3"], []))
+
+    def test_what_cannot_be_done_is_refused_with_the_reason(self):
+        cluster = self.cluster(size=1).start()
+        cluster.await_leader()
+        for arguments, reason in {
+            ("add", "node-9"): "no address of node-9 is known here: give it as host:port",
+            ("remove", "node-1"): "the last voter cannot go",
+            ("promote", "node-9"): "node-9 is no member",
+            ("demote", "node-9"): "node-9 is no voter",
+            ("replace", "node-8", "node-9"): "node-8 is no member",
+            ("transfer", "node-9"): "node-9",
+        }.items():
+            done = cluster.sandstore("cluster", *arguments, "--timeout=5s")
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertIn(reason, done.stderr.decode())
+        for arguments in (("add",), ("add", "no de", "a:1"), ("add", "node-4", "nowhere"), ("frobnicate",),
+                          ("remove", "a", "b")):
+            done = cluster.sandstore("cluster", *arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+
+    def test_snapshots_on_request(self):
+        cluster = self.cluster().start()
+        cluster.await_leader()
+        cluster.put("/file", b"something to keep")
+        for name in ("node-1", "node-2", "node-3"):
+            done = cluster.sandstore("cluster", "snapshot", name, "--json")
+            self.assertEqual(done.returncode, 0, done.stderr.decode())
+            self.assertGreater(json.loads(done.stdout)["index"], 0)
+        for line in cluster.status()["nodes"]:
+            self.assertGreater(line["snapshot_index"], 0, line)
+        for node in cluster.nodes:
+            node.kill()
+        cluster.start()
+        cluster.await_leader()
+        self.assertEqual(cluster.cat("/file"), b"something to keep")
+
+
+@unittest.skipUnless(shutil.which("etcd"), "etcd is not installed")
+class AutoJoin(Scaling):
+    def test_nodes_that_appear_in_etcd_become_learners(self):
+        cluster = self.cluster(etcd=True, **{"auto-join": "true", "poll-interval": "200"})
+        cluster.etcd.start()
+        nodes = ",".join(f"{node.node_id}={node.address}" for node in cluster.nodes)
+        done = run([harness.SANDSTORE, "cluster", "init", f"--etcd-endpoints={cluster.etcd.endpoint}",
+                    f"--nodes={nodes}"])
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        cluster.start()
+        cluster.await_leader()
+        load = Load(cluster)
+        self.addCleanup(load.kill)
+        load.start()
+        self.go_on(load)
+        for number in (4, 5):
+            node = cluster.join(f"node-{number}", announce=True).start()
+            wait_until(f"{node.node_id} has become a learner by itself",
+                       lambda: node.node_id in self.configuration(cluster)[1])
+        self.change(cluster, "promote", "node-4")
+        self.change(cluster, "promote", "node-5")
+        self.assertEqual(len(self.configuration(cluster)[0]), 5)
+        self.go_on(load)
+
+        for node in cluster.nodes[1:]:
+            cluster.etcd.ctl("del", f"/sandstore/config/nodes/{node.node_id}")
+        self.go_on(load)
+        cluster.etcd.ctl("del", "/sandstore/config/nodes/node-1")
+        self.go_on(load)
+        self.assertEqual(len(self.configuration(cluster)[0]), 5, "a list without them removes nobody")
+        self.check(cluster, load, [f"node-{i}" for i in range(1, 6)])
+
+
+def load_tests(loader, _, __):
+    """AutoJoin has its own test only, not those that it borrows the tools from."""
+    suite = loader.loadTestsFromTestCase(Scaling)
+    suite.addTest(AutoJoin("test_nodes_that_appear_in_etcd_become_learners"))
+    return suite
+
+
+if __name__ == "__main__":
+    harness.main()
