@@ -103,8 +103,9 @@ void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& req
     pb::AppendReply reply;
     reply.set_term(term_);
     reply.set_prev_log_index(request.prev_log_index());
-    reply.set_hint_index(hint);
-    reply.set_hint_term(terms_.term_at(hint).value_or(0));
+    reply.set_hint_index(planted("one-entry-back-at-a-time") ? request.prev_log_index() - 1 : hint);
+    reply.set_hint_term(planted("one-entry-back-at-a-time") ? request.prev_log_term()
+                                                            : terms_.term_at(hint).value_or(0));
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 

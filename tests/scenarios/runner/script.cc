@@ -19,12 +19,10 @@ class Reader {
     void line(const std::string& text) {
         number_++;
         const size_t comment = end_of_code(text);
-        if (comment < text.size()) note_faults(text.substr(comment + 1));
         Statement statement{number_, text.substr(0, comment), words_of(text.substr(0, comment))};
-        if (statement.words.empty()) return;
-        if (statement.words[0].text == "section") return begin_section(statement);
-        if (script_.sections.empty()) script_.sections.emplace_back();
-        script_.sections.back().statements.push_back(std::move(statement));
+        while (!statement.text.empty() && is_space(statement.text.back())) statement.text.pop_back();
+        if (!statement.words.empty()) take(std::move(statement));
+        if (comment < text.size()) note_faults(text.substr(comment + 1));
     }
 
     Script take() {
@@ -38,6 +36,12 @@ class Reader {
  private:
     [[noreturn]] void fail(const std::string& why) const {
         throw ScriptError(str_cat(script_.path, ":", number_, ": ", why));
+    }
+
+    void take(Statement statement) {
+        if (statement.words[0].text == "section") return begin_section(statement);
+        if (script_.sections.empty()) script_.sections.emplace_back();
+        script_.sections.back().statements.push_back(std::move(statement));
     }
 
     void begin_section(const Statement& statement) {
