@@ -1,6 +1,6 @@
-// scenarios FILE...                runs each section of each file; exit status 1 when one fails, 2 when a script is
-// wrong. scenarios --protected FILE...    (linked with faults that can be planted) each fault that a file names must
-// make it fail. Options: --seed N (1), --seeds N: from there on so many.
+// scenarios FILE...              runs each section of each file; exit status 1 when one fails, 2 when a script is
+// wrong. scenarios --protected FILE...  (linked with faults that can be planted) each fault that a file names must make
+// it fail. Options: --seed N (1); --seeds N: from there on so many; --messages: prints what nodes send.
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -19,6 +19,7 @@ struct Command {
     bool check_protection = false;
     uint64_t seed = 1;
     uint64_t seeds = 1;
+    bool print_messages = false;
 };
 
 void add_files(const std::string& path, std::vector<std::string>* files) {
@@ -35,6 +36,8 @@ Command parse(const std::vector<std::string>& words) {
         const bool has_value = i + 1 < words.size();
         if (words[i] == "--protected") {
             command.check_protection = true;
+        } else if (words[i] == "--messages") {
+            command.print_messages = true;
         } else if (words[i] == "--seed" && has_value) {
             command.seed = std::stoull(words[++i]);
         } else if (words[i] == "--seeds" && has_value) {
@@ -55,7 +58,9 @@ std::string title_of(const Script& script, const Section& section) {
 
 bool passes(const Script& script, const Section& section, const Command& command) {
     for (uint64_t seed = command.seed; seed < command.seed + command.seeds; seed++) {
-        const std::string failure = Scenario(script, section, seed).run();
+        Scenario scenario(script, section, seed);
+        if (command.print_messages) scenario.print_messages();
+        const std::string failure = scenario.run();
         if (failure.empty()) continue;
         std::cout << "FAILED " << title_of(script, section) << " (seed " << seed << ")\n" << failure;
         return false;

@@ -93,7 +93,9 @@ bool MessageRules::disturbs_candidate(const std::string& from, const Message& me
 }
 
 bool MessageRules::take(const std::string& from, const std::string& to, Message& message) {
-    sent_[{type_of(message), from, to}]++;
+    const std::string type = type_of(message);
+    sent_[{type, from, to}]++;
+    if (on_send) on_send(from, to, type, message);
     if (disturbs_candidate(from, message)) return true;
     for (const Rule& rule : rules_) {
         if (!rule.covers(from, to, message)) continue;

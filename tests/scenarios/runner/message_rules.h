@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -27,6 +28,9 @@ class MessageRules {
     };
 
     explicit MessageRules(SimNetwork& network);
+    // Sees what is sent, for people who look for what went wrong.
+    std::function<void(const std::string& from, const std::string& to, const std::string& type, const Message&)>
+        on_send;
 
     // The protobuf's name; PreVote, PreVoteReply and AppendRefusal are told apart from RequestVote, VoteReply and
     // AppendReply.

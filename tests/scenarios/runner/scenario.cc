@@ -1,8 +1,10 @@
 #include "tests/scenarios/runner/scenario.h"
 
+#include <iostream>
 #include <utility>
 
 #include "actors/raft/raft_node.h"
+#include "messages/envelope.pb.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -29,6 +31,7 @@ std::string Scenario::run() {
     try {
         for (const Statement& statement : section_.statements) {
             current = &statement;
+            if (print_messages_) std::cout << statement.line << ": " << statement.text << "\n";
             execute(statement);
         }
         check_stops();
@@ -121,6 +124,12 @@ void Scenario::make_cluster(Arguments& arguments) {
         }
     }
     world_ = std::make_unique<World>(nodes, seed, options);
+    if (print_messages_) {
+        world_->rules.on_send = [this](const auto& from, const auto& to, const auto& type, const Message& message) {
+            std::cout << "    " << world_->cluster.runtime().now_us() << " " << from << " -> " << to << " " << type
+                      << " " << message->ShortDebugString() << "\n";
+        };
+    }
     for (int i = 0; start && i < nodes; i++) {
         world_->cluster.start(world_->cluster.ids()[static_cast<size_t>(i)]);
     }

@@ -18,6 +18,7 @@ class Scenario {
  public:
     Scenario(const Script& script, const Section& section, uint64_t seed)
         : script_(script), section_(section), seed_(seed) {}
+    void print_messages() { print_messages_ = true; }  // And the statements, to standard output.
 
     // Empty: it went as it should. Otherwise file, line, what was seen and the state of all nodes. Throws ScriptError.
     std::string run();
@@ -53,6 +54,7 @@ class Scenario {
     const Section& section_;
     const uint64_t seed_;
     const std::vector<std::string> no_nodes_;
+    bool print_messages_ = false;
     Variables variables_;
     std::unique_ptr<World> world_;
 };
