@@ -206,7 +206,7 @@ void RaftNode::on_snapshot_restored(const Message& message, Context& context) {
     SANDSTORE_CHECK(message->snapshot_restored().index() == restoring_.index(), "restored up to ",
                     message->snapshot_restored().index(), " instead of ", restoring_.index());
     context.info("snapshot restored", {{"index", restoring_.index()}});
-    applier_.start(restoring_.index());
+    applier_.start(restoring_.index() - (planted("snapshot-entry-applied-again") ? 1 : 0));
     sent_bytes_at_snapshot_ = applier_.sent_bytes();
     core_->evict_cache(applier_.applied_index());
     pump(context);
