@@ -195,6 +195,8 @@ void Draw::draw_fault(SimEventKind kind) {
             return add(kind, {number(between(50, 700)), for_us});
         case SimEventKind::kSlowDisk:
             return add(kind, {any_node(), number(between(kMs, 400 * kMs)), for_us});
+        case SimEventKind::kPowerFailing:
+            return add(kind, {any_node(), number(below(8)), for_us});
         case SimEventKind::kSyncError:
             return add(kind, {any_node(), number(below(4)), for_us});
         case SimEventKind::kFlippedBit:

@@ -33,7 +33,8 @@ void report_failure(const Schedule& schedule, const std::string& directory, cons
     const SimRunResult result = run_schedule(schedule, options);
     std::cout << "FAILED: " << result.signature << "\n" << result.failure;
     std::cout << result.figures.text() << "\n";
-    std::cout << "again:   " << command << "\ntraces:  " << directory << "/node-*.trace\n";
+    std::cout << "again:   " << command << "\ntraces:  " << directory
+              << "/node-*.trace (.2, .3, ...: after restarts)\n";
 }
 
 int run_one(const Schedule& schedule, const SimCommand& command, const std::string& name, const std::string& again) {
