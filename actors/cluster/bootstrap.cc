@@ -361,6 +361,11 @@ void Bootstrap::consider_acquaintance(const pb::ClusterStatus& answer, Context& 
     const pb::RaftStatus raft = runs ? answer.nodes(0).raft() : pb::RaftStatus();
     for (const pb::RaftPeerStatus& peer : raft.peers()) {
         if (peer.node_id() != node_.node_id() || peer.match_index() == 0) continue;
+        if (peer.reachable()) {
+            return refuse(str_cat("another process already runs as ", node_.node_id(), " at ", own_address(),
+                                  ": stop it or choose another --node-id"),
+                          context);
+        }
         return refuse(str_cat("the data directory is empty, but ", node_.node_id(), " has acknowledged entries up to ",
                               peer.match_index(), " of cluster ", answer.cluster_id(),
                               ": give the --data-dir that holds them. If it is lost, the node may not vote again under "
