@@ -8,6 +8,7 @@
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
+#include "runtime/planted.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -508,6 +509,10 @@ void Bootstrap::start_actors(Context& context) {
     pb::StartRaft* raft = held_[pb::Envelope::kStartRaft]->mutable_start_raft();
     complete(raft);
     *raft->mutable_bootstrap_voters() = identity_->bootstrap_voters();
+    if (planted("voters-from-discovery")) {
+        raft->clear_bootstrap_voters();
+        for (const pb::Member& member : view_->members()) raft->add_bootstrap_voters(member.id());
+    }
     raft->set_join(identity_->joined());
     held_[pb::Envelope::kStartFiles]->mutable_start_files()->set_node_id(node_.node_id());
     held_[pb::Envelope::kStartChunks]->mutable_start_chunks()->set_node_id(node_.node_id());

@@ -324,6 +324,7 @@ LogRecovery::Progress LogRecovery::search_tail(DiskCall* next) {
         if (!may_be_block(bytes.data())) continue;
         const std::optional<BlockHeader> header = decode_block_header(bytes);
         if (!header || header->salt != current().header.salt || header->sequence < result_.next_sequence) continue;
+        if (planted("damage-taken-for-the-end")) break;
         return damaged(tail_offset_,
                        str_cat("has no valid block ", result_.next_sequence, tail_problem_.empty() ? "" : ": ",
                                tail_problem_, ", but block ", header->sequence, " is at offset ", position_));

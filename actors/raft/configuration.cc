@@ -28,6 +28,7 @@ bool has_empty_or_double(const Configuration::Nodes& nodes) {
 
 bool is_majority(const Configuration::Nodes& nodes, const std::function<bool(const std::string&)>& yes) {
     const auto agreeing = std::count_if(nodes.begin(), nodes.end(), yes);
+    if (planted("half-is-a-majority") && agreeing * 2 >= static_cast<std::ptrdiff_t>(nodes.size())) return true;
     return static_cast<size_t>(agreeing) >= majority_of(nodes.size());
 }
 

@@ -22,7 +22,7 @@ bool RaftCore::on_install_snapshot(RaftInput input, std::string_view from, const
     start_event(input);
     const bool of_the_past = request.term() < term_;
     if (!of_the_past) hear_leader(request.term(), from);
-    const bool known = request.meta().index() <= commit_index_;
+    const bool known = request.meta().index() <= commit_index_ && !planted("old-snapshot-installed");
     if (of_the_past || known) {
         pb::InstallSnapshotReply reply;
         reply.set_term(term_);
@@ -45,7 +45,7 @@ void RaftCore::reply_to_install(RaftInput input, std::string_view to, pb::Instal
 
 RaftCore::InstallOutcome RaftCore::install_snapshot(RaftInput input, const pb::SnapshotMeta& meta) {
     start_event(input);
-    if (meta.index() <= commit_index_) return InstallOutcome::kKnown;
+    if (meta.index() <= commit_index_ && !planted("old-snapshot-installed")) return InstallOutcome::kKnown;
     const bool agrees = terms_.matches(meta.index(), meta.term()) && !planted("log-always-restarted");
     if (agrees || (planted("conflict-kept-under-snapshot") && meta.index() <= terms_.last_index())) {
         set_commit(meta.index());

@@ -26,6 +26,12 @@ RaftCore::RaftCore(RaftOptions options, const pb::LogRecovered& recovered, const
     // The snapshot may have become durable before the term in which it came: nothing was said in that term then.
     if (terms_.last_term() > term_) set_term(terms_.last_term(), "");
     if (terms_.last_index() == 0 && !options_.join) bootstrap();
+    if (planted("voters-from-discovery") && !options_.bootstrap_voters.empty()) {
+        pb::RaftConfiguration discovered;
+        for (const std::string& voter : options_.bootstrap_voters) discovered.add_voters(voter);
+        configurations_ = ConfigurationHistory();
+        configurations_.append(terms_.last_index(), Configuration(discovered));
+    }
     // Before the restart this node may have promised a leader not to elect another one for a while.
     if (options_.lease_reads && recovered.last_index() > 0) leader_contact_us_ = input.now_us;
     reset_election_deadline();
@@ -120,7 +126,8 @@ void RaftCore::finish_event() {
     if (hard_state_changed_ || write_count_ > 0 || log_restarted_) {
         pb::LogWrite write;
         write.set_write_id(++last_write_);
-        if (hard_state_changed_ && !planted("vote-not-written")) {
+        const bool left_for_later = planted("term-written-after-entries") && write_count_ > 0;
+        if (hard_state_changed_ && !left_for_later && !planted("vote-not-written")) {
             write.mutable_hard_state()->set_term(term_);
             write.mutable_hard_state()->set_voted_for(voted_for_);
         }
@@ -232,7 +239,9 @@ void RaftCore::on_persisted(RaftInput input, uint64_t write_id) {
         writes_in_flight_.pop_front();
     }
     // The next one has the disk from now on: what counts is how long a single sync takes.
-    if (!writes_in_flight_.empty()) writes_in_flight_.front().since_us = input.now_us;
+    if (!writes_in_flight_.empty() && !planted("slow-disk-taken-for-hung")) {
+        writes_in_flight_.front().since_us = input.now_us;
+    }
     if (role_ == pb::RoleChanged::CANDIDATE && persisted_write_ >= term_write_) count_vote(options_.node_id, false);
     if (is_leader()) advance_commit();
     finish_event();
@@ -270,6 +279,7 @@ void RaftCore::evict_cache(uint64_t last_evictable) {
 
 void RaftCore::advance_commit() {
     const uint64_t index = configuration().reached_by_quorum([this](const std::string& voter) {
+        if (is_self(voter) && planted("own-entries-counted-before-sync")) return terms_.last_index();
         return is_self(voter) ? persisted_index_  // Our own disk is one replica, not more.
                               : peers_.at(voter).match();
     });

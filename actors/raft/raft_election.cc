@@ -91,6 +91,7 @@ void RaftCore::start_pre_vote() {
     effects_.role_changed = true;
     votes_.clear();
     reset_election_deadline();
+    if (planted("elections-without-pre-vote")) return start_election(false);
     ask_for_votes(true, false);
     count_vote(options_.node_id, true);
 }
@@ -191,7 +192,8 @@ void RaftCore::on_request_vote(std::string_view from, const pb::RequestVote& req
     }
     if (request.term() > term_) become_follower(request.term(), "");
     const bool free_to_vote = voted_for_.empty() || voted_for_ == from || planted("second-vote");
-    const bool granted = request.term() == term_ && free_to_vote && role_ != pb::RoleChanged::LEADER &&
+    const bool is_unasked = planted("only-voters-vote") && !configuration().is_voter(options_.node_id);
+    const bool granted = request.term() == term_ && free_to_vote && role_ != pb::RoleChanged::LEADER && !is_unasked &&
                          is_log_up_to_date(request.last_log_index(), request.last_log_term());
     if (granted) {
         set_term(term_, from);

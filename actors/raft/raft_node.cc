@@ -5,6 +5,7 @@
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
+#include "runtime/planted.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -163,7 +164,7 @@ void RaftNode::on_propose(Message message, Context& context) {
     const ReplyTo asker = reply_to(message);
     if (core_ == nullptr) return refuse_proposal(asker, pb::STATUS_UNAVAILABLE, "this node is starting", context);
     if (!core_->is_leader()) return refuse_proposal(asker, pb::STATUS_NOT_LEADER, "not the leader", context);
-    if (message.payload.size() > kRecordDataBytesMax) {
+    if (message.payload.size() > kRecordDataBytesMax && !planted("oversized-command-taken")) {
         return refuse_proposal(asker, pb::STATUS_INVALID_ARGUMENT, "the command is too large for the log", context);
     }
     batch_.push_back({RecordType::kCommand, std::move(message.payload)});

@@ -66,7 +66,8 @@ void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatRepl
 
 void RaftCore::resend_to(const std::string& peer, Progress& progress) {
     // What was sent a while ago and never answered is lost: begin again from what is known.
-    if (progress.is_stalled(input_.now_us, options_.election_timeout_min_us)) {
+    const bool begins_again = planted("heartbeat-restarts-snapshot") && progress.state() == Progress::State::kSnapshot;
+    if (begins_again || progress.is_stalled(input_.now_us, options_.election_timeout_min_us)) {
         progress.probe_from(progress.match() + 1);
     }
     send_appends(peer, progress);

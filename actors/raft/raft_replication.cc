@@ -32,6 +32,9 @@ void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries&
         return;
     }
     const uint64_t last_of_request = request.prev_log_index() + records.size();
+    // What room is left is for terms and votes. The leader sends the entries again.
+    const bool has_news = !records.empty() && !terms_.matches(last_of_request, records.back().term);
+    if (disk_full_ && has_news && last_of_request >= terms_.first_index()) return;
     adopt_records(records);
     // What the request proved, never our own longer log: it may hold what the leader does not have.
     const uint64_t match = planted("match-from-own-log") ? terms_.last_index() : std::max(last_of_request, compacted);
@@ -103,8 +106,9 @@ void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& req
     pb::AppendReply reply;
     reply.set_term(term_);
     reply.set_prev_log_index(request.prev_log_index());
-    reply.set_hint_index(hint);
-    reply.set_hint_term(terms_.term_at(hint).value_or(0));
+    reply.set_hint_index(planted("one-entry-back-at-a-time") ? request.prev_log_index() - 1 : hint);
+    reply.set_hint_term(planted("one-entry-back-at-a-time") ? request.prev_log_term()
+                                                            : terms_.term_at(hint).value_or(0));
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 
@@ -230,9 +234,9 @@ void RaftCore::on_append_reply(std::string_view from, const pb::AppendReply& rep
     } else {
         const bool is_probe = progress.state() == Progress::State::kProbe;
         // An answer to an earlier attempt, overtaken by what we know now.
-        if (is_probe ? reply.prev_log_index() + 1 != progress.next() : reply.prev_log_index() <= progress.match()) {
-            return;
-        }
+        const bool is_late =
+            is_probe ? reply.prev_log_index() + 1 != progress.next() : reply.prev_log_index() <= progress.match();
+        if (is_late && !planted("late-refusal-believed")) return;
         if (progress.state() == Progress::State::kSnapshot) return;
         const bool beyond_log = reply.hint_index() + 1 < terms_.first_index();
         const uint64_t agree =

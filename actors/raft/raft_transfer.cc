@@ -19,7 +19,7 @@ constexpr uint64_t kSettledAfter = 2;
 
 void RaftCore::on_disk_space(RaftInput input, bool full) {
     start_event(input);
-    disk_full_ = full;
+    disk_full_ = full && !planted("full-disk-not-told");
     if (!full && !writes_in_flight_.empty()) writes_in_flight_.front().since_us = input.now_us;
     finish_event();
 }

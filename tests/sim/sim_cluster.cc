@@ -121,6 +121,10 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     raft.set_cache_bytes(options_.cache_bytes);
     if (options_.random_priorities)
         raft.set_election_priority(static_cast<uint32_t>(mix64(runtime_.seed() ^ crc32c(id)) % 4 * 30 + 1));
+    if (auto own = options_.priorities.find(id); own != options_.priorities.end()) {
+        raft.set_election_priority(own->second);
+    }
+    raft.set_uncommitted_bytes_max(options_.uncommitted_bytes_max);
     raft.set_lease_reads(options_.lease_reads);
     raft.set_snapshot_log_bytes(options_.snapshot_log_bytes);
     raft.set_snapshot_piece_bytes(options_.snapshot_piece_bytes);

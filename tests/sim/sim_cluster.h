@@ -39,6 +39,8 @@ struct SimOptions {
     bool random_priorities = false;
     uint64_t snapshot_log_bytes = 0;
     uint64_t snapshot_piece_bytes = 4096;
+    std::map<std::string, uint32_t> priorities;  // By node; without: RaftNode's own default.
+    uint64_t uncommitted_bytes_max = 0;          // 0: RaftNode's own default.
 };
 
 class SimCluster {

@@ -302,13 +302,16 @@ bool SimDisk::flip_bit(std::string_view file, uint64_t offset, int bit) {
 }
 
 std::optional<uint64_t> SimDisk::delay_us(const pb::DiskRequest& request) {
-    if (hung_) return std::nullopt;
     uint64_t delay = 0;
+    bool any_sync = false;
     for (const pb::DiskOperation& operation : request.operations()) {
         const bool syncs =
             !operation.has_write() && !operation.has_read() && !operation.has_list() && !operation.has_space();
+        any_sync = any_sync || syncs;
         delay += syncs ? delays_.sync_us : delays_.operation_us;
     }
+    if (hung_ && (passes_ == 0 || !any_sync)) return std::nullopt;
+    if (hung_) passes_--;
     return delay + (delays_.jitter_us == 0 ? 0 : random_.below(delays_.jitter_us + 1));
 }
 
@@ -330,6 +333,11 @@ std::vector<std::string> SimDisk::files() const {
 std::string SimDisk::contents(std::string_view file) const {
     auto known = names_.find(file);
     return known == names_.end() ? std::string() : known->second->live;
+}
+
+void SimDisk::remove_file(const std::string& file) {
+    names_.erase(file);
+    stable_names_.erase(file);
 }
 
 void SimDisk::set_contents(std::string_view file, std::string bytes) {

@@ -65,6 +65,8 @@ class SimDisk {
     };
     void set_delays(Delays delays) { delays_ = delays; }
     void set_hung(bool hung) { hung_ = hung; }
+    // Though it hangs, so many requests that sync are carried out.
+    void let_pass(uint64_t requests) { passes_ = requests; }
     // How long the request should take; nothing while the disk hangs: ask again when it does not.
     std::optional<uint64_t> delay_us(const pb::DiskRequest& request);
 
@@ -74,6 +76,7 @@ class SimDisk {
     std::vector<std::string> files() const;
     std::string contents(std::string_view file) const;            // Empty when missing.
     void set_contents(std::string_view file, std::string bytes);  // Durable at once.
+    void remove_file(const std::string& file);                    // So is this.
 
  private:
     struct Pending {
@@ -122,6 +125,7 @@ class SimDisk {
     bool lose_write_ = false;
     Delays delays_;
     bool hung_ = false;
+    uint64_t passes_ = 0;
     uint64_t operations_ = 0;
     std::optional<uint64_t> operations_left_;
     bool powered_off_ = false;

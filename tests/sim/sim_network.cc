@@ -115,6 +115,7 @@ void SimNetwork::transmit(const std::string& from, const std::string& to, Messag
         const uint64_t now_us = members_.at(from).dispatcher->now_us();
         message->set_deadline_us(deadline_us > now_us ? deadline_us - now_us : 1);
     }
+    if (take_over && take_over(from, to, message)) return;
     const auto slow = extra_us_.find({from, to});
     const uint64_t extra_us = slow == extra_us_.end() ? 0 : slow->second;
     const int copies = 1 + (random.below(1000) < faults_.duplicate_per_mille ? 1 : 0);
@@ -130,6 +131,11 @@ void SimNetwork::transmit(const std::string& from, const std::string& to, Messag
         auto sent = std::make_shared<Message>(copy == copies ? std::move(message) : message.clone());
         runtime_.schedule(delay_us, [this, from, to, sent] { arrive(from, to, std::move(*sent)); });
     }
+}
+
+void SimNetwork::deliver_later(const std::string& from, const std::string& to, Message message, uint64_t delay_us) {
+    auto sent = std::make_shared<Message>(std::move(message));
+    runtime_.schedule(delay_us, [this, from, to, sent] { arrive(from, to, std::move(*sent)); });
 }
 
 void SimNetwork::arrive(const std::string& from, const std::string& to, Message message) {

@@ -44,6 +44,9 @@ class SimNetwork {
 
     // Sees each message that a node hands to the network.
     std::function<void(const std::string& from, const std::string& to, const Message&)> on_send;
+    // After it; true: the message was taken off the wire, to be dropped or given to deliver_later().
+    std::function<bool(const std::string& from, const std::string& to, Message&)> take_over;
+    void deliver_later(const std::string& from, const std::string& to, Message message, uint64_t delay_us);
 
  private:
     class Gate;  // One node's port.
