@@ -103,9 +103,8 @@ void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& req
     pb::AppendReply reply;
     reply.set_term(term_);
     reply.set_prev_log_index(request.prev_log_index());
-    reply.set_hint_index(planted("one-entry-back-at-a-time") ? request.prev_log_index() - 1 : hint);
-    reply.set_hint_term(planted("one-entry-back-at-a-time") ? request.prev_log_term()
-                                                            : terms_.term_at(hint).value_or(0));
+    reply.set_hint_index(hint);
+    reply.set_hint_term(terms_.term_at(hint).value_or(0));
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 
@@ -238,7 +237,9 @@ void RaftCore::on_append_reply(std::string_view from, const pb::AppendReply& rep
         const bool beyond_log = reply.hint_index() + 1 < terms_.first_index();
         const uint64_t agree =
             beyond_log ? reply.hint_index() : terms_.last_at_or_below(reply.hint_index(), reply.hint_term());
-        progress.probe_from(std::min(agree, reply.prev_log_index() - 1) + 1);
+        progress.probe_from(
+            (planted("one-entry-back-at-a-time") ? progress.next() - 2 : std::min(agree, reply.prev_log_index() - 1)) +
+            1);
     }
     // Committing may have ended this leadership, or the peer's membership.
     found = peers_.find(from);
