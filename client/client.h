@@ -27,7 +27,7 @@ struct ClientOptions {
     uint64_t chunk_bytes_max = 0;      // 0: the largest there is, 8 MiB.
     uint64_t attempt_timeout_ms = 2'000;
     uint64_t retry_min_ms = 5;
-    uint64_t retry_max_ms = 200;
+    uint64_t retry_max_ms = 100;  // How late a new leader is noticed.
     bool read_any_node = false;  // Reads of the namespace go to all servers in turn; they are just as fresh.
 };
 

@@ -245,6 +245,16 @@ void Dispatcher::route(Message message) {
     deliver(std::move(message));
 }
 
+// News of a peer concerns every instance of an actor: a node may hold several Raft groups.
+void Dispatcher::tell_other_instances(const Message& news) {
+    const LocalAddress first{news->to_actor(), 0};
+    for (LocalAddress other{first.actor, 1}; Cell* cell = find(other); other.instance++) {
+        Message copy = news.clone();
+        copy->set_to_instance(other.instance);
+        enqueue(*cell, std::move(copy));
+    }
+}
+
 void Dispatcher::deliver(Message message) {
     if (!message->to_node().empty()) message->clear_to_node();
     const LocalAddress to{message->to_actor(), message->to_instance()};
@@ -253,6 +263,9 @@ void Dispatcher::deliver(Message message) {
         outside_inbox_.push_back(std::move(message));
         return;
     }
+    const bool is_peer_news = message->has_peer_up() || message->has_peer_down();
+    if (is_peer_news && to.instance == 0) [[unlikely]]
+        tell_other_instances(message);
     if (Cell* cell = find(to); cell != nullptr) {
         enqueue(*cell, std::move(message));
         return;

@@ -144,6 +144,7 @@ class Dispatcher final : public PortHost {
     Port* find_port(LocalAddress address);
     void route(Message message);
     void enqueue(Cell& cell, Message message);
+    void tell_other_instances(const Message& news);
     bool close_request(const Message& reply);
     void overflow(Cell& cell, Message message);
     void dispatch(Cell& cell, Message message);

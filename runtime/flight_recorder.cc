@@ -78,7 +78,11 @@ void FlightRecorder::Life::forget_oldest() {
     is_whole_ = false;
     set_detail_of_deliveries(PayloadDetail::kLength);
     bytes_ -= blocks_.front().size();
-    blocks_.front().clear();
+    if (blocks_.front().size() > 2 * kBlockBytes) {
+        blocks_.front() = TraceBytes();  // Grown for one long record: such blocks must not add up.
+    } else {
+        blocks_.front().clear();
+    }
     std::rotate(blocks_.begin(), blocks_.begin() + 1, blocks_.end());
 }
 

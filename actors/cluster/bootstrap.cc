@@ -196,10 +196,11 @@ bool Bootstrap::is_member(std::string_view id) const {
 }
 
 void Bootstrap::consider_view(Context& context) {
-    if (view_->from_cache() && (fresh_ || (!is_member(node_.node_id()) && !joins()))) {
+    if (view_->from_cache() && (fresh_ || (!is_member(node_.node_id()) && !identity_->joined()))) {
         return wait_for("etcd: the list kept on disk is not enough for this node", context);
     }
-    if (!is_member(node_.node_id()) && !joins()) {
+    const bool may_be_unlisted = node_.join() || (!fresh_ && identity_->joined());
+    if (!is_member(node_.node_id()) && !may_be_unlisted) {
         return refuse(
             str_cat(node_.node_id(), " is not in the member list (", id_list(ids_of(*view_)),
                     "): start it with one of these as --node-id, or add it to the list (--peers, or `sandstore "

@@ -1,6 +1,7 @@
 #include "actors/cluster/status_service.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "messages/envelope.pb.h"
 #include "runtime/message_of.h"
@@ -96,7 +97,14 @@ void StatusService::on_configuration_changed(Message message, Context&) {
 
 // Discovery knows addresses best; the log those of nodes that it was told about when they were added.
 void StatusService::know_members() {
-    members_.clear();
+    const std::map<std::string, pb::Member> before = std::exchange(members_, {});
+    // A member that discovery lists no more is where it was, for all that is known.
+    const pb::RaftConfiguration& configuration = configuration_.configuration();
+    for (const auto* names : {&configuration.voters(), &configuration.learners(), &configuration.old_voters()}) {
+        for (const std::string& name : *names) {
+            if (const auto known = before.find(name); known != before.end()) members_.insert(*known);
+        }
+    }
     for (const pb::RaftMember& added : configuration_.configuration().addresses()) {
         pb::Member& member = members_[added.id()];
         member.set_id(added.id());

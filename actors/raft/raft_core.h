@@ -292,7 +292,7 @@ class RaftCore {
     };
     uint64_t last_write_ = 0;
     uint64_t persisted_write_ = 0;
-    uint64_t term_write_ = 0;  // The write that makes the present term durable.
+    uint64_t term_write_ = 0;     // The write that makes the present term durable.
     uint64_t restart_write_ = 0;  // The last one that began the log anew.
     uint64_t persisted_index_ = 0;
     std::deque<WriteInFlight> writes_in_flight_;

@@ -104,8 +104,8 @@ void RaftCore::start_election(bool transfer) {
     set_term(term_ + 1, options_.node_id);
     reset_election_deadline();
     ask_for_votes(false, transfer);
-    // Our own vote counts when it is durable (on_persisted): a lone voter would otherwise lead, lose the term in a crash,
-    // and lead in it a second time.
+    // Our own vote counts when it is durable (on_persisted): a lone voter would otherwise lead, lose the term in a
+    // crash, and lead in it a second time.
     if (planted("own-vote-before-sync")) count_vote(options_.node_id, false);
 }
 

@@ -88,8 +88,8 @@ void RaftNode::on_snapshot_taken(const Message& message, Context& context) {
     }
     pb::SaveSnapshot save;
     pb::SnapshotMeta* meta = save.mutable_meta();
-    meta->set_index(taken.index() + (planted("snapshot-label-off-by-one") ? 1 : 0));
-    meta->set_term(core_->terms().term_at(meta->index()).value_or(*term));
+    meta->set_index(taken.index());
+    meta->set_term(*term);
     const ConfigurationHistory::Entry& in_force = core_->configurations().at(taken.index());
     *meta->mutable_configuration() = in_force.configuration.message();
     meta->set_configuration_index(in_force.index);

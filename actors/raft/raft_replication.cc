@@ -32,6 +32,9 @@ void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries&
         return;
     }
     const uint64_t last_of_request = request.prev_log_index() + records.size();
+    // What room is left is for terms and votes. The leader sends the entries again.
+    const bool has_news = !records.empty() && !terms_.matches(last_of_request, records.back().term);
+    if (disk_full_ && has_news && last_of_request >= terms_.first_index()) return;
     adopt_records(records);
     // What the request proved, never our own longer log: it may hold what the leader does not have.
     const uint64_t match = planted("match-from-own-log") ? terms_.last_index() : std::max(last_of_request, compacted);

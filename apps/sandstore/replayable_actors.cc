@@ -8,6 +8,7 @@
 #include "actors/fs/file_service.h"
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
+#include "actors/log/snapshot_store.h"
 #include "actors/raft/noop_replicator.h"
 #include "actors/raft/raft_node.h"
 #include "client/client_actor.h"
@@ -35,6 +36,7 @@ const std::map<std::string, ReplayableActor>& replayable_actors() {
         {"NoOpReplicator", replayable<NoOpReplicator>(pb::ACTOR_RAFT)},
         {"RaftNode", replayable<RaftNode>(pb::ACTOR_RAFT)},
         {"Repairer", replayable<Repairer>(pb::ACTOR_REPAIRER)},
+        {"SnapshotStore", replayable<SnapshotStore>(pb::ACTOR_SNAPSHOTS)},
         {"StateMachine", replayable<StateMachine>(pb::ACTOR_STATE_MACHINE)},
         {"StatusService", replayable<StatusService>(pb::ACTOR_STATUS)},
     };

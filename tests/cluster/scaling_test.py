@@ -6,7 +6,7 @@ import shutil
 import unittest
 
 import harness
-from harness import ClusterTest, clean_environment, run, wait_until
+from harness import ClusterTest, clean_environment, lines_with, run, wait_until
 from load import Load
 
 MORE = 150  # Acknowledged operations between two changes: the load goes on.
@@ -158,6 +158,40 @@ class Scaling(ClusterTest):
                           ("remove", "a", "b")):
             done = cluster.sandstore("cluster", *arguments)
             self.assertEqual(done.returncode, 2, arguments)
+
+    def await_log_beginning_after(self, cluster, index):
+        """Writes until no running node's log holds the entry any more."""
+        def compacted():
+            bench = cluster.sandstore("bench", "raft", "--clients=8", "--size=65536", "--duration=1s")
+            self.assertEqual(bench.returncode, 0, bench.stderr.decode())
+            return all(line["first_index"] > index for line in cluster.status()["nodes"] if line["up"])
+        wait_until(f"every log begins after entry {index}", compacted, harness.PATIENCE_S * 4)
+
+    def test_who_comes_after_the_log_was_compacted_gets_a_snapshot(self):
+        cluster = self.cluster(**{"snapshot-log-size": "16MiB"}).start()
+        leader = cluster.await_leader()
+        load = Load(cluster)
+        self.addCleanup(load.kill)
+        load.start()
+        self.go_on(load)
+        away = next(node for node in cluster.nodes if node is not leader)
+        away.kill()
+        last = max(line["last_index"] for line in leader.status()["nodes"])
+        self.await_log_beginning_after(cluster, last)
+
+        away.start()
+        wait_until("the node that was away gets a snapshot", lambda: lines_with(away.log(), "Snapshot received"))
+        wait_until("and is ready", away.ready)
+        new = cluster.join("node-4").start()
+        self.await_waiting(new)
+        self.change(cluster, "add", "node-4", new.address)
+        self.assertTrue(lines_with(new.log(), "Snapshot received"), "it could not have caught up from the log")
+        self.go_on(load)
+        for node in (new, away):
+            node.kill()
+            node.start()
+            wait_until(f"{node.node_id} is ready again", node.ready)
+        self.check(cluster, load, [f"node-{i}" for i in range(1, 5)])
 
     def test_snapshots_on_request(self):
         cluster = self.cluster().start()

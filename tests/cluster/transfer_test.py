@@ -29,7 +29,7 @@ class Transfer(ClusterTest):
 
     def test_a_leader_that_is_told_to_stop_hands_over_first(self):
         # Elections by themselves would come long after the process has gone.
-        cluster, load = self.loaded_cluster(**{"election-timeout": "5000"})
+        cluster, load = self.loaded_cluster(**{"election-timeout": "1500"})
         for _ in range(3):
             leader = cluster.await_leader()
             term = self.terms(cluster)
@@ -49,7 +49,7 @@ class Transfer(ClusterTest):
         self.check(cluster, load)
 
     def test_transfer_by_command_under_load(self):
-        cluster, load = self.loaded_cluster(**{"election-timeout": "2000", "heartbeat-interval": "50"})
+        cluster, load = self.loaded_cluster(**{"election-timeout": "1000"})
         for name in ("node-1", "node-2", "node-3", "node-1"):
             done = cluster.sandstore("cluster", "transfer", name, "--json")
             self.assertEqual(done.returncode, 0, done.stderr.decode())

@@ -9,9 +9,11 @@
 #include <fstream>
 #include <functional>
 
+#include "actors/cluster/bootstrap.h"
 #include "actors/cluster/etcd_poller.h"
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
+#include "actors/log/snapshot_store.h"
 #include "actors/raft/noop_replicator.h"
 #include "actors/raft/raft_node.h"
 #include "messages/trace.pb.h"
@@ -34,6 +36,8 @@ const std::vector<Replayable>& replayables() {
         {"StateMachine", pb::ACTOR_STATE_MACHINE, [] { return std::make_unique<StateMachine>(); }},
         {"EtcdPoller", pb::ACTOR_ETCD_POLLER, [] { return std::make_unique<EtcdPoller>(); }},
         {"LogStore", pb::ACTOR_LOG, [] { return std::make_unique<LogStore>(); }},
+        {"SnapshotStore", pb::ACTOR_SNAPSHOTS, [] { return std::make_unique<SnapshotStore>(); }},
+        {"Bootstrap", pb::ACTOR_BOOTSTRAP, [] { return std::make_unique<Bootstrap>(); }},
     };
     return kAll;
 }

@@ -104,11 +104,12 @@ class TraceCommandTest(unittest.TestCase):
             self.assertIn("damaged at offset", error)
 
     def test_mistakes_have_clear_errors(self):
-        for arguments, status, words in ((["prnt"], 2, "did you mean print?"), ([], 2, "Usage:"),
-                                         (["print"], 2, "FILE"), (["print", "/nonexistent"], 1, "/nonexistent"),
-                                         (["print", golden("writes"), "--grep=("], 2, "--grep"),
-                                         (["print", golden("writes"), "--from=soon"], 2, "expected a number"),
-                                         (["replay", golden("writes"), "--actor=RaftNode", "--mode=fast"], 2, "strict")):
+        mistakes = ((["prnt"], 2, "did you mean print?"), ([], 2, "Usage:"), (["print"], 2, "FILE"),
+                    (["print", "/nonexistent"], 1, "/nonexistent"),
+                    (["print", golden("writes"), "--grep=("], 2, "--grep"),
+                    (["print", golden("writes"), "--from=soon"], 2, "expected a number"),
+                    (["replay", golden("writes"), "--actor=RaftNode", "--mode=fast"], 2, "strict"))
+        for arguments, status, words in mistakes:
             got, _, error = trace(*arguments)
             self.assertEqual(got, status, arguments)
             self.assertIn(words, error)

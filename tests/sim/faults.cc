@@ -40,7 +40,7 @@ std::string Faults::node(int64_t number) const {
 
 void Faults::after(uint64_t delay_us, std::function<void()> undo) {
     cluster_.runtime().schedule(delay_us, [this, undo = std::move(undo)] {
-        if (healed_ == 0) undo();
+        if (!healed_) undo();
     });
 }
 
@@ -96,7 +96,7 @@ void Faults::apply_to_process(const SimEvent& event) {
 
 bool Faults::explains_stop(const std::string& id, const std::string& reason) {
     if (reason.find("invariant") != std::string::npos || reason.find(" failed: ") != std::string::npos) return false;
-    if (cluster_.etcd().records != etcd_records_ && reason.find("member list") != std::string::npos) {
+    if (etcd_was_wrong_ && reason.find("member list") != std::string::npos) {
         start_later(id, 200'000);  // Rightly refused, with such a list.
         return true;
     }
@@ -258,6 +258,7 @@ void Faults::apply_to_etcd(const SimEvent& event) {
         after(duration(event), [this] { cluster_.etcd().is_up = true; });
         return;
     }
+    etcd_was_wrong_ = true;
     if (event.kind == SimEventKind::kEtcdEmpty) {
         etcd.records.clear();
     } else if (event.argument(0) % 3 == 0) {
@@ -275,7 +276,7 @@ void Faults::apply_to_etcd(const SimEvent& event) {
 // --------------------------------------------------------------------------------------------
 
 void Faults::heal() {
-    healed_ = 1;
+    healed_ = true;
     cluster_.network().heal();
     cluster_.network().set_faults({});
     cluster_.etcd().is_up = true;

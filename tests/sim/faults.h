@@ -49,10 +49,11 @@ class Faults {
     SimCluster& cluster_;
     const Schedule& schedule_;
     std::map<std::string, std::string> etcd_records_;  // The right ones.
-    std::set<std::string> sync_errors_;                // Nodes that have to stop when they notice.
+    bool etcd_was_wrong_ = false;
+    std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.
     std::set<std::string> lost_;
     std::string damaged_;  // The one node whose disk may be damaged.
-    uint64_t healed_ = 0;  // Undoing and restarting are over: heal() did it all.
+    bool healed_ = false;  // Undoing and restarting are over: heal() did it all.
 };
 
 }  // namespace sandstore

@@ -81,6 +81,7 @@ void Invariants::node_started(const std::string& id) {
     node.term = node.last_index = node.last_term = node.commit_index = 0;
     node.applied_index = node.state_applied_index = node.configuration_index = 0;
     node.terms = TermIndex();
+    node.configuration = Configuration();
     node.durable.begin_process();
     node.reads.clear();
     node.acknowledged.clear();
@@ -198,8 +199,8 @@ void Invariants::after_step(const std::string& id, const RaftNode* raft, const S
     if (!std::exchange(node.booted, true)) check_boot(id, node, core);
     check_log(id, node, core);
     check_acknowledged(id, node, core);
-    check_role(id, node, core);
     check_commit(id, node, core);
+    check_role(id, node, core);
     check_configuration(id, node, core);
     check_snapshots(id, *raft);
     if (raft->applied_index() < node.applied_index || raft->applied_index() > core.commit_index()) {
@@ -257,6 +258,11 @@ void Invariants::check_log(const std::string& id, Node& node, const RaftCore& co
     const bool has_end = node.last_index + 1 >= core.first_index();
     if (same_leadership && has_end && !core.terms().matches(node.last_index, node.last_term)) {
         violated("leader_append_only", str_cat(id, " had ", node.last_index, " of term ", node.last_term));
+    }
+    const uint64_t common = std::min<uint64_t>(node.last_index, committed_.size());
+    if (core.last_index() < common && node.terms.matches(common, committed_[common - 1].term)) {
+        violated("committed_stays_in_the_log",
+                 str_cat(id, " had ", common, ", now its log ends at ", core.last_index()));
     }
     if (!same_end) {
         // An append may replace a tail by another of the same length: go back to where the logs meet.
@@ -336,7 +342,12 @@ void Invariants::check_commit(const std::string& id, Node& node, const RaftCore&
         violated("commit_monotonic", str_cat(id, " goes from ", node.commit_index, " to ", commit));
     }
     if (commit > core.last_index()) violated("commit_within_log", str_cat(id, " commit=", commit));
-    const bool grows = commit > committed_.size();
+    // Entries of earlier terms are committed only by one of its own after them (paper, figure 8).
+    const bool leads = node.was_leader && core.is_leader() && node.term == core.term();
+    if (leads && commit > node.commit_index && core.terms().term_at(commit) != core.term()) {
+        violated("leader_commits_its_own_term", str_cat(id, " leads term ", core.term(), " and commits ", commit));
+    }
+    const uint64_t known = committed_.size();
     for (uint64_t index = std::max(node.commit_index + 1, core.first_index()); index <= commit; index++) {
         const uint64_t term = core.terms().term_at(index).value();
         if (index > committed_.size() + 1) violated("committed_without_gap", str_cat(id, " commits ", index));
@@ -346,19 +357,27 @@ void Invariants::check_commit(const std::string& id, Node& node, const RaftCore&
                      str_cat(id, " commits term ", term, " at ", index, ", it was term ", committed_[index - 1].term));
         }
     }
-    if (grows) check_quorum(id, core, commit);
+    for (uint64_t index = known + 1; index <= commit; index++) {
+        const bool is_configuration = core.configurations().at(index).index == index;
+        if (index == commit || is_configuration) check_quorum(id, node, core, index);
+    }
     node.commit_index = commit;
 }
 
-void Invariants::check_quorum(const std::string& id, const RaftCore& core, uint64_t index) {
+// By a configuration that was in force during the step. A joint one needs both its quorums for itself; what comes
+// before and after it may be decided by another.
+void Invariants::check_quorum(const std::string& id, const Node& node, const RaftCore& core, uint64_t index) {
     const uint64_t term = committed_[index - 1].term;
+    const auto is_durable_on = [&](const std::string& voter) { return nodes_[voter].durable.holds(index, term); };
+    const ConfigurationHistory::Entry& own = core.configurations().at(index);
+    if (is_quorum_of(own.configuration, is_durable_on)) return;
+    const bool is_joint_itself = own.index == index && own.configuration.is_joint();
+    if (!is_joint_itself && !node.configuration.empty() && is_quorum_of(node.configuration, is_durable_on)) return;
+    if (!is_joint_itself && is_quorum_of(core.configuration(), is_durable_on)) return;
     std::string holders;
-    const bool enough = is_quorum_of(core.configuration(), [&](const std::string& voter) {
-        if (!nodes_[voter].durable.holds(index, term)) return false;
-        str_append(&holders, " ", voter);
-        return true;
-    });
-    if (enough) return;
+    for (const auto& [voter, facts] : nodes_) {
+        if (facts.durable.holds(index, term)) str_append(&holders, " ", voter);
+    }
     violated("committed_is_durable_on_a_quorum", str_cat(id, " commits ", index, ", which only these hold:", holders));
 }
 
@@ -367,7 +386,8 @@ void Invariants::check_quorum(const std::string& id, const RaftCore& core, uint6
 void Invariants::check_configuration(const std::string& id, Node& node, const RaftCore& core) {
     const uint64_t index = core.configuration_index();
     const uint64_t before = std::exchange(node.configuration_index, index);
-    if (index == before) return;
+    if (index == before && core.configuration() == node.configuration) return;
+    node.configuration = core.configuration();
     if (index > core.last_index()) {
         violated("configuration_of_the_log", str_cat(id, " follows ", index, ", its log ends at ", core.last_index()));
     }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/raft/configuration.h"
 #include "actors/raft/term_index.h"
 #include "runtime/message.h"
 #include "tests/sim/durable_log.h"
@@ -70,6 +71,7 @@ class Invariants {
         uint64_t applied_index = 0;
         uint64_t state_applied_index = 0;
         uint64_t configuration_index = 0;
+        Configuration configuration;
         bool raft_stepped = false;
         bool state_stepped = false;
         TermIndex terms;
@@ -90,7 +92,7 @@ class Invariants {
     void check_new_leader(const std::string& id, const RaftCore& core);
     void check_acknowledged(const std::string& id, Node& node, const RaftCore& core);
     void check_commit(const std::string& id, Node& node, const RaftCore& core);
-    void check_quorum(const std::string& id, const RaftCore& core, uint64_t index);
+    void check_quorum(const std::string& id, const Node& node, const RaftCore& core, uint64_t index);
     void check_configuration(const std::string& id, Node& node, const RaftCore& core);
     void check_snapshots(const std::string& id, const RaftNode& raft);
     void check_snapshot_meta(const std::string& id, const pb::SnapshotMeta& meta);

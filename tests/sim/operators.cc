@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/raft/raft_node.h"
 #include "messages/envelope.pb.h"
 #include "runtime/message_of.h"
 #include "tests/sim/sim_cluster.h"
@@ -23,7 +24,7 @@ void add(pb::ChangeMembership* request, Change::Kind kind, const std::string& no
 
 }  // namespace
 
-const std::string& Operators::node(int64_t number) const {
+std::string Operators::node(int64_t number) const {
     const std::vector<std::string>& ids = cluster_.ids();
     return ids[static_cast<size_t>(std::max<int64_t>(number - 1, 0)) % ids.size()];
 }
@@ -40,33 +41,48 @@ void Operators::ask(const std::string& node, Message request) {
     });
 }
 
+// The number says which of those for whom the request makes sense; with nobody, any node: refused, and harmless.
+std::string Operators::choose(int64_t number, const std::vector<std::string>& among) const {
+    if (among.empty()) return node(number);
+    return among[static_cast<size_t>(std::max<int64_t>(number, 0)) % among.size()];
+}
+
 void Operators::apply(const SimEvent& event) {
-    const std::string& one = node(event.argument(0));
-    if (event.kind == SimEventKind::kSnapshot) return ask(one, message_of(pb::RequestSnapshot()));
-    std::string asked = cluster_.leader();
-    if (asked.empty() || cluster_.runtime().node(one) != nullptr) asked = one;
+    const int64_t number = event.argument(0);
+    const std::string leader = cluster_.leader();
+    if (event.kind == SimEventKind::kSnapshot) {
+        return ask(number == 0 ? leader : node(number), message_of(pb::RequestSnapshot()));
+    }
+    if (leader.empty()) return;
+    // Whoever is asked passes it on.
+    const std::string asked = cluster_.is_running(node(number)) ? node(number) : leader;
     if (event.kind == SimEventKind::kTransfer) {
         pb::TransferLeadership transfer;
-        if (event.argument(0) != 0) transfer.set_node_id(one);
+        if (number != 0) transfer.set_node_id(node(number));
         return ask(asked, message_of(std::move(transfer)));
+    }
+    const Configuration configuration = cluster_.raft(leader)->core()->configuration();
+    std::vector<std::string> strangers;
+    for (const std::string& id : cluster_.ids()) {
+        if (!configuration.is_member(id)) strangers.push_back(id);
     }
     pb::ChangeMembership request;
     switch (event.kind) {
         case SimEventKind::kAddNode:
-            add(&request, Change::ADD_LEARNER, one);
+            add(&request, Change::ADD_LEARNER, choose(number, strangers));
             break;
         case SimEventKind::kPromoteNode:
-            add(&request, Change::PROMOTE, one);
+            add(&request, Change::PROMOTE, choose(number, configuration.learners()));
             break;
         case SimEventKind::kDemoteNode:
-            add(&request, Change::DEMOTE, one);
+            add(&request, Change::DEMOTE, choose(number, configuration.voters()));
             break;
         case SimEventKind::kRemoveNode:
-            add(&request, Change::REMOVE, one);
+            add(&request, Change::REMOVE, choose(number, configuration.members()));
             break;
         default:  // kSwapNodes
-            add(&request, Change::PROMOTE, one);
-            add(&request, Change::DEMOTE, node(event.argument(1)));
+            add(&request, Change::PROMOTE, choose(number, configuration.learners()));
+            add(&request, Change::DEMOTE, choose(event.argument(1), configuration.voters()));
             break;
     }
     ask(asked, message_of(std::move(request)));

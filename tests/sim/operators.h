@@ -1,9 +1,11 @@
 // What operators ask of a simulated cluster: leadership handed over, snapshots, members added, removed, promoted,
-// demoted, several at once. They ask the node that it is about, or whoever leads, and take no for an answer.
+// demoted, several at once. They ask some node, which
+// passes it on, and take no for an answer.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "runtime/message.h"
 #include "tests/sim/schedule.h"
@@ -21,7 +23,8 @@ class Operators {
 
  private:
     void ask(const std::string& node, Message request);
-    const std::string& node(int64_t number) const;
+    std::string node(int64_t number) const;
+    std::string choose(int64_t number, const std::vector<std::string>& among) const;
 
     SimCluster& cluster_;
     size_t granted_ = 0;

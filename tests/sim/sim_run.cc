@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "actors/raft/raft_node.h"
+#include "messages/envelope.pb.h"
 #include "runtime/check.h"
 #include "runtime/text.h"
 #include "tests/sim/faults.h"
@@ -59,18 +60,20 @@ class Run {
             result_.failure = error.what();
             result_.signature = Invariants::signature_of(result_.failure);
         }
-        result_.begun = workload_.begun();
-        result_.acknowledged = workload_.acknowledged();
-        result_.undecided = workload_.undecided();
-        result_.committed = cluster_.invariants().committed_index();
-        result_.elections = cluster_.invariants().elections();
-        result_.requests_granted = operators_.granted();
-        result_.virtual_us = cluster_.runtime().now_us();
+        SimFigures& figures = result_.figures;
+        figures.begun = workload_.begun();
+        figures.acknowledged = workload_.acknowledged();
+        figures.undecided = workload_.undecided();
+        figures.requests_granted = operators_.granted();
+        figures.committed = cluster_.invariants().committed_index();
+        figures.elections = cluster_.invariants().elections();
+        figures.virtual_us = cluster_.runtime().now_us();
         if (!result_.ok()) str_append(&result_.failure, "\n", stops(), cluster_.describe());
         return std::move(result_);
     }
 
  private:
+    void count(const Message& message);
     void prepare();
     void do_harm(Faults& faults);
     void converge();
@@ -87,10 +90,19 @@ class Run {
     Operators operators_;
 };
 
+void Run::count(const Message& message) {
+    SimFigures& figures = result_.figures;
+    figures.messages++;
+    if (message->to_actor() != pb::ACTOR_RAFT) return;
+    if (message->has_start_raft()) figures.starts++;
+    if (message->has_snapshot_saved()) figures.snapshots_saved++;
+    if (message->has_snapshot_restored()) figures.snapshots_restored++;
+}
+
 // Without faults: a cluster that does not even come up is a failure like any other.
 void Run::prepare() {
     cluster_.on_deliver = [this](const std::string& id, const Message& message) {
-        result_.steps++;
+        count(message);
         if (options_.on_deliver) options_.on_deliver(cluster_.runtime().now_us(), id, message);
     };
     if (!options_.trace_directory.empty()) {
@@ -146,6 +158,28 @@ std::string Run::stops() const {
 }
 
 }  // namespace
+
+void SimFigures::add(const SimFigures& other) {
+    begun += other.begun;
+    acknowledged += other.acknowledged;
+    undecided += other.undecided;
+    requests_granted += other.requests_granted;
+    elections += other.elections;
+    committed += other.committed;
+    snapshots_saved += other.snapshots_saved;
+    snapshots_restored += other.snapshots_restored;
+    starts += other.starts;
+    messages += other.messages;
+    virtual_us += other.virtual_us;
+}
+
+std::string SimFigures::text() const {
+    return str_cat(acknowledged, " of ", begun, " operations acknowledged, ", requests_granted,
+                   " operators' requests granted, ", elections, " elections, ", committed, " entries committed, ",
+                   snapshots_saved, " snapshots saved, ", snapshots_restored, " restored, ", starts,
+                   " processes started, ", messages, " messages, ", virtual_us / 1'000'000, " virtual seconds, ",
+                   undecided, " histories undecided");
+}
 
 SimRunResult run_schedule(const Schedule& schedule, const SimRunOptions& options) {
     return Run(schedule, options).execute();

@@ -18,17 +18,28 @@ struct SimRunOptions {
     std::function<void(uint64_t now_us, const std::string& id, const Message&)> on_deliver;
 };
 
+// What a run reached: sums of these tell whether faults really got in each other's way.
+struct SimFigures {
+    uint64_t begun = 0;  // Operations of clients,
+    uint64_t acknowledged = 0;
+    uint64_t undecided = 0;         // histories that were too much to judge,
+    uint64_t requests_granted = 0;  // requests of operators.
+    uint64_t elections = 0;
+    uint64_t committed = 0;  // Entries.
+    uint64_t snapshots_saved = 0;
+    uint64_t snapshots_restored = 0;
+    uint64_t starts = 0;  // Of processes.
+    uint64_t messages = 0;
+    uint64_t virtual_us = 0;
+
+    void add(const SimFigures& other);
+    std::string text() const;
+};
+
 struct SimRunResult {
     std::string failure;    // Empty: none.
     std::string signature;  // What kind of failure: the same after shrinking.
-    size_t begun = 0;       // Operations of clients,
-    size_t acknowledged = 0;
-    size_t undecided = 0;  // histories that were too much to judge.
-    uint64_t elections = 0;
-    size_t requests_granted = 0;  // Of operators.
-    uint64_t committed = 0;
-    uint64_t steps = 0;
-    uint64_t virtual_us = 0;
+    SimFigures figures;
 
     bool ok() const { return failure.empty(); }
 };

@@ -77,7 +77,7 @@ void Draw::draw_cluster() {
     nodes_ = size < 12 ? 3 : size < 18 ? 5 : 7;
     if (limits_.nodes) nodes_ = static_cast<uint64_t>(*limits_.nodes);
     set("nodes", nodes_);
-    if (one_in(3)) spares_ = 1 + below(2);
+    if (one_in(2)) spares_ = 1 + below(2);
     if (spares_ > 0) set("spares", spares_);
     if (one_in(2)) set("snapshot_log_bytes", between(300, 20'000));
     if (one_in(2)) set("snapshot_piece_bytes", between(100, 4096));
@@ -87,7 +87,7 @@ void Draw::draw_cluster() {
     set("append_window", one_in(3) ? 1 + below(3) : 16);
     set("append_bytes_max", one_in(3) ? 200 + below(2000) : 16 * 1024);
     set("cache_bytes", one_in(3) ? 1000 + below(5000) : 64 * 1024);
-    set("segment_bytes", one_in(2) ? 64 * 1024 : 256 * 1024);
+    set("segment_bytes", one_in(2) ? 8 * 1024 : 256 * 1024);
     set("chunk_bytes_max", one_in(4) ? 4096 : 64 * 1024);
     if (one_in(8)) set("session_timeout_us", 1'000'000 + below(3'000'000));
 }
@@ -136,7 +136,16 @@ void Draw::draw_faults() {
 void Draw::draw_requests() {
     if (one_in(2)) set("priorities", 1);
     if (one_in(3)) {
-        for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kTransfer, {any_node()});
+        const bool cut_off = one_in(2);
+        for (uint64_t i = between(1, 5); i > 0; i--) {
+            const uint64_t at_us = any_time();
+            schedule_.events.push_back({at_us, SimEventKind::kTransfer, {number(below(nodes_ + 1))}});
+            if (!cut_off) continue;
+            // The old leader does not see what the new one does.
+            schedule_.events.push_back(
+                {at_us + below(2 * kMs), SimEventKind::kIsolateLeader, {number(between(10 * kMs, 300 * kMs))}});
+            bursts_.push_back(at_us);
+        }
     }
     if (one_in(4)) {
         for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kSnapshot, {any_node()});
@@ -144,10 +153,15 @@ void Draw::draw_requests() {
     const bool damage = std::any_of(schedule_.events.begin(), schedule_.events.end(),
                                     [](const SimEvent& e) { return e.kind == SimEventKind::kFlippedBit; });
     if (damage || !one_in(3)) return;
-    for (uint64_t i = between(1, 12); i > 0; i--) {
-        const auto kind = static_cast<SimEventKind>(static_cast<uint64_t>(SimEventKind::kAddNode) + below(5));
-        std::vector<int64_t> arguments = {any_node()};
-        if (kind == SimEventKind::kSwapNodes) arguments.push_back(any_node());
+    for (uint64_t i = between(1, 16); i > 0; i--) {
+        // Fewer are taken away than added, or clusters of one would be what most of these runs are about.
+        static constexpr SimEventKind kKinds[] = {SimEventKind::kAddNode,     SimEventKind::kAddNode,
+                                                  SimEventKind::kPromoteNode, SimEventKind::kPromoteNode,
+                                                  SimEventKind::kDemoteNode,  SimEventKind::kRemoveNode,
+                                                  SimEventKind::kSwapNodes,   SimEventKind::kSwapNodes};
+        const SimEventKind kind = kKinds[below(8)];
+        std::vector<int64_t> arguments = {number(below(8))};
+        if (kind == SimEventKind::kSwapNodes) arguments.push_back(number(below(8)));
         add(kind, std::move(arguments));
     }
 }

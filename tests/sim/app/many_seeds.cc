@@ -10,7 +10,6 @@
 #include "runtime/check.h"
 #include "runtime/random.h"
 #include "tests/sim/run_digest.h"
-#include "tests/sim/sim_run.h"
 #include "tests/sim/swarm.h"
 
 namespace sandstore {
@@ -22,9 +21,7 @@ using SteadyClock = std::chrono::steady_clock;
 // What a worker writes into the pipe after each run: less than PIPE_BUF, so never torn.
 struct Line {
     uint64_t seed;
-    uint64_t acknowledged;
-    uint64_t elections;
-    uint64_t undecided;
+    SimFigures figures;
     uint64_t failed;
 };
 
@@ -33,7 +30,7 @@ Line run_seed(uint64_t seed, const SimCommand& command) {
     const SimRunResult result = run_schedule(schedule);
     bool failed = !result.ok();
     if (!failed && runs_twice(seed)) failed = !first_difference(schedule).empty();
-    return {seed, result.acknowledged, result.elections, result.undecided, failed ? 1u : 0u};
+    return {seed, result.figures, failed ? 1u : 0u};
 }
 
 double seconds_since(SteadyClock::time_point start) {
@@ -55,7 +52,7 @@ void show(const ManySeedsResult& result, const SimCommand& command, bool last) {
                  static_cast<unsigned long long>(result.runs), command.seeds > 0 ? " of " : "",
                  command.seeds > 0 ? std::to_string(command.seeds).c_str() : "",
                  static_cast<double>(result.runs) / std::max(result.seconds, 0.001),
-                 static_cast<unsigned long long>(result.acknowledged),
+                 static_cast<unsigned long long>(result.figures.acknowledged),
                  static_cast<unsigned long long>(result.failed.size()), last ? "\n" : "  ");
 }
 
@@ -84,9 +81,7 @@ ManySeedsResult run_many_seeds(const SimCommand& command, bool show_progress) {
     double shown = 0;
     for (Line line; read(ends[0], &line, sizeof(line)) == static_cast<ssize_t>(sizeof(line));) {
         result.runs++;
-        result.acknowledged += line.acknowledged;
-        result.elections += line.elections;
-        result.undecided += line.undecided;
+        result.figures.add(line.figures);
         if (runs_twice(line.seed)) result.run_twice++;
         result.seconds = seconds_since(start);
         if (line.failed != 0) {

@@ -5,14 +5,13 @@
 #include <vector>
 
 #include "tests/sim/app/command_line.h"
+#include "tests/sim/sim_run.h"
 
 namespace sandstore {
 
 struct ManySeedsResult {
     uint64_t runs = 0;
-    uint64_t acknowledged = 0;  // Operations.
-    uint64_t elections = 0;
-    uint64_t undecided = 0;
+    SimFigures figures;  // Of all runs together.
     uint64_t run_twice = 0;
     double seconds = 0;
     std::vector<uint64_t> failed;  // Seeds, in order.

@@ -19,12 +19,6 @@
 namespace sandstore {
 namespace {
 
-void print_figures(const SimRunResult& result) {
-    std::cout << "operations " << result.acknowledged << " of " << result.begun << " acknowledged, elections "
-              << result.elections << ", entries committed " << result.committed << ", messages " << result.steps
-              << ", virtual seconds " << static_cast<double>(result.virtual_us) / 1e6 << "\n";
-}
-
 void print_message(uint64_t now_us, const std::string& id, const Message& message) {
     std::cout << now_us << " " << id << " " << message->ShortDebugString();
     if (!message.payload.empty()) std::cout << " payload of " << message.payload.size() << " bytes";
@@ -38,7 +32,7 @@ void report_failure(const Schedule& schedule, const std::string& directory, cons
     std::filesystem::create_directories(directory);
     const SimRunResult result = run_schedule(schedule, options);
     std::cout << "FAILED: " << result.signature << "\n" << result.failure;
-    print_figures(result);
+    std::cout << result.figures.text() << "\n";
     std::cout << "again:   " << command << "\ntraces:  " << directory << "/node-*.trace\n";
 }
 
@@ -50,7 +44,7 @@ int run_one(const Schedule& schedule, const SimCommand& command, const std::stri
         const std::string difference = first_difference(schedule);
         if (difference.empty()) {
             std::cout << name << " is right\n";
-            print_figures(result);
+            std::cout << result.figures.text() << "\n";
             return 0;
         }
         std::cout << "FAILED: determinism: two runs of " << name << " differ first at " << difference
@@ -70,9 +64,8 @@ int run_many(const SimCommand& command) {
     const ManySeedsResult result = run_many_seeds(command, true);
     std::cout << result.runs << " seeds from " << command.from << " in " << str_format("%.1f", result.seconds)
               << " s: " << str_format("%.1f", static_cast<double>(result.runs) / result.seconds) << " seeds/s, "
-              << result.acknowledged << " operations acknowledged, " << result.elections << " elections, "
-              << result.run_twice << " seeds run twice, " << result.undecided << " histories undecided, "
-              << result.failed.size() << " failed\n";
+              << result.run_twice << " of them run twice, " << result.failed.size() << " failed\n"
+              << result.figures.text() << "\n";
     if (result.failed.empty()) return 0;
     for (const uint64_t seed : result.failed) std::cout << "failed seed " << seed << "\n";
     run_seed(result.failed.front(), command);

@@ -123,8 +123,8 @@ TEST_F(AutoJoinTest, nodes_are_proposed_one_at_a_time) {
     configuration({"node-1"}, {"node-4"});  // In force, and the answer is on its way.
     EXPECT_EQ(kit.count(pb::Envelope::kChangeMembership), 1u);
     EXPECT_EQ(proposed(), "node-4");
-    EXPECT_EQ(proposed(), "node-5");
     configuration({"node-1"}, {"node-4", "node-5"});
+    EXPECT_EQ(proposed(), "node-5");
     EXPECT_FALSE(is_proposing());
 }
 

@@ -549,6 +549,7 @@ TEST_F(BootstrapTest, an_unreadable_identity_is_refused) {
         other.deliver(message_of(pb::StartRaft()));
         other.deliver(message_of(pb::StartStateMachine()));
         other.deliver(message_of(pb::StartFiles()));
+        other.deliver(message_of(pb::StartSnapshots()));
         other.deliver(message_of(pb::StartChunks()));
         other.deliver(message_of(pb::StartRepairer()));
         other.deliver(message_of(pb::StartStatus()));
@@ -610,6 +611,7 @@ TEST_F(BootstrapTest, a_node_id_that_is_no_name_is_refused) {
         other.deliver(message_of(pb::StartRaft()));
         other.deliver(message_of(pb::StartStateMachine()));
         other.deliver(message_of(pb::StartFiles()));
+        other.deliver(message_of(pb::StartSnapshots()));
         other.deliver(message_of(pb::StartChunks()));
         other.deliver(message_of(pb::StartRepairer()));
         other.deliver(message_of(pb::StartStatus()));

@@ -267,6 +267,21 @@ TEST_F(StatusServiceTest, a_member_that_only_the_log_knows_is_asked_too) {
     EXPECT_EQ(status.nodes(1).address(), "node-2:8080") << "discovery's address goes before the log's";
 }
 
+TEST_F(StatusServiceTest, a_member_that_discovery_lists_no_more_is_asked_where_it_was) {
+    progress("");
+    pb::ConfigurationChanged changed;
+    for (const char* voter : {"node-1", "node-2"}) changed.mutable_configuration()->add_voters(voter);
+    kit.deliver(message_of(changed));
+    pb::ClusterView shorter;
+    shorter.add_members()->set_id("node-1");
+    kit.deliver(message_of(shorter));
+    const uint64_t id = request();
+    answer_raft(raft_status(pb::RoleChanged::LEADER, 4, "node-1"));
+    answer_for("node-2", raft_status(pb::RoleChanged::FOLLOWER, 4));
+    EXPECT_FALSE(kit.has(pb::Envelope::kClusterStatusRequest)) << "node-3 is neither listed nor a member";
+    EXPECT_EQ(take(id).nodes(1).address(), "node-2:8080");
+}
+
 TEST_F(StatusServiceTest, a_node_that_waits_to_be_added_says_with_which_command) {
     progress("");
     const uint64_t id = request(true);

@@ -158,6 +158,77 @@ TEST(HttpServer, status_without_a_leader_has_null) {
     EXPECT_EQ(status_json(status)["nodes"][0]["state_hash"], "0000000000000abc");
 }
 
+// --- Membership in the status ----------------------------------------------------------------------------------------
+
+pb::NodeStatus* member_line(pb::ClusterStatus* status, const std::string& id, uint64_t configuration_index) {
+    pb::NodeStatus* line = status->add_nodes();
+    line->set_id(id);
+    line->set_up(true);
+    line->mutable_raft()->set_first_index(1);
+    line->mutable_raft()->set_configuration_index(configuration_index);
+    for (const char* voter : {"node-1", "node-2"}) {
+        line->mutable_raft()->add_voters(voter);
+        line->mutable_raft()->mutable_configuration()->add_voters(voter);
+    }
+    line->mutable_raft()->mutable_configuration()->add_learners("node-3");
+    return line;
+}
+
+TEST(HttpServer, roles_tell_learners_removed_and_waiting_nodes_apart) {
+    pb::ClusterStatus status;
+    EXPECT_EQ(role_name(*member_line(&status, "node-1", 5)), "follower");
+    EXPECT_EQ(role_name(*member_line(&status, "node-3", 5)), "learner");
+    pb::NodeStatus* removed = member_line(&status, "node-9", 5);
+    removed->mutable_raft()->set_removed(true);
+    EXPECT_EQ(role_name(*removed), "removed");
+    pb::NodeStatus waiting;
+    waiting.set_up(true);
+    waiting.mutable_raft()->set_first_index(1);
+    EXPECT_EQ(role_name(waiting), "waiting");
+    waiting.mutable_raft()->set_first_index(0);
+    EXPECT_EQ(role_name(waiting), "follower") << "it has only just started";
+}
+
+TEST(HttpServer, status_has_the_configuration_as_the_leader_knows_it_or_else_the_newest) {
+    pb::ClusterStatus status;
+    EXPECT_TRUE(status_json(status)["configuration"].isNull());
+    member_line(&status, "node-1", 5);
+    pb::NodeStatus* newest = member_line(&status, "node-2", 9);
+    newest->mutable_raft()->mutable_configuration()->add_old_voters("node-1");
+    Json::Value json = status_json(status)["configuration"];
+    EXPECT_EQ(json["index"].asUInt64(), 9u);
+    EXPECT_TRUE(json["joint"].asBool());
+    EXPECT_EQ(json["old_voters"][0], "node-1");
+    EXPECT_EQ(json["learners"][0], "node-3");
+    status.set_leader_id("node-1");
+    json = status_json(status)["configuration"];
+    EXPECT_EQ(json["index"].asUInt64(), 5u);
+    EXPECT_FALSE(json["joint"].asBool());
+    EXPECT_EQ(json["voters"].size(), 2u);
+}
+
+TEST(HttpServer, status_of_the_leader_says_how_far_each_peer_is) {
+    pb::ClusterStatus status;
+    pb::NodeStatus* leader = member_line(&status, "node-1", 5);
+    leader->mutable_raft()->set_snapshot_index(4);
+    leader->mutable_raft()->set_disk_full(true);
+    leader->mutable_raft()->set_transferring_to("node-2");
+    pb::RaftPeerStatus* peer = leader->mutable_raft()->add_peers();
+    peer->set_node_id("node-3");
+    peer->set_learner(true);
+    peer->set_state(pb::RaftPeerStatus::SNAPSHOT);
+    peer->set_snapshot_sent_bytes(10);
+    peer->set_snapshot_bytes(40);
+    const Json::Value json = status_json(status)["nodes"][0];
+    EXPECT_EQ(json["snapshot_index"].asUInt64(), 4u);
+    EXPECT_TRUE(json["disk_full"].asBool());
+    EXPECT_FALSE(json["disk_slow"].asBool());
+    EXPECT_EQ(json["transferring_to"], "node-2");
+    EXPECT_EQ(json["peers"][0]["state"], "snapshot");
+    EXPECT_EQ(json["peers"][0]["snapshot_bytes"].asUInt64(), 40u);
+    EXPECT_TRUE(json["peers"][0]["learner"].asBool());
+}
+
 TEST(HttpServer, status_that_cannot_be_had_is_503_with_the_reason) {
     Web web;
     web.error = "no \"answer\"";

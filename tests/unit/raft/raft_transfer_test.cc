@@ -132,6 +132,18 @@ TEST_F(Transfer, when_all_disks_are_full_the_leader_stays_and_goes_on_when_there
     EXPECT_TRUE(cluster.propose(leader, "y"));
 }
 
+TEST_F(Transfer, a_follower_with_a_full_disk_keeps_its_room_for_votes) {  // Scenario 9.
+    cluster.fill_disk(first, true);
+    const uint64_t last = core(first).last_index();
+    ASSERT_TRUE(cluster.propose(leader, "x"));
+    cluster.run_for(kSecond);
+    EXPECT_EQ(core(first).last_index(), last);
+    EXPECT_EQ(cluster.leader(), leader);
+    cluster.fill_disk(first, false);
+    EXPECT_TRUE(
+        cluster.run_until([&] { return core(first).commit_index() == core(leader).last_index(); }, 2 * kSecond));
+}
+
 TEST(Priorities, the_node_of_the_highest_priority_leads_in_the_end) {
     CoreCluster cluster(3, 5, {}, [](RaftOptions* options) {
         options->election_priority = options->node_id == "n2" ? 90 : options->node_id == "n1" ? 0 : 10;

@@ -1,0 +1,379 @@
+// RaftNode through its messages: start, snapshots, reads that are forwarded, what operators ask.
+#include "actors/raft/raft_node.h"
+
+#include <gtest/gtest.h>
+
+#include "messages/envelope.pb.h"
+#include "runtime/message_of.h"
+#include "tests/kit/step_kit.h"
+
+namespace sandstore {
+namespace {
+
+using Body = pb::Envelope;
+
+// node-1 of three; the test speaks for its neighbours and for node-2 and node-3.
+class RaftNodeTest : public ::testing::Test {
+ protected:
+    RaftNodeTest() : kit(std::make_unique<RaftNode>(), {pb::ACTOR_RAFT}) {}
+
+    RaftNode& node() { return static_cast<RaftNode&>(kit.actor()); }
+    Address peer(const char* name) { return {name, pb::ACTOR_RAFT}; }
+
+    void begin(const pb::LogRecovered& recovered, const pb::SnapshotsRecovered& snapshots = {}) {
+        pb::StartRaft start;
+        start.set_node_id("node-1");
+        for (const char* name : {"node-1", "node-2", "node-3"}) start.add_bootstrap_voters(name);
+        start.set_snapshot_log_bytes(1'000);
+        start.set_snapshot_piece_bytes(100);
+        kit.deliver(message_of(std::move(start)), pb::ACTOR_BOOTSTRAP);
+        kit.deliver(message_of(pb::LogRecovered(recovered)), pb::ACTOR_LOG);
+        kit.deliver(message_of(pb::StateMachineReady()), pb::ACTOR_STATE_MACHINE);
+        EXPECT_EQ(node().core(), nullptr);  // It waits for all of them.
+        kit.deliver(message_of(pb::SnapshotsRecovered(snapshots)), pb::ACTOR_SNAPSHOTS);
+    }
+    static pb::LogRecovered empty_log() {
+        pb::LogRecovered recovered;
+        recovered.set_first_index(1);
+        return recovered;
+    }
+    static pb::SnapshotMeta meta(uint64_t index, uint64_t term = 1, uint64_t bytes = 350) {
+        pb::SnapshotMeta meta;
+        meta.set_index(index);
+        meta.set_term(term);
+        meta.set_configuration_index(1);
+        meta.set_file_bytes(bytes);
+        for (const char* name : {"node-1", "node-2", "node-3"}) meta.mutable_configuration()->add_voters(name);
+        return meta;
+    }
+    // Answers every write of the log at once.
+    void persist_all() {
+        while (std::optional<Message> write = kit.try_take(Body::kLogWrite)) {
+            pb::LogPersisted persisted;
+            persisted.set_write_id((*write)->log_write().write_id());
+            kit.deliver(message_of(std::move(persisted)), pb::ACTOR_LOG);
+        }
+    }
+    void vote(const char* name, uint64_t term, bool pre_vote) {
+        pb::VoteReply reply;
+        reply.set_granted(true);
+        reply.set_term(term);
+        reply.set_pre_vote(pre_vote);
+        kit.deliver(message_of(std::move(reply)), peer(name));
+    }
+    void lead() {
+        begin(empty_log());
+        persist_all();
+        while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
+        vote("node-2", 2, true);
+        persist_all();
+        vote("node-2", 2, false);
+        persist_all();
+        ASSERT_TRUE(node().core()->is_leader());
+    }
+    void acknowledge(const char* name, uint64_t index) {
+        pb::AppendReply reply;
+        reply.set_term(node().core()->term());
+        reply.set_success(true);
+        reply.set_match_index(index);
+        kit.deliver(message_of(std::move(reply)), peer(name));
+    }
+    void follow(const char* leader, uint64_t term) {
+        pb::Heartbeat heartbeat;
+        heartbeat.set_term(term);
+        heartbeat.set_round(1);
+        kit.deliver(message_of(std::move(heartbeat)), peer(leader));
+        persist_all();
+        kit.drop_effects();
+    }
+    // What the state machine was sent, acknowledged.
+    void apply_all() {
+        while (std::optional<Message> apply = kit.try_take(Body::kApply)) {
+            pb::Applied applied;
+            applied.set_last_index((*apply)->apply().first_index() + (*apply)->apply().record_count() - 1);
+            kit.deliver(message_of(std::move(applied)), pb::ACTOR_STATE_MACHINE);
+        }
+    }
+    uint64_t propose(const std::string& command) {
+        const uint64_t id = kit.request(message_of(pb::Propose(), Payload(command)), pb::ACTOR_FILES);
+        kit.deliver(kit.take(Body::kFlush), pb::ACTOR_RAFT);
+        return id;
+    }
+    void commit(const std::string& command) {
+        propose(command);
+        persist_all();
+        acknowledge("node-2", node().core()->last_index());
+        apply_all();
+    }
+
+    StepKit kit;
+};
+
+TEST_F(RaftNodeTest, a_gap_between_log_and_snapshot_stops_the_node_with_a_reason) {
+    pb::LogRecovered recovered;
+    recovered.set_first_index(50);
+    recovered.set_last_index(49);
+    begin(recovered);
+    ASSERT_TRUE(kit.stopped());
+    EXPECT_NE(kit.stopped()->find("begins with entry 50"), std::string::npos);
+}
+
+TEST_F(RaftNodeTest, a_start_from_a_snapshot_restores_the_state_machine_before_it_is_sent_entries) {
+    pb::SnapshotsRecovered snapshots;
+    *snapshots.add_snapshots() = meta(40);
+    begin(empty_log(), snapshots);
+    const Message write = kit.take(Body::kLogWrite);  // The log is behind, and begins anew.
+    EXPECT_EQ(write->log_write().restart().index(), 40u);
+    const Message restore = kit.take(Body::kRestoreSnapshot);
+    EXPECT_EQ(restore->restore_snapshot().meta().index(), 40u);
+    EXPECT_EQ(node().core()->commit_index(), 40u);
+    EXPECT_TRUE(node().is_restoring());
+    pb::SnapshotRestored restored;
+    restored.set_index(40);
+    kit.answer(restore, message_of(std::move(restored)));
+    EXPECT_EQ(node().applied_index(), 40u);
+    EXPECT_FALSE(node().is_restoring());
+}
+
+TEST_F(RaftNodeTest, a_snapshot_that_cannot_be_restored_stops_the_node) {
+    pb::SnapshotsRecovered snapshots;
+    *snapshots.add_snapshots() = meta(40);
+    begin(empty_log(), snapshots);
+    pb::SnapshotRestored failed;
+    failed.mutable_status()->set_code(pb::STATUS_CORRUPTED);
+    failed.mutable_status()->set_message("section 3");
+    kit.answer(kit.take(Body::kRestoreSnapshot), message_of(std::move(failed)));
+    ASSERT_TRUE(kit.stopped());
+    EXPECT_NE(kit.stopped()->find("section 3"), std::string::npos);
+}
+
+TEST_F(RaftNodeTest, snapshots_are_taken_by_size_of_log_and_the_log_keeps_what_the_older_one_does_not_hold) {
+    lead();
+    acknowledge("node-2", 2);
+    apply_all();
+    pb::SnapshotSaved saved;
+    for (int round = 1; round <= 2; round++) {
+        while (!kit.has(Body::kTakeSnapshot)) commit(std::string(200, 'x'));
+        const uint64_t applied = node().applied_index();
+        pb::SnapshotTaken taken;
+        taken.set_index(applied);
+        kit.answer(kit.take(Body::kTakeSnapshot), message_of(std::move(taken)));
+        const Message save = kit.take(Body::kSaveSnapshot);
+        EXPECT_EQ(save->save_snapshot().meta().index(), applied);
+        EXPECT_EQ(save->save_snapshot().meta().term(), 2u);
+        EXPECT_EQ(save->save_snapshot().meta().configuration().voters_size(), 3);
+        EXPECT_EQ(save->save_snapshot().meta().configuration_index(), 1u);
+        *saved.mutable_meta() = save->save_snapshot().meta();
+        saved.mutable_kept()->Add()->CopyFrom(saved.meta());
+        if (round == 2) saved.mutable_kept()->SwapElements(0, 1);
+        kit.answer(save, message_of(pb::SnapshotSaved(saved)));
+        if (round == 1) {
+            EXPECT_FALSE(kit.has(Body::kLogCompact));
+        }
+    }
+    EXPECT_EQ(kit.take(Body::kLogCompact)->log_compact().first_index(), saved.kept(1).index() + 1);
+    EXPECT_EQ(node().core()->first_index(), saved.kept(1).index() + 1);
+    EXPECT_EQ(node().snapshot_index(), saved.kept(0).index());
+}
+
+TEST_F(RaftNodeTest, a_snapshot_that_fails_is_let_go_and_the_operator_is_told) {
+    lead();
+    acknowledge("node-2", 2);
+    apply_all();
+    const uint64_t asked = kit.request(message_of(pb::RequestSnapshot()), pb::ACTOR_STATUS);
+    pb::SnapshotTaken taken;
+    taken.set_index(2);
+    kit.answer(kit.take(Body::kTakeSnapshot), message_of(std::move(taken)));
+    pb::SnapshotSaved failed;
+    failed.mutable_status()->set_code(pb::STATUS_ENOSPC);
+    failed.mutable_status()->set_message("no room");
+    kit.answer(kit.take(Body::kSaveSnapshot), message_of(std::move(failed)));
+    EXPECT_TRUE(kit.has(Body::kDropSnapshot));
+    EXPECT_EQ(kit.take_answer(asked)->snapshot_saved().status().code(), pb::STATUS_ENOSPC);
+}
+
+TEST_F(RaftNodeTest, a_leaders_snapshot_is_stored_piece_by_piece_installed_and_restored) {
+    begin(empty_log());
+    persist_all();
+    follow("node-2", 3);
+    const pb::SnapshotMeta whole = meta(90, 2, 150);
+    for (const auto& [offset, bytes] : {std::pair<uint64_t, uint64_t>(0, 0), {0, 100}, {100, 50}}) {
+        pb::InstallSnapshot install;
+        install.set_term(3);
+        *install.mutable_meta() = whole;
+        install.set_offset(offset);
+        kit.deliver(message_of(std::move(install), Payload(std::string(bytes, 'b'))), peer("node-2"));
+        const Message receive = kit.take(Body::kSnapshotReceive);
+        EXPECT_EQ(receive->snapshot_receive().offset(), offset);
+        EXPECT_EQ(receive.payload.size(), bytes);
+        const bool complete = offset + bytes == 150;
+        pb::SnapshotReceived received;
+        *received.mutable_meta() = whole;
+        received.set_next_offset(offset + bytes);
+        received.set_complete(complete);
+        if (complete) *received.add_kept() = whole;
+        kit.answer(receive, message_of(std::move(received)));
+        if (!complete) {
+            const Message reply = kit.take(Body::kInstallSnapshotReply);
+            EXPECT_EQ(reply->install_snapshot_reply().next_offset(), offset + bytes);
+            EXPECT_FALSE(reply->install_snapshot_reply().installed());
+        }
+    }
+    EXPECT_EQ(kit.take(Body::kLogWrite)->log_write().restart().index(), 90u);
+    EXPECT_TRUE(kit.take(Body::kInstallSnapshotReply)->install_snapshot_reply().installed());
+    EXPECT_EQ(kit.take(Body::kRestoreSnapshot)->restore_snapshot().meta().index(), 90u);
+    EXPECT_EQ(node().core()->last_index(), 90u);
+    // The same once more: it is known.
+    pb::InstallSnapshot again;
+    again.set_term(3);
+    *again.mutable_meta() = whole;
+    kit.deliver(message_of(std::move(again)), peer("node-2"));
+    EXPECT_TRUE(kit.take(Body::kInstallSnapshotReply)->install_snapshot_reply().installed());
+    EXPECT_FALSE(kit.has(Body::kSnapshotReceive));
+}
+
+TEST_F(RaftNodeTest, a_snapshot_goes_out_in_a_window_and_resumes_where_the_peer_is) {
+    pb::SnapshotsRecovered snapshots;
+    *snapshots.add_snapshots() = meta(40, 1, 1'000);
+    pb::LogRecovered recovered;
+    recovered.set_first_index(41);
+    recovered.set_last_index(40);
+    recovered.mutable_hard_state()->set_term(1);
+    begin(recovered, snapshots);
+    pb::SnapshotRestored restored;
+    restored.set_index(40);
+    kit.answer(kit.take(Body::kRestoreSnapshot), message_of(std::move(restored)));
+    while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
+    vote("node-2", 2, true);
+    persist_all();
+    vote("node-2", 2, false);
+    persist_all();
+    ASSERT_TRUE(node().core()->is_leader());
+    kit.drop_effects();
+
+    pb::AppendReply refusal;  // node-3 has an empty log.
+    refusal.set_term(2);
+    refusal.set_prev_log_index(40);
+    kit.deliver(message_of(std::move(refusal)), peer("node-3"));
+    const Message question = kit.take_to(Body::kInstallSnapshot, "node-3");
+    EXPECT_EQ(question.payload.size(), 0u);
+    pb::InstallSnapshotReply reply;
+    reply.set_term(2);
+    reply.set_index(40);
+    reply.set_snapshot_term(1);
+    reply.set_next_offset(300);  // What it kept from an earlier attempt.
+    kit.deliver(message_of(pb::InstallSnapshotReply(reply)), peer("node-3"));
+    EXPECT_EQ(kit.count(Body::kSnapshotRead), SnapshotTransfer::kPiecesInFlight);
+    uint64_t offset = 300;
+    while (std::optional<Message> read = kit.try_take(Body::kSnapshotRead)) {
+        EXPECT_EQ((*read)->snapshot_read().offset(), offset);
+        pb::SnapshotBytes bytes;
+        bytes.set_offset(offset);
+        kit.answer(*read, message_of(std::move(bytes), Payload(std::string(100, 'b'))));
+        EXPECT_EQ(kit.take(Body::kInstallSnapshot)->install_snapshot().offset(), offset);
+        offset += 100;
+        reply.set_next_offset(offset);
+        kit.deliver(message_of(pb::InstallSnapshotReply(reply)), peer("node-3"));
+    }
+    EXPECT_EQ(offset, 1'000u);
+    reply.set_installed(true);
+    kit.deliver(message_of(pb::InstallSnapshotReply(reply)), peer("node-3"));
+    EXPECT_EQ(kit.take_to(Body::kAppendEntries, "node-3")->append_entries().prev_log_index(), 40u);
+}
+
+TEST_F(RaftNodeTest, a_follower_asks_the_leader_for_the_read_index) {
+    begin(empty_log());
+    persist_all();
+    follow("node-2", 3);
+    const uint64_t read = kit.request(message_of(pb::ReadIndex()), pb::ACTOR_FILES);
+    const Message forwarded = kit.take_to(Body::kReadIndex, "node-2");
+    EXPECT_TRUE(forwarded->read_index().leader_only());
+    pb::ReadIndexReply reply;
+    reply.set_index(77);
+    kit.answer(forwarded, message_of(std::move(reply)));
+    EXPECT_EQ(kit.take_answer(read)->read_index_reply().index(), 77u);
+
+    pb::ReadIndex only;
+    only.set_leader_only(true);
+    const uint64_t refused = kit.request(message_of(std::move(only)), pb::ACTOR_FILES);
+    const Message answer = kit.take_answer(refused);
+    EXPECT_EQ(answer->read_index_reply().status().code(), pb::STATUS_NOT_LEADER);
+    EXPECT_EQ(answer->read_index_reply().status().leader_id(), "node-2");
+
+    const uint64_t unanswered = kit.request(message_of(pb::ReadIndex()), pb::ACTOR_FILES);
+    kit.fail(kit.take(Body::kReadIndex), pb::STATUS_UNAVAILABLE);
+    EXPECT_EQ(kit.take_answer(unanswered)->read_index_reply().status().code(), pb::STATUS_UNAVAILABLE);
+}
+
+TEST_F(RaftNodeTest, a_change_of_members_is_answered_when_it_is_committed) {
+    lead();
+    pb::ChangeMembership request;
+    request.add_changes()->set_kind(pb::ChangeMembership::Change::ADD_LEARNER);
+    request.mutable_changes(0)->set_node_id("node-4");
+    request.mutable_changes(0)->set_address("far:1");
+    const uint64_t early = kit.request(message_of(pb::ChangeMembership(request)), pb::ACTOR_STATUS);
+    EXPECT_EQ(kit.take_answer(early)->membership_changed().status().code(),
+              pb::STATUS_EBUSY);  // No commit of its own yet.
+    acknowledge("node-2", 2);
+    kit.drop_effects();
+    const uint64_t asked = kit.request(message_of(std::move(request)), pb::ACTOR_STATUS);
+    const Message told = kit.take(Body::kConfigurationChanged);
+    EXPECT_EQ(told->configuration_changed().configuration().learners(0), "node-4");
+    EXPECT_EQ(told->configuration_changed().configuration().addresses(0).address(), "far:1");
+    EXPECT_FALSE(told->configuration_changed().committed());
+    persist_all();
+    acknowledge("node-2", 3);
+    EXPECT_EQ(kit.take_answer(asked)->membership_changed().configuration().learners(0), "node-4");
+}
+
+TEST_F(RaftNodeTest, a_transfer_is_answered_when_another_leads_and_proposals_meanwhile_find_no_leader) {
+    lead();
+    acknowledge("node-2", 2);
+    kit.drop_effects();
+    pb::TransferLeadership request;
+    request.set_node_id("node-2");
+    const uint64_t asked = kit.request(message_of(std::move(request)), pb::ACTOR_STATUS);
+    EXPECT_EQ(kit.take_to(Body::kTimeoutNow, "node-2")->timeout_now().term(), 2u);
+    const uint64_t proposed = propose("x");
+    const Message refused = kit.take_answer(proposed);
+    EXPECT_EQ(refused->propose_reply().status().code(), pb::STATUS_NOT_LEADER);
+    EXPECT_EQ(refused->propose_reply().status().leader_id(), "");
+    pb::Heartbeat heartbeat;
+    heartbeat.set_term(3);
+    kit.deliver(message_of(std::move(heartbeat)), peer("node-2"));
+    EXPECT_EQ(kit.take_answer(asked)->status_reply().status().code(), pb::STATUS_OK);
+}
+
+TEST_F(RaftNodeTest, a_full_disk_refuses_proposals_until_there_is_room) {
+    lead();
+    acknowledge("node-2", 2);
+    pb::LogSpace space;
+    space.set_full(true);
+    kit.deliver(message_of(pb::LogSpace(space)), pb::ACTOR_LOG);
+    const uint64_t refused = propose("x");
+    EXPECT_EQ(kit.take_answer(refused)->propose_reply().status().code(), pb::STATUS_ENOSPC);
+    space.set_full(false);
+    kit.deliver(message_of(pb::LogSpace(space)), pb::ACTOR_LOG);
+    kit.drop_effects();
+    propose("y");
+    EXPECT_TRUE(kit.has(Body::kLogWrite));
+}
+
+TEST_F(RaftNodeTest, it_speaks_to_the_neighbours_of_its_own_group) {
+    StepKit third(std::make_unique<RaftNode>(), {pb::ACTOR_RAFT, 2});
+    pb::StartRaft start;
+    start.set_node_id("node-1");
+    start.add_bootstrap_voters("node-1");
+    third.deliver(message_of(std::move(start)), Address(pb::ACTOR_BOOTSTRAP));
+    third.deliver(message_of(empty_log()), Address(pb::ACTOR_LOG, 2));
+    third.deliver(message_of(pb::SnapshotsRecovered()), Address(pb::ACTOR_SNAPSHOTS, 2));
+    third.deliver(message_of(pb::StateMachineReady()), Address(pb::ACTOR_STATE_MACHINE, 2));
+    for (const StepEffect& effect : third.effects()) {
+        if (effect.message->to_actor() == pb::PORT_TRANSPORT) continue;
+        EXPECT_EQ(effect.message->to_instance(), 2u) << effect.message->ShortDebugString();
+    }
+    EXPECT_TRUE(third.has(Body::kLogWrite));
+}
+
+}  // namespace
+}  // namespace sandstore
