@@ -117,7 +117,7 @@ void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& req
 RaftCore::ProposeOutcome RaftCore::propose(RaftInput input, std::vector<Proposal> proposals, uint64_t* first_index) {
     start_event(input);
     if (!is_leader()) return ProposeOutcome::kNotLeader;
-    if (!transfer_target_.empty()) return ProposeOutcome::kTransferring;
+    if (!transfer_target_.empty() && !planted("writes-during-transfer")) return ProposeOutcome::kTransferring;
     if (disk_full_) return ProposeOutcome::kDiskFull;
     if (uncommitted_bytes_ >= options_.uncommitted_bytes_max && !planted("uncommitted-tail-unbounded")) {
         return ProposeOutcome::kTooMuchUncommitted;
@@ -161,7 +161,8 @@ void RaftCore::send_appends_to_all() {
 
 void RaftCore::send_appends(const std::string& peer, Progress& progress) {
     if (unreachable_.contains(peer)) return;
-    while (progress.may_send(options_.append_window, options_.append_window_bytes)) {
+    const uint64_t window = planted("append-window-ignored") ? UINT64_MAX : options_.append_window;
+    while (progress.may_send(window, options_.append_window_bytes)) {
         const uint64_t next = progress.next();
         if (next < terms_.first_index()) {
             progress.await_snapshot();
