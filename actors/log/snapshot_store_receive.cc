@@ -87,8 +87,8 @@ void SnapshotStore::take_bytes(Context& context) {
     Arrival& arrival = arrivals_.front();
     DiskCall call;
     if (!is_received(arrival.meta)) begin_receiving(arrival.meta, &call);
-    SANDSTORE_CHECK(arrival.offset == receiving_->next_offset || planted("snapshot-pieces-in-any-order"),
-                    "offset=", arrival.offset, " next=", receiving_->next_offset);
+    SANDSTORE_CHECK(arrival.offset == receiving_->next_offset, "offset=", arrival.offset,
+                    " next=", receiving_->next_offset);
     receiving_->next_offset += arrival.bytes.size();
     receiving_->unsynced_bytes += arrival.bytes.size();
     call.write(path(kIncomingFile), arrival.offset, std::move(arrival.bytes));
