@@ -106,9 +106,8 @@ void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& req
     pb::AppendReply reply;
     reply.set_term(term_);
     reply.set_prev_log_index(request.prev_log_index());
-    reply.set_hint_index(planted("one-entry-back-at-a-time") ? request.prev_log_index() - 1 : hint);
-    reply.set_hint_term(planted("one-entry-back-at-a-time") ? request.prev_log_term()
-                                                            : terms_.term_at(hint).value_or(0));
+    reply.set_hint_index(hint);
+    reply.set_hint_term(terms_.term_at(hint).value_or(0));
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 
@@ -118,7 +117,7 @@ void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& req
 RaftCore::ProposeOutcome RaftCore::propose(RaftInput input, std::vector<Proposal> proposals, uint64_t* first_index) {
     start_event(input);
     if (!is_leader()) return ProposeOutcome::kNotLeader;
-    if (!transfer_target_.empty()) return ProposeOutcome::kTransferring;
+    if (!transfer_target_.empty() && !planted("writes-during-transfer")) return ProposeOutcome::kTransferring;
     if (disk_full_) return ProposeOutcome::kDiskFull;
     if (uncommitted_bytes_ >= options_.uncommitted_bytes_max && !planted("uncommitted-tail-unbounded")) {
         return ProposeOutcome::kTooMuchUncommitted;
@@ -162,7 +161,8 @@ void RaftCore::send_appends_to_all() {
 
 void RaftCore::send_appends(const std::string& peer, Progress& progress) {
     if (unreachable_.contains(peer)) return;
-    while (progress.may_send(options_.append_window, options_.append_window_bytes)) {
+    const uint64_t window = planted("append-window-ignored") ? UINT64_MAX : options_.append_window;
+    while (progress.may_send(window, options_.append_window_bytes)) {
         const uint64_t next = progress.next();
         if (next < terms_.first_index()) {
             progress.await_snapshot();
@@ -241,7 +241,9 @@ void RaftCore::on_append_reply(std::string_view from, const pb::AppendReply& rep
         const bool beyond_log = reply.hint_index() + 1 < terms_.first_index();
         const uint64_t agree =
             beyond_log ? reply.hint_index() : terms_.last_at_or_below(reply.hint_index(), reply.hint_term());
-        progress.probe_from(std::min(agree, reply.prev_log_index() - 1) + 1);
+        progress.probe_from(
+            (planted("one-entry-back-at-a-time") ? progress.next() - 2 : std::min(agree, reply.prev_log_index() - 1)) +
+            1);
     }
     // Committing may have ended this leadership, or the peer's membership.
     found = peers_.find(from);

@@ -192,6 +192,9 @@ void FaultVerbs::disk(Arguments& arguments) {
             disk.set_capacity(disk.used_bytes() + (what.empty() ? 0 : what.number("bytes that are left")));
         } else if (verb == "slow") {
             disk.set_delays({.operation_us = 20, .sync_us = what.duration_us(), .jitter_us = 0});
+        } else if (verb == "slow-throughout") {
+            const uint64_t time_us = what.duration_us();
+            disk.set_delays({.operation_us = time_us, .sync_us = time_us, .jitter_us = 0});
         } else if (verb == "power-off-after") {
             disk.power_off_after(what.number("operations"));
         } else if (verb == "right") {

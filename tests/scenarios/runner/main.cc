@@ -1,6 +1,7 @@
 // scenarios FILE...              runs each section of each file; exit status 1 when one fails, 2 when a script is
 // wrong. scenarios --protected FILE...  (linked with faults that can be planted) each fault that a file names must make
-// it fail. Options: --seed N (1); --seeds N: from there on so many; --messages: prints what nodes send.
+// it fail. Options: --seed N (1); --seeds N: from there on so many; --messages: prints what nodes send;
+// --plant FAULT: runs with it.
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -22,6 +23,16 @@ struct Command {
     bool print_messages = false;
 };
 
+#ifdef SANDSTORE_PLANTED_FAULTS
+void plant(const std::string& fault) {
+    planted_fault = fault;
+}
+#else
+void plant(const std::string&) {
+    throw ScriptError("this program is built without faults that can be planted: scenarios_planted is the one");
+}
+#endif
+
 void add_files(const std::string& path, std::vector<std::string>* files) {
     if (!std::filesystem::is_directory(path)) return files->push_back(path);
     for (const auto& entry : std::filesystem::directory_iterator(path)) {
@@ -36,6 +47,8 @@ Command parse(const std::vector<std::string>& words) {
         const bool has_value = i + 1 < words.size();
         if (words[i] == "--protected") {
             command.check_protection = true;
+        } else if (words[i] == "--plant" && has_value) {
+            plant(words[++i]);
         } else if (words[i] == "--messages") {
             command.print_messages = true;
         } else if (words[i] == "--seed" && has_value) {
@@ -68,16 +81,6 @@ bool passes(const Script& script, const Section& section, const Command& command
     std::cout << "passed " << title_of(script, section) << "\n";
     return true;
 }
-
-#ifdef SANDSTORE_PLANTED_FAULTS
-void plant(const std::string& fault) {
-    planted_fault = fault;
-}
-#else
-void plant(const std::string&) {
-    throw ScriptError("this program is built without faults that can be planted: scenarios_planted is the one");
-}
-#endif
 
 // The first line of what went wrong says enough: it is meant to.
 std::string first_lines(const std::string& failure) {

@@ -79,6 +79,7 @@ void Scenario::execute(const Statement& statement) {
         {"throughout", &Scenario::throughout},
         {"proposals", &Scenario::many_proposals},
         {"only-candidate", &Scenario::only_candidate},
+        {"many", &Scenario::many_requests},
     };
     if (const auto found = kVerbs.find(verb); found != kVerbs.end()) {
         (this->*found->second)(arguments);
@@ -207,6 +208,22 @@ void Scenario::many_proposals(Arguments& arguments) {
         if (i % 100 == 99) world_->cluster.runtime().run_for(1'000);
     }
     world_->cluster.runtime().run_for(1'000);
+}
+
+// many 1000 client-1 create /file-%: a percent sign is the number, from 1 on; all are answered with OK.
+void Scenario::many_requests(Arguments& arguments) {
+    const uint64_t count = arguments.number("how many");
+    Statement one;
+    while (!arguments.empty()) one.words.push_back({arguments.text("a request"), false});
+    for (uint64_t i = 1; i <= count; i++) {
+        Statement numbered = one;
+        for (Word& word : numbered.words) {
+            const size_t at = word.text.find('%');
+            if (at != std::string::npos) word.text.replace(at, 1, std::to_string(i));
+        }
+        Arguments words(numbered, variables_, world_->cluster.ids());
+        whole_request(words);
+    }
 }
 
 void Scenario::expect(Arguments& arguments) {

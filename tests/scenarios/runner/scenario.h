@@ -43,6 +43,7 @@ class Scenario {
     void remember(Arguments& arguments);
     void begin_request(Arguments& arguments);
     void whole_request(Arguments& arguments);
+    void many_requests(Arguments& arguments);
     void many_proposals(Arguments& arguments);
     void expect(Arguments& arguments);
     void wait(Arguments& arguments);
