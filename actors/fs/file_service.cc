@@ -211,7 +211,8 @@ void FileService::on_allocate_chunks(const Message& message, Context& context) {
         }
         place->mutable_id()->set_term(allocation_term_);
         place->mutable_id()->set_number(next_number_++);
-        place->set_allocated_at_us(context.wall_us());
+        // A wall clock that was set back must not make new chunks look old.
+        place->set_allocated_at_us(std::max(context.wall_us(), cluster_clock_us_));
     }
     context.reply(asker, message_of(std::move(reply)));
 }
@@ -244,6 +245,7 @@ void FileService::on_propose_reply(Message message, Context& context) {
     if (!reply->mutable_mutation_result()->ParseFromString(outcome.result())) {
         return refuse(Kind::kMutation, pending.asker, pb::STATUS_INTERNAL, "The result cannot be read", context);
     }
+    cluster_clock_us_ = std::max(cluster_clock_us_, reply->mutation_result().clock_us());
     mutation_time_->observe_us(context.now_us() - pending.since_us);
     context.reply(pending.asker, std::move(reply));
 }

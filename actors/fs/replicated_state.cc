@@ -91,6 +91,7 @@ std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, cons
     const Outcome outcome = perform(mutation, when, &result);
     if (!outcome.ok()) result.Clear();
     fill_status(outcome, result.mutable_status());
+    result.set_clock_us(clock_us_);
     bytes = result.SerializeAsString();
     sessions_.remember(mutation.session_id(), mutation.sequence(), bytes);
     return bytes;

@@ -102,6 +102,10 @@ class RaftCore {
     };
     // All or none. The first gets index `*first_index`, the next ones follow.
     ProposeOutcome propose(RaftInput input, std::vector<Proposal> proposals, uint64_t* first_index);
+    // How much may be proposed before kTooMuchUncommitted.
+    uint64_t room_for_proposals() const {
+        return options_.uncommitted_bytes_max - std::min(options_.uncommitted_bytes_max, uncommitted_bytes_);
+    }
     // False: not the leader. Otherwise `token` comes back in reads_ready or reads_failed.
     bool read_index(RaftInput input, uint64_t token);
 

@@ -167,6 +167,10 @@ void RaftNode::on_propose(Message message, Context& context) {
     if (message.payload.size() > kRecordDataBytesMax && !planted("oversized-command-taken")) {
         return refuse_proposal(asker, pb::STATUS_INVALID_ARGUMENT, "the command is too large for the log", context);
     }
+    if (batch_bytes_ >= core_->room_for_proposals() && !planted("uncommitted-tail-unbounded")) {
+        return refuse_proposal(asker, pb::STATUS_RESOURCE_EXHAUSTED, "too much waits to be committed", context);
+    }
+    batch_bytes_ += kRecordHeaderBytes + message.payload.size();
     batch_.push_back({RecordType::kCommand, std::move(message.payload)});
     batch_askers_.push_back(asker);
     if (flush_pending_) return;
@@ -176,6 +180,7 @@ void RaftNode::on_propose(Message message, Context& context) {
 
 void RaftNode::on_flush(Context& context) {
     flush_pending_ = false;
+    batch_bytes_ = 0;
     std::vector<ReplyTo> askers = std::move(batch_askers_);
     batch_askers_.clear();
     std::vector<RaftCore::Proposal> batch = std::move(batch_);

@@ -132,6 +132,7 @@ class RaftNode final : public Actor {
     ProposalTable proposals_;
     std::vector<RaftCore::Proposal> batch_;
     std::vector<ReplyTo> batch_askers_;
+    uint64_t batch_bytes_ = 0;
     bool flush_pending_ = false;
     std::unordered_map<uint64_t, ReplyTo> reads_;  // By token. Only looked up.
     uint64_t next_read_token_ = 1;

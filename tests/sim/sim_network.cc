@@ -125,7 +125,7 @@ void SimNetwork::transmit(const std::string& from, const std::string& to, Messag
             faults_.delay_min_us + random.below(faults_.delay_max_us - faults_.delay_min_us + 1) + extra_us;
         if (!faults_.reorder) {
             uint64_t& free_us = link_free_us_[{from, to}];
-            free_us = std::max(free_us, runtime_.now_us() + delay_us);
+            free_us = std::max(free_us + 1, runtime_.now_us() + delay_us);
             delay_us = free_us - runtime_.now_us();
         }
         auto sent = std::make_shared<Message>(copy == copies ? std::move(message) : message.clone());
