@@ -28,7 +28,7 @@ struct ClientOptions {
     uint64_t attempt_timeout_ms = 2'000;
     uint64_t retry_min_ms = 5;
     uint64_t retry_max_ms = 100;  // How late a new leader is noticed.
-    bool read_any_node = false;  // Reads of the namespace go to all servers in turn; they are just as fresh.
+    bool read_any_node = false;   // Reads of the namespace go to all servers in turn; they are just as fresh.
 };
 
 // Fills the buffer from the source: the number of bytes, 0 at the end, or a negated errno.

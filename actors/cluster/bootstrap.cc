@@ -18,6 +18,7 @@ namespace {
 constexpr uint32_t kTagNoDuplicate = 1;
 constexpr uint32_t kTagAskAgain = 2;
 constexpr uint64_t kClusterTimeoutUs = 1'000'000;
+constexpr uint64_t kAcquaintanceTimeoutUs = 500'000;
 constexpr uint64_t kAskAgainUs = 500'000;
 constexpr uint64_t kDuplicateWaitUs = 300'000;
 constexpr uint64_t kDiskTimeoutUs = 60'000'000;
@@ -127,6 +128,12 @@ void Bootstrap::on_request_failed(Message message, Context& context) {
         cluster_request_ = 0;
         return first_member_failed(message->request_failed().status().message(), context);
     }
+    if (acquaintance_requests_.erase(message->reply_to()) > 0) {
+        if (acquaintance_requests_.empty() && step_ == Step::kAskingWhetherKnown) {
+            claim_directory(cluster_to_claim_, context);
+        }
+        return;
+    }
     if (disk_request_ == 0 || message->reply_to() != disk_request_) return context.unexpected(message);
     disk_request_ = 0;
     refuse(str_cat("the disk of the data directory does not answer: ", message->request_failed().status().message()),
@@ -220,6 +227,7 @@ void Bootstrap::consider_view(Context& context) {
         if (belongs_to_us(cluster_id, context)) start_transport(context);
         return;
     }
+    if (node_.ask_members() && !node_.single_node() && !joins()) return ask_whether_known(cluster_id, context);
     claim_directory(cluster_id, context);
 }
 
@@ -312,9 +320,10 @@ void Bootstrap::first_member_failed(std::string_view why, Context& context) {
 }
 
 void Bootstrap::on_cluster_status(Message message, Context& context) {
+    const pb::ClusterStatus& answer = message->cluster_status();
+    if (acquaintance_requests_.erase(message->reply_to()) > 0) return consider_acquaintance(answer, context);
     if (cluster_request_ == 0 || message->reply_to() != cluster_request_) return context.unexpected(message);
     cluster_request_ = 0;
-    const pb::ClusterStatus& answer = message->cluster_status();
     if (answer.status().code() != pb::STATUS_OK) return first_member_failed(answer.status().message(), context);
     // One that has only just begun may be about to find out that it is in the wrong place itself.
     if (!is_cluster_name(answer.cluster_id()) || answer.leader_id().empty()) {
@@ -322,6 +331,51 @@ void Bootstrap::on_cluster_status(Message message, Context& context) {
     }
     context.info("Joins", {{"cluster", answer.cluster_id()}, {"said_by", to_ask_.front().id()}});
     claim_directory(answer.cluster_id(), context);
+}
+
+// --- Have we been here before? --------------------------------------------------------------------------------------
+
+void Bootstrap::ask_whether_known(const std::string& cluster_id, Context& context) {
+    step_ = Step::kAskingWhetherKnown;
+    cluster_to_claim_ = cluster_id;
+    for (const pb::Member& member : view_->members()) {
+        if (member.id() == node_.node_id() || member.address().empty()) continue;
+        pb::ClusterStatusRequest request;
+        request.set_local(true);
+        const Address to(str_cat("@", member.address()), pb::ACTOR_STATUS);
+        acquaintance_requests_.insert(context.ask(to, message_of(std::move(request)), kAcquaintanceTimeoutUs));
+    }
+    if (acquaintance_requests_.empty()) claim_directory(cluster_id, context);
+}
+
+// Nobody need answer: the others may be as new as we are. But what they say counts.
+void Bootstrap::consider_acquaintance(const pb::ClusterStatus& answer, Context& context) {
+    if (step_ != Step::kAskingWhetherKnown) return;  // Another answer has ended it.
+    const bool runs = !answer.cluster_id().empty() && !answer.leader_id().empty() && answer.nodes_size() == 1;
+    if (runs && answer.cluster_id() != cluster_to_claim_) {
+        return refuse(str_cat(answer.nodes(0).id(), " belongs to cluster ", answer.cluster_id(),
+                              ", which runs already, and this node would begin cluster ", cluster_to_claim_,
+                              ": start it with --join to take it into that cluster, or correct the member list or "
+                              "--cluster-id"),
+                      context);
+    }
+    const pb::RaftStatus raft = runs ? answer.nodes(0).raft() : pb::RaftStatus();
+    for (const pb::RaftPeerStatus& peer : raft.peers()) {
+        if (peer.node_id() != node_.node_id() || peer.match_index() == 0) continue;
+        if (peer.reachable()) {
+            return refuse(str_cat("another process already runs as ", node_.node_id(), " at ", own_address(),
+                                  ": stop it or choose another --node-id"),
+                          context);
+        }
+        return refuse(str_cat("the data directory is empty, but ", node_.node_id(), " has acknowledged entries up to ",
+                              peer.match_index(), " of cluster ", answer.cluster_id(),
+                              ": give the --data-dir that holds them. If it is lost, the node may not vote again under "
+                              "this name: start it with --join and a new --node-id, and run `sandstore cluster "
+                              "replace ",
+                              node_.node_id(), " NEW-ID HOST:PORT`"),
+                      context);
+    }
+    if (acquaintance_requests_.empty()) claim_directory(cluster_to_claim_, context);
 }
 
 // --- Whose cluster, and is it ours? ---------------------------------------------------------------------------------

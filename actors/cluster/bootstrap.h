@@ -6,20 +6,23 @@
 //      StartNode       from the node's assembly: begin.
 //      DiskReply       what identity.json holds; that it is written.
 //      ClusterView     from EtcdPoller. With a static list Bootstrap makes it itself.
-//      ClusterStatus   (or RequestFailed) from another node: which cluster is to be joined.
+//      ClusterStatus   (or RequestFailed) from other nodes: which cluster is to be joined; whether they know this node.
 //      DuplicateNode   from PORT_TRANSPORT: somebody else runs under this node's name.
 //      TimerFired      no duplicate showed up; the other nodes are to be asked again.
 // Out: DiskRequest     to PORT_LOG_DISK: reads identity.json, and writes it for a fresh node before anything else.
 //      ClusterStatusRequest  to the StatusServices of other nodes, one after the other: a node that joins and was told
-//                      no cluster id takes the running cluster's, never one made of its own list.
+//                      no cluster id takes the running cluster's, never one made of its own list. And to all at
+//                      once, by a fresh node that is one of the first voters: if the leader has seen this node's log
+//                      before, its directory was lost, and it must not vote again.
 //      ClusterView     of a static list, to PORT_TRANSPORT, FileService, StatusService, ChunkService, Repairer.
 //      StartTransport  to PORT_TRANSPORT, when the identity is durable.
 //      Start...        to LogStore, SnapshotStore, RaftNode, StateMachine, FileService, ChunkService, Repairer, in this
 //      order. BootProgress    to StatusService at each step, and to EtcdPoller when the data directory is known to be
 //      ours.
 //
-// Steps: kIdle -> kReadingIdentity -> kWaitingForMembers -> kAskingForCluster (a node that joins) -> kWritingIdentity
-//        (fresh node) -> kLookingForDuplicate -> kStarted; from each of them -> kRefused.
+// Steps: kIdle -> kReadingIdentity -> kWaitingForMembers -> kAskingForCluster (a node that joins) or
+//        kAskingWhetherKnown (a first voter) -> kWritingIdentity (fresh node) -> kLookingForDuplicate -> kStarted; from
+//        each of them -> kRefused.
 //
 // A fresh node is either one of the first voters, or it joins: with --join, or when etcd's cluster record names the
 // first voters and not this node. One that joins starts with an empty log and waits until a leader writes to it; that
@@ -31,6 +34,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +54,7 @@ class Bootstrap final : public Actor {
         kReadingIdentity,
         kWaitingForMembers,
         kAskingForCluster,
+        kAskingWhetherKnown,
         kWritingIdentity,
         kLookingForDuplicate,
         kStarted,
@@ -75,6 +80,8 @@ class Bootstrap final : public Actor {
     void ask_for_cluster(Context& context);
     void ask_first_member(Context& context);
     void first_member_failed(std::string_view why, Context& context);
+    void ask_whether_known(const std::string& cluster_id, Context& context);
+    void consider_acquaintance(const pb::ClusterStatus& answer, Context& context);
     void claim_directory(const std::string& cluster_id, Context& context);
     std::string decide_cluster_id() const;
     std::vector<std::string> first_voters() const;
@@ -100,6 +107,8 @@ class Bootstrap final : public Actor {
     std::deque<pb::Member> to_ask_;  // The one asked now is the first.
     std::string asked_problems_;     // Why nobody has told the cluster so far.
     TimerId ask_timer_ = 0;
+    std::set<RequestId> acquaintance_requests_;
+    std::string cluster_to_claim_;
     std::string waiting_for_;
     TimerId duplicate_timer_ = 0;
 };

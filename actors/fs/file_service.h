@@ -75,7 +75,7 @@ class FileService final : public Actor {
     Placement placement_;
     bool role_known_ = false;
     pb::RoleChanged role_;
-    uint64_t allocation_term_ = 0;  // Numbers below have been given out in this term.
+    uint64_t allocation_term_ = 0;   // Numbers below have been given out in this term.
     uint64_t cluster_clock_us_ = 0;  // As the newest result told.
     uint64_t next_number_ = 1;
     std::map<RequestId, Pending> pending_;

@@ -66,6 +66,7 @@ class StateDecoder {
         for (unsigned shift = 0; shift < 64; shift += 7) {
             const uint64_t part = byte();
             if (shift == 63 && part > 1) return fail();
+            if (part == 0 && shift > 0) return fail();  // Equal states give equal bytes: a number has one form.
             value |= (part & 0x7f) << shift;
             if (part < 0x80) return value;
         }

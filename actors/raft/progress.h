@@ -62,7 +62,8 @@ class Progress {
             window_.pop_front();
             sent_at_us_ = now_us;
         }
-        if (state_ != State::kReplicate && index >= match_) {
+        // A late answer that proves less than the probe asks leaves it asking.
+        if (state_ != State::kReplicate && index + 1 >= next_) {
             state_ = State::kReplicate;
             probe_sent_ = false;
         }

@@ -252,7 +252,7 @@ void RaftCore::on_peer_up(RaftInput input, std::string_view peer) {
     if (auto gone = unreachable_.find(peer); gone != unreachable_.end()) unreachable_.erase(gone);
     auto found = peers_.find(peer);
     if (is_leader() && found != peers_.end()) {
-        found->second.probe_from(found->second.match() + 1);
+        probe_again(found->second);
         send_appends(found->first, found->second);
     }
     finish_event();
@@ -262,7 +262,7 @@ void RaftCore::on_peer_down(RaftInput input, std::string_view peer) {
     start_event(input);
     unreachable_.emplace(peer);
     auto found = peers_.find(peer);
-    if (is_leader() && found != peers_.end()) found->second.probe_from(found->second.match() + 1);
+    if (is_leader() && found != peers_.end()) probe_again(found->second);
     finish_event();
 }
 

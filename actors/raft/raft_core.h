@@ -224,6 +224,7 @@ class RaftCore {
     void on_heartbeat(std::string_view from, const pb::Heartbeat& heartbeat);
     void on_heartbeat_reply(std::string_view from, const pb::HeartbeatReply& reply);
     void resend_to(const std::string& peer, Progress& progress);
+    void probe_again(Progress& progress);
     void confirm_reads();
     bool has_committed_in_term() const;
     void admit_waiting_reads();

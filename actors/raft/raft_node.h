@@ -45,6 +45,7 @@ class RaftNode final : public Actor {
     const RaftCore* core() const { return core_.get(); }  // For invariant checks; null before the start is complete.
     uint64_t applied_index() const { return applier_.applied_index(); }
     uint64_t snapshot_index() const { return snapshots_.empty() ? 0 : snapshots_.front().index(); }
+    const std::vector<pb::SnapshotMeta>& snapshots() const { return snapshots_; }  // On disk, newest first.
     bool is_restoring() const { return applier_.paused(); }
 
  private:

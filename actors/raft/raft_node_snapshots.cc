@@ -237,7 +237,7 @@ void RaftNode::ask_how_far(const std::string& peer, const SnapshotTransfer& tran
 }
 
 void RaftNode::send_pieces(const std::string& peer, SnapshotTransfer& transfer, Context& context) {
-    while (const std::optional<SnapshotTransfer::Piece> piece = transfer.next()) {
+    while (const std::optional<SnapshotTransfer::Piece> piece = transfer.next_read()) {
         pb::SnapshotRead read;
         read.set_index(transfer.meta().index());
         read.set_term(transfer.meta().term());
@@ -259,11 +259,14 @@ void RaftNode::on_snapshot_bytes(const Message& message, const std::string& peer
         if (snapshots_.front().index() != transfer->second.meta().index()) begin_transfer(peer, context);
         return;
     }
-    pb::InstallSnapshot install;
-    install.set_term(core_->term());
-    *install.mutable_meta() = transfer->second.meta();
-    install.set_offset(bytes.offset());
-    context.send(peer_address(peer, context), message_of(std::move(install), message.payload));
+    transfer->second.add_read(bytes.offset(), message.payload);
+    while (std::optional<std::pair<uint64_t, Payload>> piece = transfer->second.next_to_send()) {
+        pb::InstallSnapshot install;
+        install.set_term(core_->term());
+        *install.mutable_meta() = transfer->second.meta();
+        install.set_offset(piece->first);
+        context.send(peer_address(peer, context), message_of(std::move(install), std::move(piece->second)));
+    }
 }
 
 void RaftNode::on_install_reply(const Message& message, Context& context) {

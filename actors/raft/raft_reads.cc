@@ -68,9 +68,15 @@ void RaftCore::resend_to(const std::string& peer, Progress& progress) {
     // What was sent a while ago and never answered is lost: begin again from what is known.
     const bool begins_again = planted("heartbeat-restarts-snapshot") && progress.state() == Progress::State::kSnapshot;
     if (begins_again || progress.is_stalled(input_.now_us, options_.election_timeout_min_us)) {
-        progress.probe_from(progress.match() + 1);
+        probe_again(progress);
     }
     send_appends(peer, progress);
+}
+
+// Of a peer that has agreed to nothing yet, our own log's end is the best guess: its refusal says where to go from
+// there.
+void RaftCore::probe_again(Progress& progress) {
+    progress.probe_from(progress.match() == 0 ? terms_.last_index() + 1 : progress.match() + 1);
 }
 
 bool RaftCore::has_committed_in_term() const {

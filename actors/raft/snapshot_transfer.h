@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "messages/snapshot.pb.h"
+#include "runtime/payload.h"
 
 namespace sandstore {
 
@@ -35,17 +38,33 @@ class SnapshotTransfer {
         next_offset = std::min(next_offset, meta_.file_bytes());
         const bool lost_some = next_offset < acknowledged_;
         if (next_offset > acknowledged_ || asking_) progress_at_us_ = now_us;
-        if (asking_ || lost_some) sent_ = next_offset;
+        if (asking_ || lost_some) {
+            to_read_ = to_send_ = next_offset;
+            read_.clear();
+        }
         acknowledged_ = next_offset;
-        sent_ = std::max(sent_, acknowledged_);
+        to_read_ = std::max(to_read_, acknowledged_);
+        to_send_ = std::max(to_send_, acknowledged_);
         asking_ = false;
     }
-    // The next bytes to read and send, if there is room for them on the way.
-    std::optional<Piece> next() {
-        if (asking_ || sent_ >= meta_.file_bytes()) return std::nullopt;
-        if (sent_ - acknowledged_ >= kPiecesInFlight * piece_bytes_) return std::nullopt;
-        const Piece piece{sent_, std::min(piece_bytes_, meta_.file_bytes() - sent_)};
-        sent_ += piece.length;
+    // The next bytes to read, if there is room for them on the way.
+    std::optional<Piece> next_read() {
+        if (asking_ || to_read_ >= meta_.file_bytes()) return std::nullopt;
+        if (to_read_ - acknowledged_ >= kPiecesInFlight * piece_bytes_) return std::nullopt;
+        const Piece piece{to_read_, std::min(piece_bytes_, meta_.file_bytes() - to_read_)};
+        to_read_ += piece.length;
+        return piece;
+    }
+    // What was read, in any order.
+    void add_read(uint64_t offset, Payload bytes) {
+        if (!asking_ && offset >= to_send_ && offset < to_read_) read_[offset] = std::move(bytes);
+    }
+    // What may be sent, in the file's order: the peer takes no other.
+    std::optional<std::pair<uint64_t, Payload>> next_to_send() {
+        if (read_.empty() || read_.begin()->first != to_send_) return std::nullopt;
+        std::pair<uint64_t, Payload> piece(to_send_, std::move(read_.begin()->second));
+        read_.erase(read_.begin());
+        to_send_ += piece.second.size();
         return piece;
     }
     bool is_stalled(uint64_t now_us, uint64_t patience_us) const { return now_us - progress_at_us_ >= patience_us; }
@@ -54,7 +73,9 @@ class SnapshotTransfer {
     pb::SnapshotMeta meta_;
     uint64_t piece_bytes_;
     uint64_t acknowledged_ = 0;
-    uint64_t sent_ = 0;
+    uint64_t to_read_ = 0;
+    uint64_t to_send_ = 0;
+    std::map<uint64_t, Payload> read_;  // By offset, not sent yet.
     bool asking_ = true;
     uint64_t progress_at_us_;
 };

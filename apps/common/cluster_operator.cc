@@ -218,8 +218,15 @@ std::string ClusterOperator::remove(const std::string& node) {
     std::string problem = change({{Change::REMOVE, node, ""}}, [&](const pb::RaftConfiguration& now) {
         return standing_of(now, node) == Standing::kNone;
     });
-    if (problem.empty()) note(str_cat(node, " is no member any more"));
-    return problem;
+    if (!problem.empty()) return problem;
+    note(str_cat(node, " is no member any more"));
+    for (const pb::NodeStatus& line : status_.nodes()) {
+        if (line.id() != node || line.chunks().chunk_count() == 0) continue;
+        note(str_cat(node, " still stores ", line.chunks().chunk_count(), " chunks (",
+                     format_bytes(line.chunks().chunk_bytes()),
+                     "), which are not moved: keep it running while it may hold the last copy of one"));
+    }
+    return "";
 }
 
 std::string ClusterOperator::demote(const std::string& node) {

@@ -150,6 +150,7 @@ void send_start(Dispatcher& dispatcher, const NodeOptions& options) {
     start.set_cluster_id(options.cluster_id);
     start.set_single_node(options.single_node);
     start.set_join(options.join);
+    start.set_ask_members(true);
     start.set_instance_id(str_format("%016llx", static_cast<unsigned long long>(random_seed_of_system())));
     for (const pb::Member& member : options.peers) {
         if (!options.single_node || member.id() == options.node_id) *start.add_static_members() = member;

@@ -140,6 +140,35 @@ class Scaling(ClusterTest):
         self.change(cluster, "remove", "node-4")
         self.assertEqual(self.configuration(cluster), (["node-1", "node-2", "node-3"], []))
 
+    def test_a_node_that_lost_its_directory_is_refused_and_replaced_under_a_new_name(self):
+        cluster = self.cluster().start()
+        leader = cluster.await_leader()
+        cluster.put("/file", b"kept")
+        cluster.await_caught_up()
+        lost = next(node for node in cluster.nodes if node is not leader)
+        lost.kill()
+        shutil.rmtree(lost.data_dir)
+        for _ in range(2):
+            lost.start()
+            self.assertRefused(lost, "the data directory is empty, but " + lost.node_id + " has acknowledged entries",
+                               "sandstore cluster replace " + lost.node_id)
+        new = cluster.join("node-4").start()
+        self.await_waiting(new)
+        self.change(cluster, "replace", lost.node_id, "node-4", new.address)
+        self.assertNotIn(lost.node_id, self.configuration(cluster)[0])
+        self.assertEqual(cluster.cat("/file"), b"kept")
+
+    def test_a_new_node_without_join_is_told_that_the_cluster_runs_already(self):
+        cluster = self.cluster().start()
+        cluster.await_leader()
+        node = cluster.join("node-4")
+        del node.flags["join"]
+        node.start()
+        self.assertRefused(node, "belongs to cluster static-[0-9a-f]*, which runs already", "--join")
+        node.flags["join"] = "true"
+        node.start()
+        self.await_waiting(node)
+
     def test_what_cannot_be_done_is_refused_with_the_reason(self):
         cluster = self.cluster(size=1).start()
         cluster.await_leader()

@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint64_t kDiskBytes = uint64_t{1} << 30;
 constexpr uint64_t kLogBytesForFlip = 4096;
+constexpr uint64_t kPowerFailsUs = 3'000;  // From the first failing operation's turn to the end of the machine.
 
 uint64_t duration(const SimEvent& event) {
     return static_cast<uint64_t>(std::max<int64_t>(event.arguments.back(), 0));
@@ -71,7 +72,7 @@ void Faults::stop(const std::string& id, bool power_cut) {
 
 void Faults::start_later(const std::string& id, uint64_t delay_us) {
     after(delay_us, [this, id] {
-        if (!lost_.contains(id)) cluster_.start(id);
+        if (!lost_.contains(id) && !power_failing_.contains(id)) cluster_.start(id);
     });
 }
 
@@ -90,6 +91,16 @@ void Faults::apply_to_process(const SimEvent& event) {
         after(for_us, [this, id] { cluster_.runtime().resume_node(id); });
         return;
     }
+    if (event.kind == SimEventKind::kPowerFailing) {
+        sync_errors_.insert(id);
+        power_failing_.insert(id);
+        cluster_.disk(id).power_off_after(static_cast<uint64_t>(event.argument(1)));
+        return after(kPowerFailsUs, [this, id, for_us] {
+            power_failing_.erase(id);
+            stop(id, true);
+            start_later(id, for_us);
+        });
+    }
     stop(id, event.kind == SimEventKind::kPowerCut);
     start_later(id, for_us);
 }
@@ -104,7 +115,8 @@ bool Faults::explains_stop(const std::string& id, const std::string& reason) {
         lost_.insert(id);
         return true;
     }
-    if (!sync_errors_.contains(id)) return false;
+    // A disk that failed once is a reason to stop, not one to find the log damaged afterwards.
+    if (!sync_errors_.contains(id) || reason.find("damaged") != std::string::npos) return false;
     start_later(id, 100'000);
     return true;
 }
@@ -288,6 +300,7 @@ void Faults::heal() {
         disk.set_capacity(kDiskBytes);
         disk.set_delays({.operation_us = 20, .sync_us = 150, .jitter_us = 200});
         cluster_.runtime().resume_node(id);
+        if (power_failing_.contains(id)) cluster_.power_cut(id);
         if (!lost_.contains(id)) cluster_.start(id);
     }
 }

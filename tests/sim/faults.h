@@ -51,6 +51,7 @@ class Faults {
     std::map<std::string, std::string> etcd_records_;  // The right ones.
     bool etcd_was_wrong_ = false;
     std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.
+    std::set<std::string> power_failing_;
     std::set<std::string> lost_;
     std::string damaged_;  // The one node whose disk may be damaged.
     bool healed_ = false;  // Undoing and restarting are over: heal() did it all.

@@ -14,6 +14,7 @@ namespace {
 using Change = pb::ChangeMembership::Change;
 
 constexpr uint64_t kPatienceUs = 2'000'000;
+constexpr uint64_t kRetryUs = 500;
 
 void add(pb::ChangeMembership* request, Change::Kind kind, const std::string& node) {
     Change* change = request->add_changes();
@@ -48,12 +49,20 @@ std::string Operators::choose(int64_t number, const std::vector<std::string>& am
 }
 
 void Operators::apply(const SimEvent& event) {
+    apply_until(event, cluster_.runtime().now_us() + kPatienceUs);
+}
+
+// Without a leader an operator tries again, and so is there at once when the next one is elected.
+void Operators::apply_until(const SimEvent& event, uint64_t until_us) {
     const int64_t number = event.argument(0);
     const std::string leader = cluster_.leader();
     if (event.kind == SimEventKind::kSnapshot) {
-        return ask(number == 0 ? leader : node(number), message_of(pb::RequestSnapshot()));
+        return ask(number == 0 && !leader.empty() ? leader : node(number), message_of(pb::RequestSnapshot()));
     }
-    if (leader.empty()) return;
+    if (leader.empty()) {
+        if (stopped_ || cluster_.runtime().now_us() > until_us) return;
+        return cluster_.runtime().schedule(kRetryUs, [this, event, until_us] { apply_until(event, until_us); });
+    }
     // Whoever is asked passes it on.
     const std::string asked = cluster_.is_running(node(number)) ? node(number) : leader;
     if (event.kind == SimEventKind::kTransfer) {

@@ -19,15 +19,18 @@ class Operators {
     explicit Operators(SimCluster& cluster) : cluster_(cluster) {}
 
     void apply(const SimEvent& event);
+    void stop() { stopped_ = true; }  // Nothing new from here on.
     size_t granted() const { return granted_; }
 
  private:
+    void apply_until(const SimEvent& event, uint64_t until_us);
     void ask(const std::string& node, Message request);
     std::string node(int64_t number) const;
     std::string choose(int64_t number, const std::vector<std::string>& among) const;
 
     SimCluster& cluster_;
     size_t granted_ = 0;
+    bool stopped_ = false;
 };
 
 }  // namespace sandstore

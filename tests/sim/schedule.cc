@@ -17,12 +17,13 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 37>& kind_table() {
-    static const std::array<KindFacts, 37> table = {{
+const std::array<KindFacts, 38>& kind_table() {
+    static const std::array<KindFacts, 38> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
         {"power_cut_all", {"for_us"}},
+        {"power_failing", {"node", "operations", "for_us"}},
         {"pause", {"node", "for_us"}},
         {"partition", {"side", "for_us"}},
         {"isolate_leader", {"for_us"}},

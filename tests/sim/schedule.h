@@ -18,6 +18,7 @@ enum class SimEventKind : uint8_t {
     kPowerCut,
     kKillAll,
     kPowerCutAll,
+    kPowerFailing,  // In the middle of one of the next operations of the disk.
     kPause,
     // Network
     kPartition,

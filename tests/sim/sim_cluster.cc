@@ -99,8 +99,11 @@ void SimCluster::start(const std::string& id) {
     add<StatusService>(dispatcher, pb::ACTOR_STATUS);
     add<EtcdPoller>(dispatcher, pb::ACTOR_ETCD_POLLER, true);
     if (auto path = trace_paths_.find(id); path != trace_paths_.end()) {
+        // Each process has a file of its own: the first one as named, then with the number of its life.
+        const uint64_t life = ++traced_lives_[id];
+        const std::string file = life == 1 ? path->second : str_cat(path->second, ".", life);
         std::string error;
-        traces_[id] = TraceWriter::open(path->second, id, dispatcher.root_seed(), &error);
+        traces_[id] = TraceWriter::open(file, id, dispatcher.root_seed(), &error);
         SANDSTORE_CHECK(traces_[id] != nullptr, error);
         dispatcher.set_trace(traces_[id].get());
     }

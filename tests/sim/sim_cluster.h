@@ -70,7 +70,8 @@ class SimCluster {
     const std::map<std::string, std::string>& stops() const { return stops_; }
     // Sees every message on every node and client just before it is handled.
     std::function<void(const std::string& id, const Message&)> on_deliver;
-    // Records what this node's actors do from its next start on.
+    // Records what this node's actors do from its next start on; later processes of it into files beside, PATH.2 and
+    // on.
     void trace_to(const std::string& id, const std::string& path) { trace_paths_[id] = path; }
 
     // A client on its own machine. Answers arrive while the runtime runs.
@@ -99,6 +100,7 @@ class SimCluster {
     std::map<std::string, std::unique_ptr<Ports>> ports_;
     std::map<std::string, std::unique_ptr<TraceWriter>> traces_;
     std::map<std::string, std::string> trace_paths_;
+    std::map<std::string, uint64_t> traced_lives_;
     SimRuntime runtime_;
     SimNetwork network_;
     std::map<std::string, std::string> stops_;

@@ -137,6 +137,7 @@ void Run::do_harm(Faults& faults) {
     const uint64_t end_us = begin_us + static_cast<uint64_t>(schedule_.setting("run_us"));
     if (end_us > runtime.now_us()) runtime.run_for(end_us - runtime.now_us());
     workload_.drop_waiting();
+    operators_.stop();
 }
 
 // A core is healed: all nodes but those whose disks were destroyed within the budget.

@@ -135,9 +135,11 @@ void Draw::draw_faults() {
 // Operators take nodes away for good, and so does damage: not in the same run.
 void Draw::draw_requests() {
     if (one_in(2)) set("priorities", 1);
-    if (one_in(3)) {
-        const bool cut_off = one_in(2);
-        for (uint64_t i = between(1, 5); i > 0; i--) {
+    // Leases are what handing over leadership endangers most.
+    const bool leases = schedule_.setting("lease_reads") != 0;
+    if (leases || one_in(3)) {
+        const bool cut_off = leases || one_in(2);
+        for (uint64_t i = between(1, leases ? 12 : 5); i > 0; i--) {
             const uint64_t at_us = any_time();
             schedule_.events.push_back({at_us, SimEventKind::kTransfer, {number(below(nodes_ + 1))}});
             if (!cut_off) continue;
@@ -195,6 +197,8 @@ void Draw::draw_fault(SimEventKind kind) {
             return add(kind, {number(between(50, 700)), for_us});
         case SimEventKind::kSlowDisk:
             return add(kind, {any_node(), number(between(kMs, 400 * kMs)), for_us});
+        case SimEventKind::kPowerFailing:
+            return add(kind, {any_node(), number(below(8)), for_us});
         case SimEventKind::kSyncError:
             return add(kind, {any_node(), number(below(4)), for_us});
         case SimEventKind::kFlippedBit:

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "runtime/text.h"
+#include "tests/scenarios/runner/resend.h"
 #include "tests/sim/sim_cluster.h"
 
 namespace sandstore {
@@ -55,6 +56,8 @@ bool FaultVerbs::execute(const std::string& verb, Arguments& arguments) {
         clock(arguments);
     } else if (verb == "etcd") {
         etcd(arguments);
+    } else if (verb == "resend") {
+        resend(cluster_, arguments);
     } else {
         return false;
     }

@@ -51,6 +51,7 @@ std::string SimCommand::limits_text() const {
 
 std::optional<SimCommand> parse_sim_command(int count, char** words, std::string* error) {
     SimCommand command;
+    command.program = words[0];
     command.trace_directory = "sim-traces";
     bool acts = false;
     const auto act = [&](SimCommand::Action action) {

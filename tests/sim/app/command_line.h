@@ -12,6 +12,7 @@ namespace sandstore {
 struct SimCommand {
     enum class Action { kMany, kOne, kShrink, kSchedule, kPrint, kPlantedAll, kPlantedQuick, kHelp };
     Action action = Action::kHelp;
+    std::string program = "sim";
     uint64_t from = 1;  // The first seed, or the only one.
     uint64_t seeds = 0;
     uint64_t jobs = 1;

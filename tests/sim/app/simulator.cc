@@ -33,7 +33,8 @@ void report_failure(const Schedule& schedule, const std::string& directory, cons
     const SimRunResult result = run_schedule(schedule, options);
     std::cout << "FAILED: " << result.signature << "\n" << result.failure;
     std::cout << result.figures.text() << "\n";
-    std::cout << "again:   " << command << "\ntraces:  " << directory << "/node-*.trace\n";
+    std::cout << "again:   " << command << "\ntraces:  " << directory
+              << "/node-*.trace (.2, .3, ...: after restarts)\n";
 }
 
 int run_one(const Schedule& schedule, const SimCommand& command, const std::string& name, const std::string& again) {
@@ -57,7 +58,7 @@ int run_one(const Schedule& schedule, const SimCommand& command, const std::stri
 
 int run_seed(uint64_t seed, const SimCommand& command) {
     return run_one(draw_schedule(seed, command.limits), command, str_cat("seed-", seed),
-                   str_cat("sim --seed ", seed, command.limits_text()));
+                   str_cat(command.program, " --seed ", seed, command.limits_text()));
 }
 
 int run_many(const SimCommand& command) {
@@ -83,7 +84,7 @@ int run_file(const SimCommand& command) {
         return 2;
     }
     return run_one(*schedule, command, "schedule",
-                   str_cat("sim --schedule ", command.schedule_file, command.limits_text()));
+                   str_cat(command.program, " --schedule ", command.schedule_file, command.limits_text()));
 }
 
 int shrink_seed(const SimCommand& command) {
@@ -105,8 +106,9 @@ int shrink_seed(const SimCommand& command) {
     std::ofstream(path) << "# " << first.signature << "\n" << to_text(shrunk.schedule);
     std::cout << to_text(shrunk.schedule) << "\n"
               << shrunk.schedule.events.size() << " events after " << shrunk.runs << " runs\n";
-    report_failure(shrunk.schedule, directory,
-                   str_cat("sim --schedule ", path, command.planted.empty() ? "" : " --plant ", command.planted));
+    report_failure(
+        shrunk.schedule, directory,
+        str_cat(command.program, " --schedule ", path, command.planted.empty() ? "" : " --plant ", command.planted));
     return 1;
 }
 
