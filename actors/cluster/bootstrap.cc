@@ -206,7 +206,10 @@ void Bootstrap::consider_view(Context& context) {
     if (view_->from_cache() && (fresh_ || (!is_member(node_.node_id()) && !identity_->joined()))) {
         return wait_for("etcd: the list kept on disk is not enough for this node", context);
     }
-    const bool may_be_unlisted = node_.join() || (!fresh_ && identity_->joined());
+    // A node that has been here before is not kept out by a wrong list in etcd: it may be needed for a quorum. (A static
+    // list is the operator's own, and wrong with intent or by mistake.)
+    const bool from_etcd = node_.static_members_size() == 0;
+    const bool may_be_unlisted = node_.join() || (!fresh_ && (from_etcd || identity_->joined()));
     if (!is_member(node_.node_id()) && !may_be_unlisted) {
         return refuse(
             str_cat(node_.node_id(), " is not in the member list (", id_list(ids_of(*view_)),
