@@ -189,6 +189,14 @@ TEST_F(BootstrapTest, a_cached_view_without_this_node_is_no_reason_to_refuse) {
     expect_waiting("etcd: the list kept on disk is not enough for this node");
 }
 
+// Simulator, seed 2019530: the cluster needed this node for its quorum.
+TEST_F(BootstrapTest, a_wrong_list_in_etcd_does_not_keep_a_known_node_out) {
+    start(identity());
+    kit.deliver(message_of(view_of("node-9=x:9")));
+    EXPECT_FALSE(kit.stopped());
+    EXPECT_TRUE(kit.has(pb::Envelope::kStartTransport));
+}
+
 TEST_F(BootstrapTest, a_known_node_needs_one_view_only) {
     start(identity());
     kit.deliver(message_of(view_of(kThreePeers)));
