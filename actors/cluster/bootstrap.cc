@@ -206,8 +206,8 @@ void Bootstrap::consider_view(Context& context) {
     if (view_->from_cache() && (fresh_ || (!is_member(node_.node_id()) && !identity_->joined()))) {
         return wait_for("etcd: the list kept on disk is not enough for this node", context);
     }
-    // A node that has been here before is not kept out by a wrong list in etcd: it may be needed for a quorum. (A static
-    // list is the operator's own, and wrong with intent or by mistake.)
+    // A node that has been here before is not kept out by a wrong list in etcd: it may be needed for a quorum.
+    // (A static list is the operator's own.)
     const bool from_etcd = node_.static_members_size() == 0;
     const bool may_be_unlisted = node_.join() || (!fresh_ && (from_etcd || identity_->joined()));
     if (!is_member(node_.node_id()) && !may_be_unlisted) {

@@ -192,8 +192,8 @@ TEST_F(BootstrapTest, a_cached_view_without_this_node_is_no_reason_to_refuse) {
 // Simulator, seed 2019530: the cluster needed this node for its quorum.
 TEST_F(BootstrapTest, a_wrong_list_in_etcd_does_not_keep_a_known_node_out) {
     start(identity());
-    kit.deliver(message_of(view_of("node-9=x:9")));
-    EXPECT_FALSE(kit.stopped());
+    kit.deliver(message_of(view_of("node-2=b:2,node-9=x:9")));
+    EXPECT_FALSE(kit.stopped()) << kit.stopped().value_or("");
     EXPECT_TRUE(kit.has(pb::Envelope::kStartTransport));
 }
 
