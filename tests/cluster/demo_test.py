@@ -74,7 +74,7 @@ class Demo(ClusterTest):
         self.assertRegex(block, r"data +" + re.escape(self.place.name))
         self.assertTrue(os.listdir(f"{self.place.name}/tmp"))
         wait_until("the log of the leader, with its name in front",
-                   lambda: lines_with(demo.log(), r"^node-[123] \| .* Became Leader "))
+                   lambda: lines_with(demo.log(), r"\bnode-[123] \| .* Became Leader "))
 
         # The lines to try are true.
         for line in lines_with(block, r"^  .* --servers "):
