@@ -6,8 +6,12 @@ std::string version_number() {
     return SANDSTORE_VERSION;
 }
 
+std::string version_commit() {
+    return SANDSTORE_COMMIT;
+}
+
 std::string version_text() {
-    const std::string commit = SANDSTORE_COMMIT;
+    const std::string commit = version_commit();
     return commit.empty() ? version_number() : version_number() + " (" + commit + ")";
 }
 

@@ -27,6 +27,7 @@
 #include <string_view>
 
 #include "actors/cluster/operator_requests.h"
+#include "actors/cluster/raft_gauges.h"
 #include "messages/cluster.pb.h"
 #include "runtime/actor.h"
 
@@ -80,7 +81,6 @@ class StatusService final : public Actor {
     void count_answer(uint64_t id, Context& context);
     void count_peers(Context& context) const;
     void finish(Gathering gathering, Context& context);
-    void set_raft_gauges(const pb::RaftStatus& raft, Context& context);
 
     bool started_ = false;
     uint64_t started_at_us_ = 0;
@@ -93,8 +93,7 @@ class StatusService final : public Actor {
     OperatorRequests operators_;
     std::map<std::string, pb::ChunkStats> chunk_stats_;  // By node id; of members only.
     std::set<std::string> peers_up_;
-    std::string last_leader_;
-    std::map<std::string, uint64_t> peer_lags_;  // In entries; voters only.
+    RaftGauges raft_gauges_;
     uint64_t next_gathering_ = 1;
     std::map<uint64_t, Gathering> gatherings_;
     std::map<RequestId, Asked> asked_;
