@@ -15,4 +15,11 @@ std::string version_text() {
     return commit.empty() ? version_number() : version_number() + " (" + commit + ")";
 }
 
+std::string build_module(const std::string& option) {
+    for (const auto& [name, value] : build_modules()) {
+        if (name == option) return value;
+    }
+    return "";
+}
+
 }  // namespace sandstore
