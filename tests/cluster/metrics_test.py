@@ -26,7 +26,8 @@ class Prometheus(Process):
         folder = f"{cluster.folder}/prometheus"
         shutil.copytree(files.MONITORING, folder)
         self.cluster, self.address = cluster, f"127.0.0.1:{free_port()}"
-        config = open(f"{folder}/prometheus.yml").read()
+        with open(f"{folder}/prometheus.yml") as file:
+            config = file.read()
         targets = json.dumps([f"127.0.0.1:{node.http_port}" for node in cluster.nodes])
         config, replaced = re.subn(r"targets: \[.*\]", f"targets: {targets}", config)
         assert replaced == 1, config
