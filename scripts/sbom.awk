@@ -1,8 +1,7 @@
 # SPDX 2.3 as JSON, from two tables separated by tabs: the programs (path, SHA-1, SHA-256), and the packages whose code
 # is in them (name, version, architecture, source package, its version, how, licence). Called by scripts/sbom.
 function json(text) {
-    gsub(/\\/, "\\\\", text)
-    gsub(/"/, "\\\"", text)
+    gsub(/[\\"]/, "\\\\&", text)
     return "\"" text "\""
 }
 function identifier(text) {
