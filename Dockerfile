@@ -1,5 +1,5 @@
-# One image for everything that runs in containers: `sandstore` (node, command line, tools) and `smoke`, static programs
-# on an empty root. docs/images.md explains it. Only what the classic builder understands too: no mounts, no heredocs.
+# One image for everything that runs in containers: `sandstore` (node, command line, tools) and `smoke`, a static program
+# on an empty root, which answers to both names. docs/images.md explains it. Only what the classic builder understands too: no mounts, no heredocs.
 
 # --- What to build: a wrong choice ends the build here, before anything else happens ----------------------------------
 FROM --platform=${BUILDPLATFORM:-linux/amd64} debian:bookworm-slim AS selection
@@ -34,7 +34,7 @@ RUN xargs -a /selection cmake --toolchain /libraries/toolchain.cmake -S /source 
 ARG SANDSTORE_COMMIT=unknown
 ARG CREATED=1970-01-01T00:00:00Z
 RUN cmake /build -DSANDSTORE_COMMIT="$SANDSTORE_COMMIT" \
-    && cmake --build /build --target sandstore smoke \
+    && cmake --build /build --target sandstore \
     && /source/scripts/image-root /build /libraries /image "$CREATED"
 
 # --- What the containers run ------------------------------------------------------------------------------------------
@@ -60,7 +60,11 @@ LABEL org.opencontainers.image.title="Sandstore" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.base.name="scratch" \
       sandstore.profile="${PROFILE:-default-etcd}" \
-      sandstore.options="${COMMUNICATOR:+COMMUNICATOR=$COMMUNICATOR }${DISCOVERY:+DISCOVERY=$DISCOVERY }${REPLICATOR:+REPLICATOR=$REPLICATOR }${CHUNK_STORE:+CHUNK_STORE=$CHUNK_STORE }${TRACE:+TRACE=$TRACE}"
+      sandstore.communicator="${COMMUNICATOR}" \
+      sandstore.discovery="${DISCOVERY}" \
+      sandstore.replicator="${REPLICATOR}" \
+      sandstore.chunk-store="${CHUNK_STORE}" \
+      sandstore.trace="${TRACE}"
 USER 10001:10001
 EXPOSE 8080 9400
 STOPSIGNAL SIGTERM
