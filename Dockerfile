@@ -1,5 +1,6 @@
-# One image for everything that runs in containers: `sandstore` (node, command line, tools) and `smoke`, a static program
-# on an empty root, which answers to both names. docs/images.md explains it. Only what the classic builder understands too: no mounts, no heredocs.
+# One image for everything that runs in containers: a static program on an empty root, which answers to the names
+# `sandstore` (node, command line, tools) and `smoke`. docs/images.md explains it. Only what the classic builder
+# understands too: no mounts, no heredocs.
 
 # --- What to build: a wrong choice ends the build here, before anything else happens ----------------------------------
 FROM --platform=${BUILDPLATFORM:-linux/amd64} debian:bookworm-slim AS selection

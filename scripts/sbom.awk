@@ -34,8 +34,8 @@ function relate(from, kind, to, comment) {
 # What every package has; `more` is what only this one has.
 function package(id, name, version, source, license, copyright, more) {
     packages = joined(packages, "    {" field("SPDXID", id) ", " field("name", name) ",\n     " \
-        field("versionInfo", version) ", " field("downloadLocation", "NOASSERTION") ", \"filesAnalyzed\": false,\n     " \
-        field("sourceInfo", source) ", " field("licenseDeclared", license) ",\n     " \
+        field("versionInfo", version) ", " field("downloadLocation", "NOASSERTION") \
+        ", \"filesAnalyzed\": false,\n     " field("sourceInfo", source) ", " field("licenseDeclared", license) ",\n     " \
         field("licenseConcluded", "NOASSERTION") ", " field("copyrightText", copyright) ",\n     " more "}")
 }
 BEGIN {
@@ -50,7 +50,7 @@ FNR == NR {
     program[++program_count] = "SPDXRef-File-" identifier(substr($1, 2))
     digests = digests "-" $3
     files = joined(files, "    {" field("SPDXID", program[program_count]) ", " field("fileName", "." $1) \
-        ", \"fileTypes\": [\"BINARY\", \"APPLICATION\"],\n     \"checksums\": [" checksum("SHA1", $2) ",\n                   " \
+        ", \"fileTypes\": [\"BINARY\", \"APPLICATION\"],\n     \"checksums\": [" checksum("SHA1", $2) ",\n      " \
         checksum("SHA256", $3) "],\n     " field("licenseConcluded", "NOASSERTION") ", " \
         field("copyrightText", "NOASSERTION") "}")
     relate("SPDXRef-Image", "CONTAINS", program[program_count])
