@@ -69,6 +69,7 @@ struct Node::Parts {
     std::unique_ptr<HttpServer> http;
     EventPtr on_terminate;
     EventPtr on_interrupt;
+    EventPtr on_hang_up;
     bool stopping = false;
 };
 
@@ -242,12 +243,15 @@ std::string Node::start() {
 
 std::string Node::run() {
     const auto on_signal = [](evutil_socket_t, short, void* node) { static_cast<Node*>(node)->stop(); };
+    const auto on_hang_up = [](evutil_socket_t, short, void* node) { static_cast<Node*>(node)->reopen_log(); };
     event_base* base = parts_->runtime.base();
     signal(SIGPIPE, SIG_IGN);
     parts_->on_terminate.reset(evsignal_new(base, SIGTERM, on_signal, this));
     parts_->on_interrupt.reset(evsignal_new(base, SIGINT, on_signal, this));
     evsignal_add(parts_->on_terminate.get(), nullptr);
     evsignal_add(parts_->on_interrupt.get(), nullptr);
+    parts_->on_hang_up.reset(evsignal_new(base, SIGHUP, on_hang_up, this));
+    evsignal_add(parts_->on_hang_up.get(), nullptr);
     parts_->runtime.run();
     const std::optional<std::string>& reason = parts_->runtime.dispatcher().stop_reason();
     return reason ? str_cat(*reason, "; ", save_recording()) : "";
@@ -271,6 +275,10 @@ void Node::stop() {
     // A node that does not lead says so at once; without another node that could lead the time runs out.
     parts_->runtime.dispatcher().ask(pb::ACTOR_RAFT, message_of(pb::TransferLeadership()), kHandOverUs,
                                      [this](Message) { drain(); });
+}
+
+void Node::reopen_log() {
+    logger_.reopen_file(parts_->runtime.dispatcher().wall_us());
 }
 
 void Node::drain() {

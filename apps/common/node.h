@@ -27,6 +27,7 @@ class Node {
  private:
     struct Parts;
     void drain();
+    void reopen_log();
     std::string save_recording();
     NodeOptions options_;
     Logger& logger_;

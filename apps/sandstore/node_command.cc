@@ -3,7 +3,6 @@
 #include <malloc.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 
 #include "actors/cluster/member_record.h"
@@ -39,6 +38,8 @@ DEFINE_uint32(copies, 3,
               "nodes that keep each chunk of a file; a majority of them must have it for a write to be done");
 DEFINE_string(chunk_size, "8MiB", "the longest run of a file's bytes that is stored as one piece");
 DEFINE_string(log_dir, "", "also write the log to <node-id>.log in this directory");
+DEFINE_string(log_file_size, "64MiB", "a log file of --log-dir is not continued beyond this; 0: it grows");
+DEFINE_uint32(log_files, 5, "log files that are kept in --log-dir, the one being written included");
 DEFINE_string(trace_file, "", "record every message of this node's actors in this file");
 DEFINE_bool(trace_content, false, "record file data too, not only its length and checksum");
 
@@ -63,6 +64,8 @@ const FlagRule kPriorityRule("election_priority", number_between(0, 100));
 const FlagRule kSnapshotLogRule("snapshot_log_size", size_between(0, uint64_t{1} << 40));
 const FlagRule kCopiesRule("copies", number_between(1, 7));
 const FlagRule kChunkSizeRule("chunk_size", size_between(64 << 10, 8 << 20));
+const FlagRule kLogFileSizeRule("log_file_size", size_between(0, uint64_t{1} << 40));
+const FlagRule kLogFilesRule("log_files", number_between(2, 1'000));
 const FlagRule kDataDirectoryRule("data_dir", not_empty("directory"));
 
 const CommandSpec& spec() {
@@ -75,7 +78,9 @@ const CommandSpec& spec() {
                    {"Replication",
                     {"replicator", "election_timeout", "heartbeat_interval", "election_priority", "lease_reads",
                      "snapshot_log_size", "copies", "chunk_size"}},
-                   {"Logging", {"log_level", "log_format", "log_dir", "trace_file", "trace_content"}}},
+                   {"Logging",
+                    {"log_level", "log_format", "log_dir", "log_file_size", "log_files", "trace_file",
+                     "trace_content"}}},
         .required = {"node_id"},
         .notes = "SIGTERM ends it cleanly, within a second: a leader hands leadership over first.",
     };
@@ -142,9 +147,9 @@ int node_command(int argc, char** argv) {
     parse_log_level(FLAGS_log_level, &log_options.level);
     log_options.json = FLAGS_log_format == "json";
     log_options.directory = FLAGS_log_dir;
+    log_options.file_bytes_max = parse_size(FLAGS_log_file_size).value();
+    log_options.files_max = FLAGS_log_files;
     log_options.node_id = FLAGS_node_id;
-    std::error_code ignored;  // Opening the file says what is wrong.
-    if (!FLAGS_log_dir.empty()) std::filesystem::create_directories(FLAGS_log_dir, ignored);
     Logger logger(log_options);
     logger.write(LogLevel::kInfo, SystemClock().wall_us(), "main", "Starting",
                  {{"version", version_text()},
