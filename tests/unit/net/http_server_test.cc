@@ -37,9 +37,10 @@ pb::ClusterStatus healthy() {
 struct Web {
     explicit Web(HttpServerOptions options = {})
         : server(
-              loop.base(), host,
-              [this](bool local, StatusDone done) {
-                  asked_local.push_back(local);
+              loop.base(), host, "node-1",
+              [this](pb::ClusterStatusRequest question, StatusDone done) {
+                  asked_local.push_back(question.local());
+                  asked.push_back(std::move(question));
                   if (silent) {
                       waiting.push_back(std::move(done));
                   } else if (error.empty()) {
@@ -69,6 +70,7 @@ struct Web {
     std::string error;
     bool silent = false;
     std::vector<bool> asked_local;
+    std::vector<pb::ClusterStatusRequest> asked;
     std::vector<StatusDone> waiting;
     HttpServer server;
 };
@@ -336,7 +338,7 @@ TEST(HttpServer, questions_are_bounded_and_survive_the_server) {
 TEST(HttpServer, a_taken_address_is_named) {
     Web web;
     const std::string address = str_cat("127.0.0.1:", web.server.port());
-    HttpServer second(web.loop.base(), web.host, [](bool, StatusDone) {});
+    HttpServer second(web.loop.base(), web.host, "node-1", [](pb::ClusterStatusRequest, StatusDone) {});
     EXPECT_EQ(second.listen(address),
               "cannot listen on " + address + ": the address is already in use by another process");
 }
