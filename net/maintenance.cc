@@ -43,9 +43,9 @@ std::string no_quorum(const pb::ClusterStatus& status, const pb::NodeStatus& lea
         if (!why.empty()) str_append(&hindrances, hindrances.empty() ? "" : ", ", why);
     }
     if (able >= needed) return "";
-    std::string text = leaving.empty() ? "" : str_cat("without ", leaving, " ");
+    std::string text = leaving.empty() ? "only " : str_cat("without ", leaving, ", only ");
     str_append(&text, able, " of ", voters.size(), voters.size() == 1 ? " voter" : " voters",
-               able == 1 ? " is up and caught up, and " : " are up and caught up, and ", needed,
+               leaving.empty() ? (able == 1 ? " is" : " are") : " would be", " up and caught up, and ", needed,
                needed == 1 ? " is needed" : " are needed");
     if (!hindrances.empty()) str_append(&text, ": ", hindrances);
     return text;
@@ -73,7 +73,7 @@ std::string last_copies(const pb::ClusterStatus& status, const pb::NodeStatus& n
         str_append(&doubts, doubts.empty() ? "" : ", ", doubt);
     }
     if (doubtful + 1 < copies) return "";
-    return str_cat("it may hold the only healthy copy of a chunk: ", doubts);
+    return str_cat(node.id(), " may hold the only healthy copy of a chunk: ", doubts);
 }
 
 const pb::NodeStatus* leader_of(const pb::ClusterStatus& status) {

@@ -7,8 +7,8 @@
 #include "apps/common/client_flags.h"
 #include "apps/common/node_calls.h"
 #include "apps/common/terminal.h"
+#include "apps/common/top_screen.h"
 #include "apps/sandstore/commands.h"
-#include "apps/sandstore/top_screen.h"
 #include "runtime/event_runtime.h"
 #include "runtime/flags.h"
 

@@ -598,6 +598,8 @@ function keepFocus(root, change) {
   if (term) root.querySelector(`[data-term="${term}"]`)?.focus();
 }
 
+const chunkCount = (count) => (count === 1 ? "1 chunk" : `${shortNumber(count)} chunks`);
+
 function showStores() {
   byId("stores").replaceChildren(...known.status.nodes.map((node) => {
     const item = make("li", inkOf(node.id)), line = make("div", "store-line"), figures = node.figures || {};
@@ -609,7 +611,7 @@ function showStores() {
       line.append(make("span", "soft", "down: what it holds is not known"));
       return item;
     }
-    line.append(make("span", "", `${shortNumber(node.chunks)} chunks, ${bytes(node.chunk_bytes)}`),
+    line.append(make("span", "", `${chunkCount(node.chunks)}, ${bytes(node.chunk_bytes)}`),
       make("span", "soft", `${bytes(node.disk_free_bytes)} free`));
     if (node.disk_total_bytes > 0) {
       const used = 1 - node.disk_free_bytes / node.disk_total_bytes;
@@ -621,8 +623,7 @@ function showStores() {
       item.append(bar);
     }
     if (figures.chunks_missing > 0) {
-      const missing = shortNumber(figures.chunks_missing);
-      item.append(make("div", "mending", `${missing} chunks are missing and being fetched`));
+      item.append(make("div", "mending", `missing, and being fetched: ${chunkCount(figures.chunks_missing)}`));
     }
     const done = [];
     if (figures.chunks_repaired > 0) done.push(`${shortNumber(figures.chunks_repaired)} fetched`);
@@ -704,6 +705,7 @@ function hideExplanation() {
   explained.removeAttribute("aria-describedby");
   explained = null;
   byId("explanation").hidden = true;
+  byId("explanation").textContent = "";
 }
 
 function listenForTerms() {

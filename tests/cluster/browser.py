@@ -58,7 +58,8 @@ class Browser:
                         "return found === null ? null : found.innerText;", selector)
 
     def texts(self, selector):
-        return self.run("return [...document.querySelectorAll(arguments[0])].map(one => one.innerText);", selector)
+        return self.run("return [...document.querySelectorAll(arguments[0])].map(one => one.innerText || one.textContent);",
+                        selector)
 
     def devtools(self, command, **parameters):
         return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
@@ -84,10 +85,11 @@ class Browser:
         return self._ask("POST", "/se/log", {"type": kind})
 
     def requests(self):
-        """The addresses that were asked for since the last call."""
+        """The addresses that were asked for since the last call, but for the browser's own insides."""
         messages = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
-        return [message["params"]["request"]["url"] for message in messages
+        urls = [message["params"]["request"]["url"] for message in messages
                 if message["method"] == "Network.requestWillBeSent"]
+        return [url for url in urls if not url.startswith(("chrome:", "data:"))]
 
     def screenshot(self, path):
         """The whole page, as a PNG."""

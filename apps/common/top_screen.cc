@@ -1,4 +1,4 @@
-#include "apps/sandstore/top_screen.h"
+#include "apps/common/top_screen.h"
 
 #include <algorithm>
 #include <map>
