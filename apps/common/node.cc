@@ -18,6 +18,7 @@
 #include "actors/log/snapshot_store.h"
 #include "actors/raft/noop_replicator.h"
 #include "actors/raft/raft_node.h"
+#include "net/figures_sampler.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/transport.h"
@@ -67,6 +68,7 @@ struct Node::Parts {
     EventRuntime runtime;
     Transport* transport = nullptr;  // Owned by the runtime.
     std::unique_ptr<HttpServer> http;
+    std::unique_ptr<FiguresSampler> sampler;
     EventPtr on_terminate;
     EventPtr on_interrupt;
     EventPtr on_hang_up;
@@ -142,6 +144,7 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     status.set_node_id(options.node_id);
     status.set_http_address(options.http_listen);
     status.set_version(version_number());
+    status.set_copies(options.copies);
     send(status);
 }
 
@@ -177,9 +180,7 @@ void send_start(Dispatcher& dispatcher, const NodeOptions& options) {
 
 // HTTP's way to the StatusService.
 AskStatus ask_status(Dispatcher& dispatcher) {
-    return [&dispatcher](bool local, StatusDone done) {
-        pb::ClusterStatusRequest request;
-        request.set_local(local);
+    return [&dispatcher](pb::ClusterStatusRequest request, StatusDone done) {
         dispatcher.ask(pb::ACTOR_STATUS, message_of(std::move(request)), kStatusTimeoutUs,
                        [done = std::move(done)](Message reply) {
                            if (!reply->has_cluster_status()) {
@@ -220,7 +221,7 @@ std::string Node::start() {
     if (const std::string problem = parts_->transport->listen(options_.listen); !problem.empty()) {
         return str_cat(problem, " (--listen chooses another address)");
     }
-    parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, ask_status(dispatcher));
+    parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, options_.node_id, ask_status(dispatcher));
     if (const std::string problem = parts_->http->listen(options_.http_listen); !problem.empty()) {
         return str_cat(problem, " (--http-listen chooses another address)");
     }
@@ -238,6 +239,7 @@ std::string Node::start() {
     add_actors(dispatcher, options_);
     send_configuration(dispatcher, options_);
     send_start(dispatcher, options_);
+    parts_->sampler = std::make_unique<FiguresSampler>(runtime.base(), dispatcher);
     return "";
 }
 
