@@ -44,8 +44,9 @@ const CommandSpec& health_spec() {
         .summary = "Asks one node whether it serves: it has started, and knows a leader.",
         .usage = "sandstore health [flags]",
         .groups = {{"Node", {"http", "maintenance"}}},
-        .notes = "Exit status: 0 when it does (with --maintenance: when it may be stopped), 1 otherwise. In a node's "
-                 "container it needs no flags.",
+        .notes =
+            "Exit status: 0 when it does (with --maintenance: when it may be stopped), 1 otherwise. In a node's "
+            "container it needs no flags.",
     };
     return kSpec;
 }

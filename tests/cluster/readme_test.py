@@ -8,13 +8,15 @@ import signal
 import subprocess
 
 import harness
-from harness import (BINARY_DIR, PATIENCE_S, SANDSTORE, SOURCE_DIR, ClusterTest, clean_environment, free_port, run, spawn,
-                     wait_until)
+from harness import (BINARY_DIR, PATIENCE_S, SANDSTORE, SOURCE_DIR, ClusterTest, clean_environment, free_port, run,
+                     spawn, wait_until)
 from readme_blocks import blocks_of
 
 # What is not run here, and why not.
 LEFT_OUT = [
-    (r"(\./)?\.ci/run\b|make (test|test-containers|asan|check|build|bench|chaos|run\b.*\bSETUP=)", "it runs this test, or takes long"),
+    (r"(\./)?\.ci/run\b|make (test|test-containers|asan|check|check-arm64|build|bench|chaos|size|sbom)\b",
+     "it runs this test, takes long, or has a test of its own"),
+    (r"make run\b.*\bSETUP=|make$|make help", "it is `make run` again, or shows text"),
     (r"(\w+=\S+ )*(make setup|scripts/setup)\b", "it changes the machine"),
     (r"git clone|cd sandstore\b", "there is a clone already"),
     (r"sandstore top\b", "it is for a terminal"),

@@ -36,26 +36,23 @@ check_cutting_off_the_leader() {
     choose_leader
     local id
     id=$(container "$leader")
+    echo "$leader" >"$scratch/cut-off"
     quietly "disconnect $leader" docker network disconnect "$(network)" "$id"
     await 30 "another leader than $leader" another_leader "$leader" "$other"
     await_progress
-    nothing_lost_without "$leader" "$other" "the leader cut off from the network"
+    readable_without "$leader" "$other" "the leader cut off from the network"
     # With the name that the others know it by: an engine gives none by itself to a container that is connected later.
     quietly "connect $leader" docker network connect --alias "$leader" "$(network)" "$id"
     await_whole "$other"
+    rm "$scratch/cut-off"
     nothing_lost "$leader" "it is connected again"
 }
 
-# The content only: a node that is cut off cannot tell its state.
-nothing_lost_without() {
-    local nodes_left=() node
-    for node in "${nodes[@]}"; do [ "$node" = "$1" ] || nodes_left+=("$node"); done
+# A node that is cut off cannot tell its state: the content only.
+readable_without() { # readable_without NODE THROUGH AFTER
     local files=()
-    mapfile -t files < <(cat "$scratch"/acknowledged-*)
-    printf 'content of %s\n' "${files[@]}" >"$scratch/expected"
-    fs "$2" cat "${files[@]}" </dev/null >"$scratch/found" 2>"$log" || { cat "$log" >&2; fail "$3: files are missing"; }
-    cmp "$scratch/expected" "$scratch/found" || fail "$3: the content of acknowledged files differs"
-    ok "$3: ${#files[@]} acknowledged files are readable through ${nodes_left[*]}"
+    compare_acknowledged "$2" "$3"
+    ok "$3: ${#files[@]} acknowledged files are readable without $1"
 }
 
 # in_network_of NODE COMMAND...: on this machine, with that container's network.
@@ -71,6 +68,7 @@ check_one_way_partition() {
         return
     fi
     local peer address rules=()
+    echo "$leader" >"$scratch/cut-off"
     for peer in "${nodes[@]}"; do
         [ "$peer" != "$leader" ] || continue
         address=$(inspect "$peer" '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}')
@@ -79,11 +77,12 @@ check_one_way_partition() {
     done
     await 30 "another leader than $leader" another_leader "$leader" "$other"
     await_progress
-    nothing_lost_without "$leader" "$other" "the leader deaf, but not dumb"
+    readable_without "$leader" "$other" "the leader deaf, but not dumb"
     for address in "${rules[@]}"; do
         quietly "heal" in_network_of "$leader" iptables -w -D INPUT -s "$address" -j DROP
     done
     await_whole "$other"
+    rm "$scratch/cut-off"
     nothing_lost "$leader" "it hears again"
 }
 

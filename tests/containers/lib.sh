@@ -69,8 +69,8 @@ print(*found)
 EOF
 }
 
-# use_cluster NAME TOOL NODES FILE...: from here on `compose` is this project, with ports of its own. TOOL is "docker compose"
-# or docker-compose; each FILE a name in scripts/deploy/, those that stand alone too; none: docker-compose.yaml alone.
+# use_cluster NAME TOOL NODES FILE...: from here on `compose` is this project, with ports of its own. TOOL is
+# "docker compose" or docker-compose; each FILE a name in scripts/deploy/; none: docker-compose.yaml alone.
 use_cluster() {
     export COMPOSE_PROJECT_NAME=$test_project-$1
     local ports number
@@ -190,10 +190,10 @@ EOF
 # --- A load that remembers what it was told ---------------------------------------------------------------------------
 
 writers=()
-
 running_nodes() {
     docker ps --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" --filter \
-        "label=com.docker.compose.oneoff=False" --format '{{.Label "com.docker.compose.service"}}' | grep '^node-'
+        "label=com.docker.compose.oneoff=False" --format '{{.Label "com.docker.compose.service"}}' | grep '^node-' |
+        grep -vxF "$(cat "$scratch/cut-off" 2>/dev/null || echo none)" # What no client can use now.
 }
 
 # Writes files that say their own name, each through any node that runs, and notes those whose write was acknowledged.
@@ -240,14 +240,19 @@ await_progress() {
     await 60 "writes go on" acknowledged_more_than "$(($(acknowledged_count) + 4))"
 }
 
-# nothing_lost NODE AFTER: every acknowledged file is there with its content, read through this node, on every replica the
-# same state.
-nothing_lost() {
-    local files=() expected=$scratch/expected
+# Leaves `files` behind.
+compare_acknowledged() { # compare_acknowledged NODE AFTER
     mapfile -t files < <(cat "$scratch"/acknowledged-*)
-    printf 'content of %s\n' "${files[@]}" >"$expected"
+    printf 'content of %s\n' "${files[@]}" >"$scratch/expected"
     fs "$1" cat "${files[@]}" </dev/null >"$scratch/found" 2>"$log" || { cat "$log" >&2; fail "$2: files are missing"; }
-    cmp "$expected" "$scratch/found" || fail "$2: the content of acknowledged files differs"
+    cmp "$scratch/expected" "$scratch/found" || fail "$2: the content of acknowledged files differs"
+}
+
+# nothing_lost NODE AFTER: every acknowledged file is there with its content, read through this node, and all replicas
+# have one state.
+nothing_lost() {
+    local files=()
+    compare_acknowledged "$1" "$2"
     touch "$scratch/pause-writers" # The replicas meet at one index only when nothing is written.
     await 60 "$2: all replicas reach one state" same_state "$1"
     rm "$scratch/pause-writers"
