@@ -40,6 +40,11 @@ class Histogram {
     uint64_t count() const { return count_; }
     uint64_t sum_us() const { return sum_us_; }
     uint64_t bucket(int i) const { return buckets_[i]; }
+    void add(const Histogram& other);
+    void subtract(const Histogram& earlier);  // What was observed since it was copied.
+    // An estimate from the buckets: right to within a factor of two. 0 when nothing was observed; the last bucket's
+    // limit for what lies beyond it.
+    uint64_t quantile_us(double part) const;
 
  private:
     uint64_t buckets_[kBuckets] = {};
@@ -64,6 +69,14 @@ class MetricsRegistry {
     // Called before each render(): for what is only looked at when somebody asks.
     void before_render(std::function<void()> refresh) { refreshes_.push_back(std::move(refresh)); }
     std::string render() const;
+
+    // For the node's own history: the sum over all labels; 0 and empty when there is no such metric (yet).
+    uint64_t counter_total(std::string_view name) const;
+    // `counted` chooses by the labels, as they are rendered: api="files",op="rename",code="ok".
+    using LabelFilter = std::function<bool(std::string_view labels)>;
+    Histogram histogram_total(std::string_view name, const LabelFilter& counted = nullptr) const;
+    double gauge_total(std::string_view name) const;
+    bool has(std::string_view name) const { return families_.contains(name); }
 
  private:
     struct Family;
