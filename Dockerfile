@@ -39,7 +39,7 @@ COPY --from=selection /selection /selection
 # First everything that does not depend on the commit: a commit that changes no source links anew, and that is all.
 RUN xargs -a /selection cmake --toolchain /libraries/toolchain.cmake -S /source -B /build -G Ninja \
         -DCMAKE_BUILD_TYPE=Release -DSANDSTORE_STATIC=ON -DSANDSTORE_TESTS=OFF -DSANDSTORE_COMMIT=unknown \
-    && cmake --build /build --target sandstore_apps_common
+    && cmake --build /build --target sandstore_commands
 COPY scripts/image-root scripts/sbom scripts/sbom.awk /source/scripts/
 ARG SANDSTORE_COMMIT=unknown
 ARG CREATED=1970-01-01T00:00:00Z

@@ -27,7 +27,6 @@ class Node {
  private:
     struct Parts;
     void drain();
-    std::string save_recording();
     NodeOptions options_;
     Logger& logger_;
     MetricsRegistry metrics_;

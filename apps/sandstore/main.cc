@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/common/smoke_command.h"
+#include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
@@ -13,17 +14,6 @@
 namespace sandstore {
 
 namespace {
-
-struct Command {
-    std::string_view name;
-    int (*run)(int argc, char** argv);
-    std::string_view summary;
-};
-
-int version_command(int, char**) {
-    std::printf("sandstore %s\n", version_text().c_str());
-    return 0;
-}
 
 constexpr Command kCommands[] = {
     {"node", node_command, "run a node (`sandstore --server node ...` is the same)"},
@@ -34,12 +24,21 @@ constexpr Command kCommands[] = {
     {"fs", fs_command, "ls, tree, stat, mkdir, put, get, cat, rm, mv, truncate, df"},
     {"cluster", cluster_command, "who belongs, and who leads: init, members, add, remove, transfer, ..."},
     {"bench", bench_command, "load generator: raft, meta, io"},
-    {"trace", trace_command, "look at a recorded trace: print, stat, diff, replay, sequence"},
-    {"version", version_command, "which software this is"},
+    {"version", version_command, "which software this is, and what it was made of"},
 };
 
+// Those of this build: its modules' last.
+const std::vector<Command>& commands() {
+    static const std::vector<Command> kAll = [] {
+        std::vector<Command> all(std::begin(kCommands), std::end(kCommands));
+        for (const Module* module : modules()) all.insert(all.end(), module->commands.begin(), module->commands.end());
+        return all;
+    }();
+    return kAll;
+}
+
 const Command* find_command(std::string_view name) {
-    for (const Command& command : kCommands) {
+    for (const Command& command : commands()) {
         if (command.name == name) return &command;
     }
     return nullptr;
@@ -47,7 +46,7 @@ const Command* find_command(std::string_view name) {
 
 std::string general_help() {
     std::string text = "Sandstore, a distributed file store.\n\nUsage: sandstore COMMAND [flags]\n\n";
-    for (const Command& command : kCommands) {
+    for (const Command& command : commands()) {
         text += str_format("  %-8s  %.*s\n", std::string(command.name).c_str(),
                            static_cast<int>(command.summary.size()), command.summary.data());
     }
@@ -59,8 +58,12 @@ std::string general_help() {
 }
 
 int unknown_command(std::string_view name) {
+    if (const std::string why = why_command_is_absent(name); !why.empty()) {
+        std::fprintf(stderr, "sandstore: %s %s\n", std::string(name).c_str(), why.c_str());
+        return 2;
+    }
     std::vector<std::string_view> names;
-    for (const Command& command : kCommands) names.push_back(command.name);
+    for (const Command& command : commands()) names.push_back(command.name);
     const std::string_view match = nearest_match(name, names);
     const std::string line =
         name.starts_with('-') ? str_cat("sandstore: unknown flag ", name, ": the command comes first, then its flags")
@@ -92,7 +95,10 @@ int run(int argc, char** argv) {
         std::fputs(general_help().c_str(), stdout);
         return 0;
     }
-    if (name == "--version") return version_command(0, nullptr);
+    if (name == "--version") {
+        std::printf("sandstore %s\n", version_text().c_str());
+        return 0;
+    }
     const Command* command = find_command(name);
     return command == nullptr ? unknown_command(name) : command->run(argc - first, argv + first);
 }
