@@ -19,6 +19,7 @@ constexpr Command kCommands[] = {
     {"node", node_command, "run a node (`sandstore --server node ...` is the same)"},
     {"demo", demo_command, "a throw-away cluster on this machine, until Ctrl-C"},
     {"status", status_command, "what the cluster is doing, as a table or --json"},
+    {"top", top_command, "the same, live: a terminal with curves and events"},
     {"health", health_command, "whether one node serves: exit status 0 or 1"},
     {"smoke", smoke_command, "check a cluster from end to end; also the program `smoke`"},
     {"fs", fs_command, "ls, tree, stat, mkdir, put, get, cat, rm, mv, truncate, df"},
