@@ -9,6 +9,7 @@ int demo_command(int argc, char** argv);     // A throw-away cluster on this mac
 int status_command(int argc, char** argv);   // What the cluster is doing.
 int health_command(int argc, char** argv);   // Whether one node serves: 0 or 1, for health checks.
 int cluster_command(int argc, char** argv);  // cluster init: the member records in etcd.
+int backup_command(int argc, char** argv);   // Copies of namespace and file data.
 int fs_command(int argc, char** argv);       // Files and directories.
 int bench_command(int argc, char** argv);    // Load generator.
 int trace_command(int argc, char** argv);    // Recorded traces: print, count, replay.

@@ -31,6 +31,7 @@ constexpr Command kCommands[] = {
     {"health", health_command, "whether one node serves: exit status 0 or 1"},
     {"fs", fs_command, "ls, tree, stat, mkdir, put, get, cat, rm, mv, truncate, df"},
     {"cluster", cluster_command, "who belongs, and who leads: init, members, add, remove, transfer, ..."},
+    {"backup", backup_command, "create, list, verify, restore, delete, prune"},
     {"bench", bench_command, "load generator: raft, meta, io"},
     {"trace", trace_command, "look at a recorded trace: print, stat, diff, replay, sequence"},
     {"version", version_command, "which software this is"},
