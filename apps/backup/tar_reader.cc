@@ -134,7 +134,7 @@ bool TarReader::begin(pb::BackupHeader* header) {
 }
 
 bool TarReader::read_end(std::string_view comment, uint32_t crc) {
-    if (!comment.starts_with(kEndComment)) return fail("a header of another kind");
+    if (!comment.starts_with(kEndComment)) return fail("a comment that is not its checksum");
     if (number_in(word_of(comment, "entries")) != entries_) return fail("entries are missing, or too many");
     if (number_in(word_of(comment, "crc32c"), 16) != crc) return fail("the checksum of the whole does not match");
     done_ = true;
@@ -201,7 +201,8 @@ bool TarReader::next(TarMember* member) {
         if (block.type() != 'x' && block.type() != 'g') break;
         records.clear();
         if (!read_records(block.octal(124, 12), &records)) return false;
-        if (block.type() == 'g') return read_end(records.empty() ? "" : records[0].second, crc);
+        if (block.type() == 'g') return fail("a header of another kind");
+        if (!records.empty() && records[0].first == "comment") return read_end(records[0].second, crc);
         for (const auto& [keyword, value] : records) {
             if (keyword == "path" || keyword == "GNU.sparse.name") member->path = value;
             if (keyword == "GNU.sparse.major") sparse = true;

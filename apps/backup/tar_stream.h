@@ -1,5 +1,6 @@
 // A backup as one POSIX tar stream (pax; files with holes as GNU tar's sparse format 1.0), which tar lists and unpacks.
-// The first and the last header are global ones with a comment: what the backup is, and a checksum of all before it.
+// It begins with a global header whose comment says what it is, and ends with the root once more, whose comment has a
+// checksum of all before it.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,7 @@ class TarWriter {
     uint64_t written_ = 0;
     uint64_t entries_ = 0;
     uint64_t data_left_ = 0;
+    pb::BackupEntry root_;
 };
 
 struct TarMember {

@@ -80,6 +80,7 @@ void TarWriter::begin(const pb::BackupHeader& header) {
 
 void TarWriter::directory(const std::string& path, const pb::BackupEntry& entry) {
     ++entries_;
+    if (path.empty()) root_ = entry;
     const std::string name = str_cat(path.empty() ? "." : path, "/");
     pax('x', str_cat(record("path", name), common_records(entry)));
     header(name, '5', 0, entry);
@@ -119,8 +120,9 @@ void TarWriter::end_file() {
 }
 
 void TarWriter::finish() {
-    pax('g',
-        record("comment", str_cat("sandstore-backup-end entries=", entries_, " crc32c=", str_format("%08x", crc_))));
+    const std::string end = str_cat("sandstore-backup-end entries=", entries_, " crc32c=", str_format("%08x", crc_));
+    pax('x', str_cat(record("comment", end), record("path", "./"), common_records(root_)));
+    header("./", '5', 0, root_);
     out(std::string(2 * kTarBlockBytes, '\0'));
     // As other programs fill their last record.
     const size_t beyond = written_ % (20 * kTarBlockBytes);

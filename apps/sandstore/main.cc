@@ -29,6 +29,7 @@ constexpr Command kCommands[] = {
     {"demo", demo_command, "a throw-away cluster on this machine, until Ctrl-C"},
     {"status", status_command, "what the cluster is doing, as a table or --json"},
     {"health", health_command, "whether one node serves: exit status 0 or 1"},
+    {"doctor", doctor_command, "whether this machine is fit for a node, and what to change"},
     {"fs", fs_command, "ls, tree, stat, mkdir, put, get, cat, rm, mv, truncate, df"},
     {"cluster", cluster_command, "who belongs, and who leads: init, members, add, remove, transfer, ..."},
     {"backup", backup_command, "create, list, verify, restore, delete, prune"},
