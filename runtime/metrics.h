@@ -39,6 +39,11 @@ class Histogram {
     uint64_t count() const { return count_; }
     uint64_t sum_us() const { return sum_us_; }
     uint64_t bucket(int i) const { return buckets_[i]; }
+    void add(const Histogram& other);
+    void subtract(const Histogram& earlier);  // What was observed since it was copied.
+    // An estimate from the buckets: right to within a factor of two. 0 when nothing was observed; the last bucket's
+    // limit for what lies beyond it.
+    uint64_t quantile_us(double part) const;
 
  private:
     uint64_t buckets_[kBuckets] = {};
@@ -57,6 +62,12 @@ class MetricsRegistry {
     Gauge& gauge(std::string_view name, std::string_view help, const MetricLabels& labels = {});
     Histogram& histogram(std::string_view name, std::string_view help, const MetricLabels& labels = {});
     std::string render() const;
+
+    // For the node's own history: the sum over all labels; 0 and empty when there is no such metric (yet).
+    uint64_t counter_total(std::string_view name) const;
+    Histogram histogram_total(std::string_view name) const;
+    double gauge_total(std::string_view name) const;
+    bool has(std::string_view name) const { return families_.contains(name); }
 
  private:
     struct Family;

@@ -72,6 +72,7 @@ class RaftNode final : public Actor {
     void announce_role(Context& context);
     void announce_configuration(Context& context);
     void log_role(Context& context);
+    void log_members(Context& context);
     void pump(Context& context);
     void arm_tick(Context& context);
     void refuse_proposal(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context);
@@ -142,6 +143,7 @@ class RaftNode final : public Actor {
     TimerId tick_ = 0;
     uint64_t tick_at_us_ = 0;
     pb::RoleChanged announced_;
+    Configuration told_members_;
 
     // Operators' requests under way.
     struct PendingChange {
@@ -161,6 +163,7 @@ class RaftNode final : public Actor {
     uint64_t sent_bytes_at_snapshot_ = 0;  // applier_.sent_bytes() when the last one was begun.
     RequestId restore_request_ = 0;
     pb::SnapshotMeta restoring_;
+    bool installing_ = false;                               // What is being restored came from a leader.
     std::map<RequestId, std::string> receiving_;            // Pieces on their way to our disk, and who sent them.
     std::map<std::string, SnapshotTransfer> transfers_;     // By peer, on the leader.
     std::map<RequestId, std::string> reads_for_transfers_;  // By peer.

@@ -15,13 +15,13 @@
 #include "actors/cluster/member_record.h"
 #include "apps/backup/files.h"
 #include "apps/common/client_flags.h"
-#include "apps/common/common_flags.h"
 #include "apps/common/http_call.h"
 #include "apps/common/node_calls.h"
 #include "apps/common/units.h"
 #include "apps/doctor/disk_probe.h"
 #include "apps/doctor/machine_probe.h"
 #include "apps/doctor/network_probe.h"
+#include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
 #include "net/address.h"
 #include "runtime/flags.h"
@@ -35,8 +35,6 @@ DECLARE_string(http_listen);
 DECLARE_string(data_dir);
 DECLARE_string(log_dir);
 DECLARE_string(peers);
-DECLARE_uint64(election_timeout);
-DECLARE_uint64(heartbeat_interval);
 
 namespace sandstore {
 
@@ -48,6 +46,8 @@ constexpr int kRoundTrips = 3;
 
 class Doctor {
  public:
+    explicit Doctor(NodeOptions options) : options_(std::move(options)) {}
+
     Findings examine() {
         const int64_t clock_before_us = wall_minus_monotonic_us();
         machine_ = look_at_machine();
@@ -61,8 +61,10 @@ class Doctor {
         const std::vector<pb::Member> members = FLAGS_peers.empty() ? members_in_etcd() : members_in_peers();
         look_at_peers(members);
         look_at_versions();
-        judge_election_timeout(FLAGS_election_timeout, FLAGS_heartbeat_interval, disk_.speed.sync_p99_us,
-                               slowest_round_trip_us_, &findings_);
+        if (!options_.single_node) {
+            judge_election_timeout(options_.election_timeout_ms, options_.heartbeat_interval_ms,
+                                   disk_.speed.sync_p99_us, slowest_round_trip_us_, &findings_);
+        }
         return std::move(findings_);
     }
 
@@ -187,8 +189,7 @@ class Doctor {
     std::vector<pb::Member> members_in_etcd() {
         std::vector<pb::Member> members;
         bool listed = false;
-        for (std::string endpoint : split_servers(FLAGS_etcd_endpoints)) {
-            if (endpoint.starts_with("http://")) endpoint.erase(0, 7);
+        for (const std::string& endpoint : options_.etcd_endpoints) {
             const ConnectProbe connected = probe_connect(endpoint, 1, kConnectTimeoutUs);
             if (!connected.error.empty()) {
                 findings_.warn("etcd", str_cat(endpoint, ": ", connected.error),
@@ -286,6 +287,7 @@ class Doctor {
         if (probe.clock_offset_us) judge_clock_offset(node.id(), *probe.clock_offset_us, &findings_);
     }
 
+    const NodeOptions options_;
     Findings findings_;
     Machine machine_;
     DiskProbe disk_;
@@ -293,6 +295,15 @@ class Doctor {
     uint64_t slowest_round_trip_us_ = 0;
     std::vector<std::string> answering_;
 };
+
+// What the modules of this build read, and the doctor looks at.
+NodeOptions node_options() {
+    NodeOptions options;
+    for (const Module* module : modules()) {
+        if (module->read_flags) module->read_flags(&options);
+    }
+    return options;
+}
 
 void print_text(const Findings& findings) {
     size_t width = 0;
@@ -329,9 +340,11 @@ int doctor_command(int argc, char** argv) {
     spec.summary = "Checks the machine of a node, before it starts or while it runs, and says what to change.";
     spec.usage = "sandstore doctor [the node's flags]";
     spec.groups = {{"Node", {"node_id", "data_dir", "listen", "http_listen", "log_dir"}},
-                   {"Discovery", {"etcd_endpoints", "peers"}},
-                   {"Replication", {"election_timeout", "heartbeat_interval"}},
+                   {"Discovery", discovery_module().node_flags},
+                   {"Replication", replicator_module().node_flags},
                    {"Output", {"json"}}};
+    spec.groups[1].names.push_back("peers");
+    spec.absent = absent_node_flags();
     spec.notes =
         "Give it the flags, or the environment, of the node. It takes a few seconds, and writes nothing but a file\n"
         "without a name in the data directory to measure the disk. Exit status: 0 nothing fails, 1 something does,\n"
@@ -339,7 +352,7 @@ int doctor_command(int argc, char** argv) {
     const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
     if (parsed.exit_code) return finish(parsed);
     catch_interrupts();
-    const Findings findings = Doctor().examine();
+    const Findings findings = Doctor(node_options()).examine();
     if (interrupted()) return kInterruptedStatus;
     if (FLAGS_json) {
         print_json(findings);

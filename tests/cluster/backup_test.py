@@ -272,7 +272,8 @@ class Backup(ClusterTest):
         for how in signal.SIGKILL, signal.SIGINT:
             have = len(self.chunk_files())
             create = self.start_create(cluster)
-            wait_until("some chunks are copied", lambda: len(self.chunk_files()) > have + 3 or create.poll() is not None)
+            wait_until("some chunks are copied",
+                       lambda: len(self.chunk_files()) > have + 3 or create.poll() is not None)
             create.send_signal(how)
             create.communicate()
             if how == signal.SIGKILL:
