@@ -115,6 +115,8 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
         bound_ = nullptr;
     }
 
+    void add_handler(std::string path, HttpHandler handler) { handlers_[std::move(path)] = std::move(handler); }
+
  private:
     struct Question {
         evhttp_request* request;
@@ -137,6 +139,9 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
         const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
         const char* path_text = uri == nullptr ? nullptr : evhttp_uri_get_path(uri);
         const std::string_view path = path_text == nullptr ? "" : path_text;
+        if (const auto handler = handlers_.find(path); handler != handlers_.end()) {
+            return handle_by(handler->second, request);
+        }
         if (path != "/livez" && path != "/readyz" && path != "/status" && path != "/metrics") {
             return send(request, kNotFound, kJson, error_json("not found; try /livez, /readyz, /status or /metrics"));
         }
@@ -150,6 +155,19 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
         const char* query = evhttp_uri_get_query(uri);
         const std::string_view options = query == nullptr ? "" : query;
         ask(request, path == "/readyz", options == "verbose" || options.starts_with("verbose="));
+    }
+
+    void handle_by(const HttpHandler& handler, evhttp_request* request) {
+        const evhttp_cmd_type method = evhttp_request_get_command(request);
+        if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_POST) {
+            evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, POST");
+            return send(request, kMethodNotAllowed, kJson, error_json("only GET and POST are possible here"));
+        }
+        evbuffer* input = evhttp_request_get_input_buffer(request);
+        std::string body(evbuffer_get_length(input), '\0');
+        evbuffer_copyout(input, body.data(), body.size());
+        const HttpAnswer answer = handler(method == EVHTTP_REQ_POST, body);
+        send(request, answer.code, kJson, answer.json);
     }
 
     void ask(evhttp_request* request, bool ready, bool verbose) {
@@ -214,6 +232,7 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
     uint16_t port_ = 0;
     std::map<uint64_t, Question> questions_;
     uint64_t last_question_ = 0;
+    std::map<std::string, HttpHandler, std::less<>> handlers_;
 };
 
 HttpServer::HttpServer(event_base* base, PortHost& host, AskStatus ask_status, HttpServerOptions options)
@@ -227,6 +246,10 @@ std::string HttpServer::listen(std::string_view address) {
 
 uint16_t HttpServer::port() const {
     return server_->port();
+}
+
+void HttpServer::add_handler(std::string path, HttpHandler handler) {
+    server_->add_handler(std::move(path), std::move(handler));
 }
 
 void HttpServer::close_listener() {

@@ -23,6 +23,13 @@ namespace sandstore {
 using StatusDone = std::function<void(const pb::ClusterStatus* status, std::string error)>;
 using AskStatus = std::function<void(bool local, StatusDone done)>;
 
+// What a program behind a path of its own answers to GET and POST.
+struct HttpAnswer {
+    int code = 200;
+    std::string json;
+};
+using HttpHandler = std::function<HttpAnswer(bool post, std::string_view body)>;
+
 struct HttpServerOptions {
     uint64_t timeout_us = 10'000'000;
     size_t header_bytes_max = 8 << 10;
@@ -40,6 +47,8 @@ class HttpServer {
     [[nodiscard]] std::string listen(std::string_view address);  // Empty, or a sentence that names the address.
     uint16_t port() const;
     void close_listener();
+    // Before the first request. The answer is JSON; `handler` runs on the loop and must not wait.
+    void add_handler(std::string path, HttpHandler handler);
 
  private:
     class Server;

@@ -18,10 +18,12 @@
 #include "actors/log/snapshot_store.h"
 #include "actors/raft/noop_replicator.h"
 #include "actors/raft/raft_node.h"
+#include "apps/common/debug_faults.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/transport.h"
 #include "runtime/event_runtime.h"
+#include "runtime/fault_points.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 #include "runtime/thread_disk.h"
@@ -61,7 +63,10 @@ using EventPtr = std::unique_ptr<event, EventFree>;
 // In the order of making; destroyed in the opposite one.
 struct Node::Parts {
     Parts(const NodeOptions& options, Logger& logger, MetricsRegistry& metrics)
-        : runtime({.node_id = options.node_id}, logger, metrics) {}
+        : runtime({.node_id = options.node_id, .clock = options.debug_faults ? &clock : nullptr}, logger, metrics) {}
+
+    FaultPoints faults;
+    ShiftedClock clock{faults};
 
     std::unique_ptr<TraceWriter> trace;
     EventRuntime runtime;
@@ -220,14 +225,19 @@ std::string Node::start() {
         return str_cat(problem, " (--listen chooses another address)");
     }
     parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, ask_status(dispatcher));
+    if (options_.debug_faults) {
+        parts_->http->add_handler("/debug/faults", debug_faults_handler(parts_->faults));
+        logger_.write(LogLevel::kWarning, dispatcher.wall_us(), "main", kDebugFaultsWarning, {});
+    }
     if (const std::string problem = parts_->http->listen(options_.http_listen); !problem.empty()) {
         return str_cat(problem, " (--http-listen chooses another address)");
     }
     runtime.own_port({pb::PORT_HTTP_CLIENT}, std::make_unique<HttpClient>(runtime.base(), dispatcher));
     try {
+        const FaultPoints* faults = options_.debug_faults ? &parts_->faults : nullptr;
         const auto add_disk = [&](pb::ActorKind kind, int threads) {
             runtime.own_port({kind}, std::make_unique<ThreadDisk>(runtime.base(), dispatcher, LocalAddress{kind},
-                                                                  options_.data_directory, threads));
+                                                                  options_.data_directory, threads, faults));
         };
         add_disk(pb::PORT_LOG_DISK, 1);
         add_disk(pb::PORT_CHUNK_DISK, kChunkDiskThreads);

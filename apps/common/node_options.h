@@ -17,6 +17,7 @@ struct NodeOptions {
     std::string data_directory;     // Made when missing.
     std::string trace_file;         // Empty: none.
     bool trace_content = false;     // File data too.
+    bool debug_faults = false;      // POST /debug/faults makes disk and clock misbehave.
     std::vector<pb::Member> peers;  // Static discovery; empty: etcd is asked.
     std::vector<std::string> etcd_endpoints;
     uint64_t poll_interval_ms = 2'000;

@@ -40,6 +40,8 @@ DEFINE_uint32(copies, 3,
 DEFINE_string(chunk_size, "8MiB", "the longest run of a file's bytes that is stored as one piece");
 DEFINE_string(log_dir, "", "also write the log to <node-id>.log in this directory");
 DEFINE_string(trace_file, "", "record every message of this node's actors in this file");
+DEFINE_bool(debug_faults, false,
+            "for tests only: whoever reaches the HTTP port can make disk and clock misbehave (POST /debug/faults)");
 DEFINE_bool(trace_content, false, "record file data too, not only its length and checksum");
 
 namespace sandstore {
@@ -75,7 +77,8 @@ const CommandSpec& spec() {
                    {"Replication",
                     {"replicator", "election_timeout", "heartbeat_interval", "election_priority", "lease_reads",
                      "snapshot_log_size", "copies", "chunk_size"}},
-                   {"Logging", {"log_level", "log_format", "log_dir", "trace_file", "trace_content"}}},
+                   {"Logging", {"log_level", "log_format", "log_dir", "trace_file", "trace_content"}},
+                   {"Testing", {"debug_faults"}}},
         .required = {"node_id"},
         .notes = "SIGTERM ends it cleanly, within a second: a leader hands leadership over first.",
     };
@@ -91,6 +94,7 @@ NodeOptions node_options(std::vector<pb::Member> peers) {
     options.data_directory = FLAGS_data_dir;
     options.trace_file = FLAGS_trace_file;
     options.trace_content = FLAGS_trace_content;
+    options.debug_faults = FLAGS_debug_faults;
     options.copies = FLAGS_replicator == "noop" ? 1 : FLAGS_copies;
     options.peers = std::move(peers);
     options.etcd_endpoints = split_list(FLAGS_etcd_endpoints);
