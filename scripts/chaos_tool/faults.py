@@ -1,5 +1,5 @@
-"""What a fault does to a cluster, and how it is undone. A fault that has begun is a list of steps to take it back, and for
-one that flaps a step to do again and again."""
+"""What a fault does to a cluster, and how it is undone. A fault that has begun is a list of steps to take it back, and
+for one that flaps a step to do again and again."""
 
 
 class Skipped(Exception):

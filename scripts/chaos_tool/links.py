@@ -1,4 +1,4 @@
-"""The network between local nodes: every node is reached through a port of this proxy, by the other nodes and by clients.
+"""The network between local nodes: other nodes and clients reach a node through a port of this proxy.
 The first frame of a connection says who calls (docs/formats.md), so each ordered pair of nodes has a link of its own
 here, which can be cut or made slow. What goes from a to b is governed by the link a -> b in whichever connection it
 travels, answers to a greeting included. Clients and a node's question to itself pass freely.
@@ -79,6 +79,7 @@ class Links:
         self._links = {(a, b): Link() for a in ports for b in ports if a != b}
         self._started = threading.Event()
         self._problem = None
+        self._writers = set()
         self._thread = threading.Thread(target=self._run, name="links", daemon=True)
         self._thread.start()
         self._started.wait()
@@ -128,23 +129,34 @@ class Links:
     # --- In the loop -----------------------------------------------------------------------------------------------
     def _run(self):
         asyncio.set_event_loop(self._loop)
+        servers = []
         try:
             for node, (port, behind) in self._ports.items():
-                self._loop.run_until_complete(asyncio.start_server(
+                servers.append(self._loop.run_until_complete(asyncio.start_server(
                     lambda reader, writer, node=node, behind=behind: self._serve(node, behind, reader, writer),
-                    "127.0.0.1", port, limit=WAITING_BYTES_MAX))
+                    "127.0.0.1", port, limit=WAITING_BYTES_MAX)))
         except OSError as problem:
             self._problem = problem
         self._started.set()
         if not self._problem:
             self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.run_until_complete(self._end(servers))
         self._loop.close()
+
+    async def _end(self, servers):
+        for server in servers:
+            server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # Aborted transports close their sockets in the next turn.
 
     async def _serve(self, node, behind, reader, writer):
         backend = None
+        self._writers.add(writer)
         try:
             head = await reader.readexactly(HEADER.size)
             magic, _, _, _, length, payload, _, _ = HEADER.unpack(head)
@@ -156,16 +168,18 @@ class Links:
             if there:
                 await there.open.wait()
             answers, backend = await asyncio.open_connection("127.0.0.1", behind, limit=WAITING_BYTES_MAX)
+            self._writers.add(backend)
             for one in (writer, backend):
                 one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._first_to_end(self._carry(reader, backend, there, head + body),
                                      self._carry(answers, writer, back, b""))
-        except (OSError, EOFError, KeyError, ValueError, IndexError):
-            pass  # A connection that breaks is closed on both sides; both ends know what to do.
+        except (OSError, EOFError, KeyError, ValueError, IndexError, asyncio.CancelledError):
+            pass  # A connection that breaks, or is ended by close(), is closed on both sides.
         finally:
             for one in (writer, backend):
                 if one:
                     one.close()
+                    self._writers.discard(one)
 
     async def _first_to_end(self, *directions):
         tasks = [self._loop.create_task(direction) for direction in directions]

@@ -110,6 +110,19 @@ class LocalCluster(harness.Cluster):
                 problems.append(str(error))
         return problems
 
+    def unhealed(self):
+        """What is still not as it should be, as sentences: looked at from the outside, not remembered."""
+        found = [f"the link from {source} to {target} is {state}" for source, target, state in self.links.state()]
+        for node in self.nodes:
+            if not node.running():
+                found.append(f"{node.node_id} does not run")
+                continue
+            with open(f"/proc/{node.child.pid}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] in "Tt":
+                    found.append(f"{node.node_id} is stopped")
+            found += wrong_faults(self, node.node_id)
+        return found
+
     def close(self, keep=False):
         self.links.close()
         for node in self.nodes:
@@ -128,6 +141,14 @@ def remove_files(folder):
 
 
 NO_FAULTS = {"disk_delay_ms": 0, "disk_full": False, "wall_clock_offset_ms": 0}
+
+
+def wrong_faults(cluster, node_id):
+    try:
+        faults = cluster.faults_of(node_id)
+    except OSError as error:
+        return [f"{node_id} does not tell its faults: {error}"]
+    return [f"{node_id} has {faults}"] if faults != NO_FAULTS else []
 
 
 def post_faults(address, faults):

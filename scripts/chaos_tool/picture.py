@@ -1,4 +1,4 @@
-"""A run as a picture: faults of each node, who led in which term, when no write was acknowledged, throughput, latency."""
+"""A run as a picture: faults of each node, who led in which term, when writes paused, throughput, latency."""
 import math
 from html import escape
 
@@ -63,8 +63,8 @@ def draw(run, analysis, facts):
     top = _latency(canvas, analysis, top + GAP)
     _axis(canvas, first_lane, top)
     for begin, end in analysis.pauses:
-        canvas.rect(begin, end, first_lane, top - first_lane, "#d64545", f"no write acknowledged for {end - begin:.2f} s",
-                    0.16)
+        canvas.rect(begin, end, first_lane, top - first_lane, "#d64545",
+                    f"no write acknowledged for {end - begin:.2f} s", 0.16)
     canvas.text(WIDTH - RIGHT, charts + 14, "red bands: no write acknowledged for more than 0.5 s", "end", FAINT, 11)
     height = top + 34
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" '

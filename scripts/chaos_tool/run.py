@@ -1,5 +1,5 @@
-"""One run: a cluster, a load, the faults of a schedule one after the other, and what is true at the end. Whatever happens
-(an error, SIGINT, SIGTERM) everything is healed before it is over."""
+"""One run: a cluster, a load, the faults of a schedule one after the other, and what is true at the end. Whatever
+happens (an error, SIGINT, SIGTERM) everything is healed before it is over."""
 import heapq
 import itertools
 import json
@@ -11,6 +11,7 @@ import time
 
 import harness
 from chaos_tool import faults as fault_steps
+from chaos_tool.watch import LeaderWatch
 
 LOAD = os.path.join(harness.BINARY_DIR, "tests", "chaos_load")
 CHECK = os.path.join(harness.BINARY_DIR, "tests", "chaos_check")
@@ -42,6 +43,9 @@ class Journal:
         self.events.append(entry)
         self.file.write(json.dumps(entry) + "\n")
         self.file.flush()
+
+    def has(self, event):
+        return any(entry["event"] == event for entry in self.events)
 
     def say(self, text):
         self._say(f"[{time.monotonic() - self.began:7.2f} s] {text}")
@@ -83,7 +87,10 @@ class Run:
     def execute(self):
         """True when everything held."""
         try:
-            self._begin()
+            try:
+                self._begin()
+            except AssertionError as error:
+                raise RuntimeError(f"{error}; {self._last_words()}") from error
             self._faults()
             self._heal()
             self._end_load()
@@ -100,7 +107,6 @@ class Run:
     def _begin(self):
         cluster = self.cluster
         cluster.start()
-        from chaos_tool.watch import LeaderWatch
         self.watch = LeaderWatch(cluster.log_paths(), self._on_leader)
         self._wait("every node is ready", READY_S, lambda: all(node_ready(cluster, name) for name in cluster.names()))
         self._wait("a leader has said so", READY_S, lambda: self.watch.leader()[0])
@@ -113,6 +119,14 @@ class Run:
         self._wait("the first operations", READY_S,
                    lambda: os.path.exists(self.history_path) and os.path.getsize(self.history_path) > 1000)
         self.journal.note("begin", nodes=cluster.names(), mode=cluster.mode)
+
+    def _last_words(self):
+        lines = []
+        for name, path in self.cluster.log_paths().items():
+            if os.path.exists(path):
+                with open(path, errors="replace") as file:
+                    lines += [f"{name}: {line}" for line in file.read().splitlines()[-1:]]
+        return "; ".join(lines)
 
     def _client_environment(self):
         servers = ",".join(self.cluster.host_address(name) for name in self.cluster.names())
@@ -197,7 +211,9 @@ class Run:
             self._end_fault(self.active[-1])
         for problem in self.cluster.heal():
             self.problems.append(f"could not be healed: {problem}")
-        self.journal.note("healed")
+        left = self.cluster.unhealed() if self.journal.has("begin") else []
+        self.problems += [f"not healed: {sentence}" for sentence in left]
+        self.journal.note("healed", left=left)
 
     def _check_load(self):
         if self.load.poll() is not None:

@@ -1,6 +1,6 @@
-"""The schedule: which fault begins when, what it concerns and how long it lasts. It follows from the seed, the duration,
-the number of nodes and the kinds alone, so the same command line gives the same schedule. Who leads is not known
-beforehand: "leader" and "follower" are looked up when their time comes, with a numbered node in reserve."""
+"""The schedule: which fault begins when, what it concerns and how long it lasts. It follows from the seed, the
+duration, the number of nodes and the kinds alone, so the same command line gives the same schedule. Who leads is not
+known beforehand: "leader" and "follower" are looked up when their time comes, with a numbered node in reserve."""
 import dataclasses
 import random
 import re
