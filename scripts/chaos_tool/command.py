@@ -29,6 +29,8 @@ def parse(arguments):
                        help="a cluster of its own in containers, of the image SANDSTORE_IMAGE")
     parser.add_argument("--faults", help="only these, comma separated")
     parser.add_argument("--nodes", type=int, default=3, help="how many (default: 3; in containers always 3)")
+    parser.add_argument("--node-flag", action="append", default=[], metavar="NAME=VALUE",
+                        help="a flag for every local node, such as lease-reads=true; again for more")
     parser.add_argument("--load", choices=LOADS, default="normal", help="how many clients (default: normal)")
     parser.add_argument("--report", metavar="DIR", help="where report, picture, events, history and logs go "
                                                         "(default: run/chaos/seed-N)")
@@ -42,6 +44,10 @@ def parse(arguments):
             raise ValueError("--nodes: expected 2 to 9")
         if options.mode == schedule.COMPOSE and options.nodes != 3:
             raise ValueError("--nodes: docker-compose.yaml has three")
+        if options.node_flag and options.mode == schedule.COMPOSE:
+            raise ValueError("--node-flag: local nodes only; containers take theirs from docker-compose.yaml")
+        if any("=" not in flag for flag in options.node_flag):
+            raise ValueError("--node-flag: expected NAME=VALUE")
         if options.duration_s < 10:
             raise ValueError("--duration: at least 10s")
     except ValueError as problem:
@@ -68,7 +74,7 @@ def make_cluster(options):
         from chaos_tool.containers import ComposeCluster
         return ComposeCluster(options.report)
     from chaos_tool.local import LocalCluster
-    return LocalCluster(options.nodes)
+    return LocalCluster(options.nodes, dict(flag.split("=", 1) for flag in options.node_flag))
 
 
 def main(arguments):
@@ -103,8 +109,9 @@ def execute(options, faults):
         run.take_signals()
         try:
             held = run.execute()
-        except Interrupted:
-            print("interrupted; everything is healed", flush=True)
+        except Interrupted as interrupted:
+            print(f"{interrupted}: interrupted; everything is healed" if not run.problems else
+                  "interrupted; " + "; ".join(run.problems), flush=True)
             return EXIT_INTERRUPTED
         except (AssertionError, RuntimeError, OSError) as problem:
             traceback.print_exc()

@@ -13,8 +13,8 @@ NODE_FLAGS = {"debug-faults": "true", "snapshot-log-size": "16MiB"}
 
 
 class LocalNode(harness.Node):
-    def __init__(self, cluster, node_id):
-        super().__init__(cluster, node_id, **NODE_FLAGS)
+    def __init__(self, cluster, node_id, flags):
+        super().__init__(cluster, node_id, **{**NODE_FLAGS, **flags})
         self.proxy_port = harness.free_port()
         self.paused = False
 
@@ -26,9 +26,9 @@ class LocalNode(harness.Node):
 class LocalCluster(harness.Cluster):
     mode = "local"
 
-    def __init__(self, size):
+    def __init__(self, size, flags=None):
         super().__init__(0)
-        self.nodes = [LocalNode(self, f"node-{i + 1}") for i in range(size)]
+        self.nodes = [LocalNode(self, f"node-{i + 1}", flags or {}) for i in range(size)]
         self.by_id = {node.node_id: node for node in self.nodes}
         self.links = Links({node.node_id: (node.proxy_port, node.port) for node in self.nodes})
 

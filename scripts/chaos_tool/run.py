@@ -57,7 +57,7 @@ class Run:
         self.folder = folder
         self.history_path = os.path.join(folder, "history.txt")
         self.clients = clients or {}
-        self.stop = False
+        self.stop = None  # The name of the signal that wants it to end.
         self.load = None
         self.watch = None
         self.active = []  # Faults that last.
@@ -75,13 +75,11 @@ class Run:
 
     def _on_signal(self, number):
         # Only noted: what is being done, healing above all, is done to its end.
-        if not self.stop:
-            self.journal.say(f"{signal.Signals(number).name}: heals, then ends")
-        self.stop = True
+        self.stop = signal.Signals(number).name
 
     def check_stop(self):
         if self.stop:
-            raise Interrupted
+            raise Interrupted(self.stop)
 
     # --- The run ---------------------------------------------------------------------------------------------------
     def execute(self):

@@ -42,10 +42,12 @@ std::string_view outcome_of(pb::StatusCode code) {
     }
 }
 
-ClientOptions client_options(const LoadSettings& settings) {
+// Every other client reads from all nodes in turn: such reads are to be just as fresh.
+ClientOptions client_options(const LoadSettings& settings, uint64_t number) {
     ClientOptions options;
     options.servers = settings.servers;
     options.timeout_us = settings.timeout_ms * 1000;
+    options.read_any_node = number % 2 == 0;
     options.attempt_timeout_ms = std::min<uint64_t>(1'000, settings.timeout_ms);
     return options;
 }
@@ -133,7 +135,7 @@ bool answer_of(const FileOperation& operation, const Message& reply, std::string
 }  // namespace
 
 RecordedClient::RecordedClient(const LoadSettings& settings, uint64_t number, HistoryWriter& history)
-    : number_(number), timeout_us_(settings.timeout_ms * 1000), history_(history), client_(client_options(settings)) {}
+    : number_(number), timeout_us_(settings.timeout_ms * 1000), history_(history), client_(client_options(settings, number)) {}
 
 Message RecordedClient::call(Message request) {
     std::optional<Message> answer;
