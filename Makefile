@@ -1,26 +1,59 @@
 # Everything a person does with Sandstore, one word each. The work itself is in CMake, scripts/ and docker-compose.yaml.
+# What is built: `make profiles` lists the profiles and options; `make build PROFILE=static TRACE=off`.
 SETUP ?= scripts/setup
 JOBS ?= $(shell nproc)
-CONFIGURE = mkdir -p build && { cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }; }
-CTEST = ctest --preset release --parallel 2
+ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup build test test-containers asan image up logs smoke down clean format tidy
+.PHONY: help run setup build test test-containers asan image up logs smoke down clean format tidy profiles check bench \
+        chaos monitoring-up size sbom shell check-arm64
+
+# --- The selection: checked before anything runs, whatever the target -------------------------------------------------
+# Variables that are no build options. A name that stands neither here nor in scripts/profiles.txt is refused.
+SETTINGS := SETUP JOBS ARGS COMPOSE
+OPTIONS := $(shell scripts/build-profile --names)
+GIVEN := $(sort $(foreach name,$(OPTIONS),$(if $($(name)),$(name))) \
+    $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+quoted = '$(subst ','\'',$(1))'
+SELECTION := $(foreach name,$(filter-out $(SETTINGS),$(GIVEN)),$(call quoted,$(name)=$($(name))))
+REFUSED := $(shell scripts/build-profile $(SELECTION) >/dev/null || echo refused)
+ifneq ($(REFUSED),)
+    $(error Nothing was done)
+endif
+
+CHOICES = $(foreach name,$(OPTIONS),-DSANDSTORE_$(name)=$(call quoted,$($(name))))
+CONFIGURE = mkdir -p build && \
+    { cmake --preset release $(CHOICES) >build/configure.log || { cat build/configure.log; exit 1; }; }
+CTEST = ctest --preset release --parallel 2
+# $(call needs,FILE,COMMAND): runs the command, or says in a line what is missing.
+needs = [ -e $(1) ] || { echo "make $@: $(1) is not here" >&2; exit 1; }; $(2)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
+	@echo
+	@echo "  PROFILE=... and single options ($(filter-out PROFILE,$(OPTIONS))) go with all of them."
 
-run: setup ## a three-node cluster on this machine, until Ctrl-C
+profiles: ## what can be built: profiles, options and their values
+	@scripts/build-profile --profiles
+
+run: setup ## a cluster on this machine, until Ctrl-C
 	@$(CONFIGURE)
 	@cmake --build --preset release --parallel $(JOBS) --target sandstore smoke
-	@exec build/release/sandstore demo
+	@exec build/release/sandstore demo $(ARGS)
 
 setup: ## install what is missing (Debian packages)
+	@scripts/build-profile $(SELECTION)
 	@$(SETUP)
 
 build: setup ## build everything, tests included, in build/release
 	@$(CONFIGURE)
 	@cmake --build --preset release --parallel $(JOBS)
+
+check: ## the quick checks: selection, rules of the house, configuration; compiles nothing
+	@scripts/build-profile $(SELECTION)
+	@scripts/tidy
+	@$(CONFIGURE)
+	@echo "check: all fine"
 
 test: build ## build and run all tests that need no Docker
 	$(CTEST) -L 'unit|tidy'
@@ -34,14 +67,35 @@ asan: setup ## the unit tests with address and undefined-behaviour sanitizers
 	@cmake --build --preset asan --parallel $(JOBS)
 	ctest --preset asan --parallel 2 -L unit
 
-image up: export SANDSTORE_COMMIT = $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+bench: setup ## a short benchmark: three nodes on this machine, then the innermost loops
+	@$(CONFIGURE)
+	@cmake --build --preset release --parallel $(JOBS) --target sandstore dispatch_bench log_write_bench
+	@$(call needs,scripts/bench,scripts/bench $(ARGS))
+
+chaos: ## break a running cluster on purpose and check that nothing is lost; ARGS="--seed 7 --dry-run"
+	@$(call needs,scripts/chaos,scripts/chaos $(ARGS))
+
+# --- Containers -------------------------------------------------------------------------------------------------------
+image up size sbom shell monitoring-up check-arm64: \
+    export SANDSTORE_COMMIT = $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+export $(OPTIONS)
+# docker-compose.yaml lets its nodes find each other in etcd.
+WITH_ETCD = scripts/build-profile --selection $(SELECTION) 2>/dev/null | grep -qx DISCOVERY=etcd || \
+    { echo "make $@: docker-compose.yaml needs DISCOVERY=etcd; without Docker: make run $(SELECTION)" >&2; exit 2; }
 
 image: ## build the container image
-	@scripts/compose build
+	@$(call needs,scripts/image,scripts/image build)
 
 up: ## start the cluster in containers and run the smoke check
+	@$(WITH_ETCD)
+	@$(if $(SELECTION),$(call needs,scripts/image,scripts/image build))
 	@scripts/compose up -d
 	@scripts/compose await-smoke
+
+MONITORING = scripts/deploy/monitoring.yaml
+monitoring-up: ## the cluster with Prometheus and Grafana beside it
+	@$(WITH_ETCD)
+	@$(call needs,$(MONITORING),scripts/compose -f docker-compose.yaml -f $(MONITORING) up -d)
 
 logs: ## follow the containers' logs
 	@scripts/compose logs -f
@@ -51,6 +105,18 @@ smoke: ## run the smoke check against the running containers again
 
 down: ## stop the containers, keep their data
 	@scripts/compose down
+
+size: ## how large the image is, and what is in it
+	@$(call needs,scripts/image,scripts/image size)
+
+sbom: ## what the image is made of, as SPDX JSON
+	@$(call needs,scripts/sbom,scripts/sbom)
+
+shell: ## a shell beside a node's files: the debug image
+	@$(call needs,scripts/image,scripts/image shell)
+
+check-arm64: ## build for arm64 and run the smoke check under qemu
+	@$(call needs,scripts/image,scripts/image check-arm64)
 
 clean: ## remove containers, volumes, networks and build outputs
 	@scripts/compose clean
