@@ -5,7 +5,8 @@ import dataclasses
 
 WRITES = {"create", "write", "append", "remove", "rename", "note", "make"}
 PAUSE_S = 0.5         # No write acknowledged for longer than this counts as unavailable.
-ELECTION_WITHIN_S = 15  # Of a fault; a later one has another reason.
+ELECTION_WITHIN_S = 15  # Of a fault that takes the leader away; a later one has another reason.
+ELECTION_AFTER_S = 1    # Of the end of any fault.
 
 
 @dataclasses.dataclass
@@ -39,6 +40,12 @@ def quantile(values, share):
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+def takes_leader_away(fault):
+    """Others cannot hear it, or it cannot hear them: somebody else has to lead."""
+    alone = fault["kind"] == "partition" and fault["settings"]["shape"] != "pair"
+    return fault["hits_leader"] and (alone or fault["kind"] in ("kill", "pause", "restart-all"))
+
+
 class Analysis:
     def __init__(self, run):
         self.events = run.journal.events
@@ -65,7 +72,7 @@ class Analysis:
         return [(a, b) for a, b in zip(times, times[1:]) if b - a > PAUSE_S]
 
     def _elections(self):
-        """For each fault that hit the leader and led to an election: how long until the next leader, and until a write
+        """For each fault that took the leader away and led to an election: how long until the next leader, and until a write
         that began after the fault was acknowledged."""
         found = []
         writes = sorted((op.ended, op.begun) for op in self.operations if op.outcome == "ok" and op.kind in WRITES)
@@ -74,7 +81,7 @@ class Analysis:
             until = min([fault["begin"] + ELECTION_WITHIN_S]
                         + [later["begin"] for later in self.faults[at + 1:] if later["hits_leader"]])
             after = [entry for entry in self.leaders if fault["begin"] <= entry[0] < until]
-            if not fault["hits_leader"] or not after:
+            if not takes_leader_away(fault) or not after:
                 continue
             # Only what began when the fault was there: the one before may still have answered.
             first = next((end for end, begun in writes[bisect.bisect_left(ended, fault["in_force_s"]):]
@@ -106,12 +113,12 @@ class Analysis:
         return table
 
     def by_kind(self):
-        """{kind of fault: (how many, that hit the leader, elections, longest time without a write while it lasted)}"""
+        """{kind of fault: (how many, that hit the leader, that saw an election, longest time without a write)}"""
         table = {}
         for fault in self.faults:
             count, hit, elections, longest = table.get(fault["kind"], (0, 0, 0, 0.0))
             pause = max([min(b, fault["end"] + 5) - max(a, fault["begin"]) for a, b in self.pauses
                          if a < fault["end"] and b > fault["begin"]] + [0.0])
-            elected = any(entry["number"] == fault["number"] for entry in self.elections)
+            elected = any(fault["begin"] <= time_s <= fault["end"] + ELECTION_AFTER_S for time_s, _, _ in self.leaders)
             table[fault["kind"]] = (count + 1, hit + fault["hits_leader"], elections + elected, max(longest, pause))
         return table

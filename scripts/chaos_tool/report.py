@@ -58,13 +58,13 @@ def to_text(run, analysis, facts):
         "",
         f"Faults: {facts['faults']}" + (f", and {facts['faults_skipped']} left out because their time was not right"
                                         if facts["faults_skipped"] else ""),
-        table([["", "faults", "hit the leader", "elections", "longest without a write"]]
+        table([["", "faults", "hit the leader", "saw an election", "longest without a write"]]
               + [[kind, count, hit, elected, seconds(longest)]
                  for kind, (count, hit, elected, longest) in sorted(analysis.by_kind().items())]),
         "",
         f"Leaders: {facts['leaders']}, the last term {max([term for _, _, term in analysis.leaders] + [0])}",
-        f"  from a fault to the next Became Leader:        {spread([e['leader_s'] for e in elections])}",
-        f"  from a fault to the next acknowledged write:   {spread([e['write_s'] for e in elections])}",
+        f"  from the loss of a leader to the next Became Leader:       {spread([e['leader_s'] for e in elections])}",
+        f"  from the loss of a leader to the next acknowledged write:  {spread([e['write_s'] for e in elections])}",
         "",
         f"Without an acknowledged write for more than 0.5 s: {len(analysis.pauses)} times, "
         f"{facts['unavailable_s']:.1f} s of {facts['measured_s']:.0f} s together, "

@@ -16,6 +16,8 @@ from harness import wait_until
 
 sys.path.insert(0, os.path.join(harness.SOURCE_DIR, "scripts"))
 from chaos_tool import faults, links, schedule  # noqa: E402: needs the path above.
+from chaos_tool import report  # noqa: E402
+from chaos_tool.analysis import Analysis  # noqa: E402
 from chaos_tool.local import LocalCluster  # noqa: E402
 
 CHAOS = os.path.join(harness.SOURCE_DIR, "scripts", "chaos")
@@ -244,6 +246,49 @@ class Healing(unittest.TestCase):
         active = faults.Active(self.fault("pause"), ["node-1"])
         self.assertEqual(faults.choose_node(self.fault("kill"), Healthy(), None, []), "node-1")
         self.assertRaises(faults.Skipped, faults.choose_node, self.fault("kill"), Healthy(), None, [active])
+
+
+class Figures(unittest.TestCase):
+    """The history and the events of a run of ten seconds, in which the leader was killed at 3.0 s."""
+    LINES = ["invoke 1000000 1 1 /d create 0", "ok 1010000 1",
+             "invoke 2950000 2 1 /d write 0 100",  # Answered by the old leader in its last moment.
+             "ok 3005000 2",
+             "invoke 3100000 3 1 /d read 0", "ok 3200000 3 2",
+             "invoke 3300000 4 1 /j note 1", "ok 3900000 4",
+             "invoke 4000000 5 2 /d append 0 100", "unknown 5500000 5 timed out",
+             "invoke 4200000 6 1 /d write 0 100", "ok 4300000 6",
+             "invoke 9000000 7 1 /d remove 0"]
+
+    def analysis(self, folder):
+        with open(os.path.join(folder, "history.txt"), "w") as file:
+            file.write("".join(f"{line}\n" for line in self.LINES))
+
+        class Ended:
+            class journal:
+                began = 0.0
+                events = [{"time_s": 0.5, "event": "begin"},
+                          {"time_s": 0.4, "event": "leader", "node": "node-1", "term": 1},
+                          {"time_s": 3.0, "event": "fault", "number": 1, "kind": "kill", "nodes": ["node-1"],
+                           "settings": {}, "leader": "node-1", "term": 1, "hits_leader": True, "in_force_s": 3.01},
+                          {"time_s": 3.5, "event": "leader", "node": "node-2", "term": 2},
+                          {"time_s": 5.0, "event": "fault_over", "number": 1},
+                          {"time_s": 10.0, "event": "over"}]
+            history_path = os.path.join(folder, "history.txt")
+        return Analysis(Ended)
+
+    def test_elections_pauses_and_outcomes_are_what_the_history_says(self):
+        with tempfile.TemporaryDirectory() as folder:
+            analysis = self.analysis(folder)
+        self.assertEqual(len(analysis.elections), 1)
+        self.assertAlmostEqual(analysis.elections[0]["leader_s"], 0.5)
+        self.assertAlmostEqual(analysis.elections[0]["write_s"], 0.9)
+        self.assertEqual([(round(a, 3), round(b, 3)) for a, b in analysis.pauses], [(1.01, 3.005), (3.005, 3.9)])
+        outcomes = analysis.outcomes()
+        self.assertEqual(dict(outcomes["write"]), {"ok": 2})
+        self.assertEqual((dict(outcomes["append"]), dict(outcomes["remove"])), ({"unknown": 1}, {"open": 1}))
+        self.assertEqual(analysis.seconds[3][:2], (3, 0))
+        self.assertEqual(analysis.seconds[5][:2], (0, 1))
+        self.assertEqual(report.spread([0.3, 0.1, 0.2, None]), "median 0.20 s, p90 0.30 s, max 0.30 s  (3)")
 
 
 class Runs(unittest.TestCase):
