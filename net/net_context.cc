@@ -2,9 +2,10 @@
 
 namespace sandstore {
 
-NetContext::NetContext(event_base* loop, PortHost& port_host)
+NetContext::NetContext(event_base* loop, PortHost& port_host, WireMaker wire_maker)
     : base(loop),
       host(port_host),
+      new_wire(wire_maker),
       sent_messages(host.metrics().counter("sandstore_net_sent_messages_total", "Frames written to sockets.")),
       sent_bytes(host.metrics().counter("sandstore_net_sent_bytes_total", "Bytes written to sockets.")),
       received_messages(host.metrics().counter("sandstore_net_received_messages_total", "Valid frames received.")),

@@ -39,6 +39,13 @@ class Table(unittest.TestCase):
             for option in OPTIONS:
                 self.assertIn(f"{option}={chosen[option]}", values)
 
+    def test_every_value_has_its_file_and_every_file_its_value(self):
+        expected = {value.lower().replace("=", "_") + ".cc" for value in build_profile("--values").stdout.split()
+                    if not value.startswith("PROFILE=")}
+        found = {name for name in os.listdir(os.path.join(ROOT, "apps", "modules"))
+                 if name.startswith(tuple(f"{option.lower()}_" for option in OPTIONS)) and name.endswith(".cc")}
+        self.assertEqual(found, expected)
+
     def test_the_documentation_shows_the_table_as_it_is(self):
         with open(os.path.join(ROOT, "docs", "builds.md"), encoding="utf-8") as file:
             text = file.read()
