@@ -16,10 +16,12 @@
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
 #include "apps/modules/modules.h"
+#include "net/figures_sampler.h"
 #include "net/http_server.h"
 #include "net/transport.h"
 #include "runtime/event_runtime.h"
 #include "runtime/message_of.h"
+#include "runtime/process_metrics.h"
 #include "runtime/text.h"
 #include "runtime/thread_disk.h"
 #include "runtime/version.h"
@@ -59,8 +61,10 @@ struct Node::Parts {
     EventRuntime runtime;
     Transport* transport = nullptr;  // Owned by the runtime.
     std::unique_ptr<HttpServer> http;
+    std::unique_ptr<FiguresSampler> sampler;
     EventPtr on_terminate;
     EventPtr on_interrupt;
+    EventPtr on_hang_up;
     bool stopping = false;
 };
 
@@ -127,6 +131,7 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     status.set_node_id(options.node_id);
     status.set_http_address(options.http_listen);
     status.set_version(version_number());
+    status.set_copies(options.copies);
     send(status);
 }
 
@@ -152,9 +157,7 @@ void send_start(Dispatcher& dispatcher, const NodeOptions& options) {
 
 // HTTP's way to the StatusService.
 AskStatus ask_status(Dispatcher& dispatcher) {
-    return [&dispatcher](bool local, StatusDone done) {
-        pb::ClusterStatusRequest request;
-        request.set_local(local);
+    return [&dispatcher](pb::ClusterStatusRequest request, StatusDone done) {
         dispatcher.ask(pb::ACTOR_STATUS, message_of(std::move(request)), kStatusTimeoutUs,
                        [done = std::move(done)](Message reply) {
                            if (!reply->has_cluster_status()) {
@@ -176,6 +179,8 @@ Node::~Node() = default;
 std::string Node::start() {
     if (std::optional<std::string> problem = lock_directory(options_.data_directory)) return *problem;
     parts_ = std::make_unique<Parts>(options_, logger_, metrics_);
+    add_process_metrics(metrics_, {version_number(), version_commit(), build_profile()},
+                        [parts = parts_.get()] { return parts->runtime.dispatcher().wall_us(); });
     EventRuntime& runtime = parts_->runtime;
     Dispatcher& dispatcher = runtime.dispatcher();
     std::string error;
@@ -188,7 +193,7 @@ std::string Node::start() {
     if (const std::string problem = parts_->transport->listen(options_.listen); !problem.empty()) {
         return str_cat(problem, " (--listen chooses another address)");
     }
-    parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, ask_status(dispatcher));
+    parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, options_.node_id, ask_status(dispatcher));
     if (const std::string problem = parts_->http->listen(options_.http_listen); !problem.empty()) {
         return str_cat(problem, " (--http-listen chooses another address)");
     }
@@ -208,17 +213,21 @@ std::string Node::start() {
     for (const Module* module : modules()) {
         if (module->start) module->start(dispatcher, options_);
     }
+    parts_->sampler = std::make_unique<FiguresSampler>(runtime.base(), dispatcher);
     return "";
 }
 
 std::string Node::run() {
     const auto on_signal = [](evutil_socket_t, short, void* node) { static_cast<Node*>(node)->stop(); };
+    const auto on_hang_up = [](evutil_socket_t, short, void* node) { static_cast<Node*>(node)->reopen_log(); };
     event_base* base = parts_->runtime.base();
     signal(SIGPIPE, SIG_IGN);
     parts_->on_terminate.reset(evsignal_new(base, SIGTERM, on_signal, this));
     parts_->on_interrupt.reset(evsignal_new(base, SIGINT, on_signal, this));
     evsignal_add(parts_->on_terminate.get(), nullptr);
     evsignal_add(parts_->on_interrupt.get(), nullptr);
+    parts_->on_hang_up.reset(evsignal_new(base, SIGHUP, on_hang_up, this));
+    evsignal_add(parts_->on_hang_up.get(), nullptr);
     parts_->runtime.run();
     const Dispatcher& dispatcher = parts_->runtime.dispatcher();
     if (!dispatcher.stop_reason()) return "";
@@ -235,6 +244,10 @@ void Node::stop() {
     // A node that does not lead says so at once; without another node that could lead the time runs out.
     parts_->runtime.dispatcher().ask(pb::ACTOR_RAFT, message_of(pb::TransferLeadership()), kHandOverUs,
                                      [this](Message) { drain(); });
+}
+
+void Node::reopen_log() {
+    logger_.reopen_file(parts_->runtime.dispatcher().wall_us());
 }
 
 void Node::drain() {

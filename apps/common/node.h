@@ -27,6 +27,7 @@ class Node {
  private:
     struct Parts;
     void drain();
+    void reopen_log();
     NodeOptions options_;
     Logger& logger_;
     MetricsRegistry metrics_;

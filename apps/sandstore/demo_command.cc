@@ -163,6 +163,7 @@ int Demo::run() {
     block_printed_ = true;
     for (const std::string& line : held_lines_) say(line);
     held_lines_.clear();
+    std::fflush(stdout);  // The nodes may have nothing more to say, and relay() waits for that.
     return relay();
 }
 

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/common/smoke_command.h"
 #include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/flags.h"
@@ -18,9 +19,13 @@ constexpr Command kCommands[] = {
     {"node", node_command, "run a node (`sandstore --server node ...` is the same)"},
     {"demo", demo_command, "a throw-away cluster on this machine, until Ctrl-C"},
     {"status", status_command, "what the cluster is doing, as a table or --json"},
+    {"top", top_command, "the same, live: a terminal with curves and events"},
     {"health", health_command, "whether one node serves: exit status 0 or 1"},
+    {"doctor", doctor_command, "whether this machine is fit for a node, and what to change"},
+    {"smoke", smoke_command, "check a cluster from end to end; also the program `smoke`"},
     {"fs", fs_command, "ls, tree, stat, mkdir, put, get, cat, rm, mv, truncate, df"},
     {"cluster", cluster_command, "who belongs, and who leads: init, members, add, remove, transfer, ..."},
+    {"backup", backup_command, "create, list, verify, restore, delete, prune"},
     {"bench", bench_command, "load generator: raft, meta, io"},
     {"version", version_command, "which software this is, and what it was made of"},
 };
@@ -71,7 +76,14 @@ int unknown_command(std::string_view name) {
     return 2;
 }
 
+// Called as `smoke`, by a link of that name, it is that program.
+bool called_as(std::string_view program, const char* path) {
+    const std::string_view called = path;
+    return called.substr(called.find_last_of('/') + 1) == program;
+}
+
 int run(int argc, char** argv) {
+    if (argc > 0 && called_as("smoke", argv[0])) return smoke_command(argc, argv);
     int first = 1;
     if (first < argc && std::string_view(argv[first]) == "--server") ++first;
     const std::string_view name = first < argc ? argv[first] : "";

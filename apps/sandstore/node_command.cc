@@ -3,7 +3,6 @@
 #include <malloc.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 
 #include "actors/cluster/member_record.h"
@@ -27,6 +26,8 @@ DEFINE_string(snapshot_log_size, "256MiB",
               "a snapshot is taken when the log has grown by this since the last one; 0: only on request");
 DEFINE_string(chunk_size, "8MiB", "the longest run of a file's bytes that is stored as one piece");
 DEFINE_string(log_dir, "", "also write the log to <node-id>.log in this directory");
+DEFINE_string(log_file_size, "64MiB", "a log file of --log-dir is not continued beyond this; 0: it grows");
+DEFINE_uint32(log_files, 5, "log files that are kept in --log-dir, the one being written included");
 
 namespace sandstore {
 
@@ -43,6 +44,8 @@ const FlagRule kListenRule("listen", listen_address());
 const FlagRule kHttpListenRule("http_listen", listen_address());
 const FlagRule kSnapshotLogRule("snapshot_log_size", size_between(0, uint64_t{1} << 40));
 const FlagRule kChunkSizeRule("chunk_size", size_between(64 << 10, 8 << 20));
+const FlagRule kLogFileSizeRule("log_file_size", size_between(0, uint64_t{1} << 40));
+const FlagRule kLogFilesRule("log_files", number_between(2, 1'000));
 const FlagRule kDataDirectoryRule("data_dir", not_empty("directory"));
 
 // The flags of a group, with those that its modules bring along in front.
@@ -64,7 +67,8 @@ const CommandSpec& spec() {
                    group("Discovery", {&discovery_module()}, {"peers"}),
                    group("Replication", {&replicator_module()}, {}),
                    group("Storage", {&chunk_store_module()}, {"snapshot_log_size", "chunk_size"}),
-                   group("Logging", {&communicator_module(), &trace_module()}, {"log_level", "log_format", "log_dir"})},
+                   group("Logging", {&communicator_module(), &trace_module()},
+                         {"log_level", "log_format", "log_dir", "log_file_size", "log_files"})},
         .required = {"node_id"},
         .notes = "SIGTERM ends it cleanly, within a second: a leader hands leadership over first.",
         .absent = absent_node_flags(),
@@ -125,9 +129,9 @@ int node_command(int argc, char** argv) {
     parse_log_level(FLAGS_log_level, &log_options.level);
     log_options.json = FLAGS_log_format == "json";
     log_options.directory = FLAGS_log_dir;
+    log_options.file_bytes_max = parse_size(FLAGS_log_file_size).value();
+    log_options.files_max = FLAGS_log_files;
     log_options.node_id = FLAGS_node_id;
-    std::error_code ignored;  // Opening the file says what is wrong.
-    if (!FLAGS_log_dir.empty()) std::filesystem::create_directories(FLAGS_log_dir, ignored);
     Logger logger(log_options);
     logger.write(LogLevel::kInfo, SystemClock().wall_us(), "main", "Starting",
                  {{"version", version_text()},
