@@ -161,10 +161,11 @@ class FrontDoors(unittest.TestCase):
         self.assertIn("REPLICATOR=noop needs DISCOVERY=static: chosen", done.stdout)
         self.assertEqual(done.returncode, 2, "SETUP=false ends it")
 
-    def test_make_up_says_that_compose_needs_etcd(self):
-        done = self.make("up", "PROFILE=static")
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("docker-compose.yaml needs DISCOVERY=etcd", done.stderr)
+    def test_make_up_takes_the_compose_file_that_suits_the_build(self):
+        for choice, expected in [("PROFILE=http-etcd", ""), ("PROFILE=static", "static"), ("DISCOVERY=static", "static"),
+                                 ("PROFILE=minimal", "single-node"), ("DEPLOY=five-nodes", "five-nodes")]:
+            done = self.make("--eval=show: ; @echo $$DEPLOY", "show", choice)
+            self.assertEqual(done.stdout.strip(), expected, choice)
 
     def cmake(self, *settings):
         folder = tempfile.mkdtemp()
