@@ -162,8 +162,9 @@ class FrontDoors(unittest.TestCase):
         self.assertEqual(done.returncode, 2, "SETUP=false ends it")
 
     def test_make_up_takes_the_compose_file_that_suits_the_build(self):
-        for choice, expected in [("PROFILE=http-etcd", ""), ("PROFILE=static", "static"), ("DISCOVERY=static", "static"),
-                                 ("PROFILE=minimal", "single-node"), ("DEPLOY=five-nodes", "five-nodes")]:
+        for choice, expected in [("PROFILE=http-etcd", ""), ("PROFILE=static", "static"),
+                                 ("DISCOVERY=static", "static"), ("PROFILE=minimal", "single-node"),
+                                 ("DEPLOY=five-nodes", "five-nodes")]:
             done = self.make("--eval=show: ; @echo $$DEPLOY", "show", choice)
             self.assertEqual(done.stdout.strip(), expected, choice)
 
