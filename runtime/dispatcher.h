@@ -27,6 +27,8 @@
 namespace sandstore {
 
 class Counter;
+class Histogram;
+class Histogram;
 class TraceWriter;
 
 // Where time comes from: the system's clocks, or virtual ones.
@@ -192,6 +194,7 @@ class Dispatcher final : public PortHost {
     uint64_t stop_cause_ = 0;  // The delivery during which it happened.
     Counter& delivered_counter_;
     Counter& slow_turns_;
+    Histogram& timer_lag_;
 };
 
 }  // namespace sandstore

@@ -24,6 +24,7 @@
 #include "net/transport.h"
 #include "runtime/event_runtime.h"
 #include "runtime/message_of.h"
+#include "runtime/process_metrics.h"
 #include "runtime/text.h"
 #include "runtime/thread_disk.h"
 #include "runtime/trace_writer.h"
@@ -143,6 +144,8 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     status.set_node_id(options.node_id);
     status.set_http_address(options.http_listen);
     status.set_version(version_number());
+    status.set_commit(version_commit());
+    status.set_profile(build_profile());
     status.set_copies(options.copies);
     send(status);
 }
@@ -201,6 +204,8 @@ Node::~Node() = default;
 std::string Node::start() {
     if (std::optional<std::string> problem = lock_directory(options_.data_directory)) return *problem;
     parts_ = std::make_unique<Parts>(options_, logger_, metrics_);
+    add_process_metrics(metrics_, {version_number(), version_commit(), "unknown"},
+                        [parts = parts_.get()] { return parts->runtime.dispatcher().wall_us(); });
     EventRuntime& runtime = parts_->runtime;
     Dispatcher& dispatcher = runtime.dispatcher();
     if (!options_.trace_file.empty()) {

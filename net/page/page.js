@@ -509,6 +509,7 @@ function reigns(rows, now, up) {
   }
   const last = runs[runs.length - 1];
   if (last && !up) runs.push({ role: "gone", begin: last.end, end: now });
+  if (last && up && now - last.end < 3500) last.end = now;
   return runs;
 }
 
@@ -746,7 +747,8 @@ function savedTheme() {
 // As much time as something is known of, up to five minutes, until the reader chooses.
 function chooseShown() {
   if (known.chosen) return;
-  const oldest = Math.min(...[...known.samples.values()].map((kept) => (kept.rows.length ? kept.rows[0].at : Infinity)));
+  const firsts = [...known.samples.values()].map((kept) => (kept.rows.length ? kept.rows[0].at : Infinity));
+  const oldest = Math.min(...firsts);
   setShown(known.heardAt - oldest > 65e3 ? 300e3 : 60e3);
 }
 
