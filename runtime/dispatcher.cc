@@ -8,8 +8,8 @@
 #include "runtime/lanes.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
+#include "runtime/recorder.h"
 #include "runtime/text.h"
-#include "runtime/trace_writer.h"
 
 namespace sandstore {
 
@@ -70,7 +70,7 @@ struct Dispatcher::Cell {
     std::optional<Message> start;
     uint32_t failures = 0;
     bool overflow_logged = false;
-    FlightRecorder::Life* life = nullptr;  // When this actor is recorded in full.
+    ActorRecorder* recorder = nullptr;  // When this actor is recorded in full.
 
     Cell(ActorSpec the_spec, uint64_t root_seed)
         : spec(std::move(the_spec)),
@@ -83,7 +83,7 @@ struct Dispatcher::Cell {
 class Dispatcher::ContextOfTurn final : public Context {
  public:
     // `recorder`: of the effects; null when none are recorded.
-    ContextOfTurn(Dispatcher& dispatcher, Cell& cell, TraceRecorder* recorder)
+    ContextOfTurn(Dispatcher& dispatcher, Cell& cell, ActorRecorder* recorder)
         : dispatcher_(dispatcher), cell_(cell), recorder_(recorder), cause_(dispatcher.delivered_) {}
 
     uint64_t now_us() const override { return dispatcher_.turn_now_us_; }
@@ -154,7 +154,7 @@ class Dispatcher::ContextOfTurn final : public Context {
 
     Dispatcher& dispatcher_;
     Cell& cell_;
-    TraceRecorder* recorder_;
+    ActorRecorder* recorder_;
     uint64_t cause_;
     uint32_t ordinal_ = 0;
 };
@@ -183,7 +183,7 @@ void Dispatcher::add_actor(ActorSpec spec) {
     if (cell_table_.size() <= kind) cell_table_.resize(kind + 1);
     if (cell_table_[kind].size() <= address.instance) cell_table_[kind].resize(address.instance + 1);
     cell_table_[kind][address.instance] = cell.get();
-    cell->life = flight_recorder_.life_of(address);
+    if (recorder_ != nullptr) cell->recorder = recorder_->recorder_of(address);
     SANDSTORE_CHECK(cells_.emplace(address, std::move(cell)).second, "actor added twice: ", to_string(address));
 }
 
@@ -422,22 +422,20 @@ bool Dispatcher::run(size_t messages_max, uint64_t budget_us) {
     return has_work() && !stop_reason_;
 }
 
-void Dispatcher::flush_trace() {
-    if (trace_ == nullptr) return;
-    trace_->flush_when_due(turn_now_us_);
-    const std::string problem = trace_->problem();
+void Dispatcher::set_recorder(NodeRecorder* recorder) {
+    recorder_ = recorder;
+    for (auto& [address, cell] : cells_) {
+        cell->recorder = recorder == nullptr ? nullptr : recorder->recorder_of(address);
+    }
+}
+
+void Dispatcher::flush_recorder() {
+    if (recorder_ == nullptr) return;
+    recorder_->flush_when_due(turn_now_us_);
+    const std::string problem = recorder_->problem();
     if (problem.empty()) return;
     logger_.write(LogLevel::kError, clock_.wall_us(), "runtime", "the trace ends here", {{"reason", problem}});
-    trace_ = nullptr;
-}
-
-void Dispatcher::record_lives() {
-    flight_recorder_.keep_lives();
-    for (auto& [address, cell] : cells_) cell->life = flight_recorder_.life_of(address);
-}
-
-TraceBytes Dispatcher::flight_recording() const {
-    return flight_recorder_.as_trace(options_.node_id, options_.root_seed, stop_cause_, stop_reason_.value_or(""));
+    set_recorder(nullptr);
 }
 
 void Dispatcher::run_outside_inbox() {
@@ -479,14 +477,12 @@ void Dispatcher::dispatch(Cell& cell, Message message) {
 }
 
 void Dispatcher::take_turn(Cell& cell, Message message) {
-    TraceRecorder* of_effects = trace_;
-    if (trace_ != nullptr) [[unlikely]] {
-        trace_->deliver(delivered_, turn_now_us_, turn_wall_us_, cell.random.draws(), message);
-    } else if (cell.life != nullptr) {
-        cell.life->deliver(delivered_, turn_now_us_, turn_wall_us_, cell.random.draws(), message);
-        if (cell.life->is_whole()) of_effects = cell.life;
-    } else {
-        flight_recorder_.record(delivered_, turn_now_us_, message);
+    ActorRecorder* of_effects = nullptr;
+    if (cell.recorder != nullptr) {
+        cell.recorder->deliver(delivered_, turn_now_us_, turn_wall_us_, cell.random.draws(), message);
+        if (cell.recorder->wants_effects()) of_effects = cell.recorder;
+    } else if (recorder_ != nullptr) {
+        recorder_->record(delivered_, turn_now_us_, message);
     }
     ContextOfTurn context(*this, cell, of_effects);
     cell.actor->receive(std::move(message), context);
@@ -508,8 +504,7 @@ void Dispatcher::actor_failed(Cell& cell, const std::string& reason) {
     for (TimerId id : cell.timers) timer_facts_.erase({cell.spec.address, id});
     live_timers_ -= cell.timers.size();
     cell.timers.clear();
-    TraceRecorder* const recorder = trace_ != nullptr ? static_cast<TraceRecorder*>(trace_) : cell.life;
-    if (recorder != nullptr) recorder->restart(cell.spec.address, cell.incarnation, reason);
+    if (cell.recorder != nullptr) cell.recorder->restart(cell.spec.address, cell.incarnation, reason);
     RingQueue<Message> waiting;
     waiting.swap(cell.data);
     cell.control.clear();
@@ -526,9 +521,7 @@ void Dispatcher::stop(std::string reason) {
     if (stop_reason_) return;
     stop_cause_ = delivered_;
     stop_reason_ = std::move(reason);
-    if (trace_ == nullptr) return;
-    trace_->stopped(stop_cause_, *stop_reason_);
-    trace_->flush();
+    if (recorder_ != nullptr) recorder_->node_stopped(stop_cause_, *stop_reason_);
 }
 
 // --- Time

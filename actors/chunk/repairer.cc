@@ -1,6 +1,7 @@
 #include "actors/chunk/repairer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "actors/chunk/chunk_checks.h"
 #include "runtime/message_of.h"
@@ -98,12 +99,16 @@ void Repairer::end_round(std::string failure, Context& context) {
     const Round& round = *round_;
     const bool complete = failure.empty();
     if (failure.empty()) failure = round.failure;
-    if (round.fetched + round.deleted + round.failed > 0) {
-        context.info("chunks repaired", {{"checked", round.checked},
+    if (round.began) {
+        context.info("Repair finished", {{"checked", round.checked},
                                          {"fetched", round.fetched},
                                          {"deleted", round.deleted},
                                          {"failed", round.failed},
                                          {"problem", failure.empty() ? "none" : failure}});
+    } else if (round.deleted + round.failed > 0) {
+        context.info(
+            "unused chunks removed",
+            {{"deleted", round.deleted}, {"failed", round.failed}, {"problem", failure.empty() ? "none" : failure}});
     } else if (!failure.empty()) {
         context.debug("chunk audit ended early", {{"reason", failure}});
     }
@@ -261,6 +266,9 @@ void Repairer::go_on(Context& context) {
 
 void Repairer::fetch_missing(Context& context) {
     Round& round = *round_;
+    if (!round.missing.empty() && !std::exchange(round.began, true)) {
+        context.info("Repair begun", {{"missing", round.missing.size()}});
+    }
     while (!round.missing.empty() && round.fetches_in_flight < kFetchesInFlightMax) {
         pb::ChunkFetch fetch;
         *fetch.mutable_place() = std::move(round.missing.front());

@@ -72,6 +72,7 @@ class Repairer final : public Actor {
         bool all_listed = false;
         std::deque<ChunkKey> orphans;
         std::deque<pb::ChunkPlace> missing;
+        bool began = false;  // Something is missing, and being fetched.
         size_t fetches_in_flight = 0;
         uint64_t checked = 0;
         uint64_t lacking = 0;  // Chunks of this node that were not here; those that were fetched among them.

@@ -224,6 +224,8 @@ void RaftNode::on_log_persisted(const pb::LogPersisted& persisted, Context& cont
 }
 
 void RaftNode::on_log_space(const pb::LogSpace& space, Context& context) {
+    if (space.full() && !disk_full_) context.warn("Disk full", {{"why", space.detail()}});
+    if (!space.full() && disk_full_) context.info("Disk has room again");
     disk_full_ = space.full();
     if (core_ == nullptr) return;  // It is told when it begins.
     core_->on_disk_space(input(context), disk_full_);
@@ -400,7 +402,25 @@ void RaftNode::announce_configuration(Context& context) {
         context.send(neighbour(listener, context), message_of(pb::ConfigurationChanged(changed)));
     }
     context.send(pb::PORT_TRANSPORT, message_of(std::move(changed)));
+    log_members(context);
     if (core_->is_removed()) context.warn("this node is no member of the cluster any more");
+}
+
+static std::string joined(const Configuration::Nodes& nodes) {
+    std::string text;
+    for (const std::string& node : nodes) str_append(&text, text.empty() ? "" : ",", node);
+    return text.empty() ? "none" : text;
+}
+
+// Once it is decided, on every node; what is only planned may be taken back. The first line after a start says where
+// the node begins.
+void RaftNode::log_members(Context& context) {
+    const Configuration& now = core_->configuration();
+    if (now.empty() || now.is_joint() || !core_->is_configuration_committed() || now == told_members_) return;
+    told_members_ = now;
+    context.info("Members changed", {{"index", core_->configuration_index()},
+                                     {"voters", joined(now.voters())},
+                                     {"learners", joined(now.learners())}});
 }
 
 void RaftNode::log_role(Context& context) {

@@ -73,6 +73,7 @@ class RaftNode final : public Actor {
     void announce_role(Context& context);
     void announce_configuration(Context& context);
     void log_role(Context& context);
+    void log_members(Context& context);
     void pump(Context& context);
     void count_elections(const pb::RoleChanged& now);
     void arm_tick(Context& context);
@@ -146,6 +147,7 @@ class RaftNode final : public Actor {
     TimerId tick_ = 0;
     uint64_t tick_at_us_ = 0;
     pb::RoleChanged announced_;
+    Configuration told_members_;
 
     // Operators' requests under way.
     struct PendingChange {
@@ -167,6 +169,7 @@ class RaftNode final : public Actor {
     pb::SnapshotMeta restoring_;
     uint64_t installing_index_ = 0;  // Of the leader's snapshot that is being received or restored; 0: none.
     uint64_t install_began_us_ = 0;  // With its first piece.
+    bool installing_ = false;        // What is being restored came from a leader.
     std::map<RequestId, std::string> receiving_;            // Pieces on their way to our disk, and who sent them.
     std::map<std::string, SnapshotTransfer> transfers_;     // By peer, on the leader.
     std::map<RequestId, std::string> reads_for_transfers_;  // By peer.

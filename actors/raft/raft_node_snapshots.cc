@@ -1,5 +1,6 @@
 // RaftNode: snapshots taken, sent to peers, received from a leader, restored.
 #include <algorithm>
+#include <utility>
 
 #include "actors/raft/raft_node.h"
 #include "runtime/check.h"
@@ -106,7 +107,7 @@ void RaftNode::on_snapshot_saved(const Message& message, Context& context) {
     }
     snapshots_.assign(saved.kept().begin(), saved.kept().end());
     metrics_->snapshot_save.observe_us(context.now_us() - snapshot_began_us_);
-    context.info("snapshot saved", {{"index", saved.meta().index()},
+    context.info("Snapshot taken", {{"index", saved.meta().index()},
                                     {"bytes", saved.meta().file_bytes()},
                                     {"took", str_cat((context.now_us() - snapshot_began_us_) / 1000, "ms")}});
     compact_log(context);
@@ -186,6 +187,7 @@ void RaftNode::install(const pb::SnapshotReceived& received, Context& context) {
     const RaftCore::InstallOutcome outcome = core_->install_snapshot(input(context), received.meta());
     if (outcome == RaftCore::InstallOutcome::kRestarted) {
         context.info("the log begins anew after a leader's snapshot", {{"index", received.meta().index()}});
+        installing_ = true;
         restore(received.meta(), context);
     } else {
         end_install(context);
@@ -219,7 +221,13 @@ void RaftNode::on_snapshot_restored(const Message& message, Context& context) {
     }
     SANDSTORE_CHECK(message->snapshot_restored().index() == restoring_.index(), "restored up to ",
                     message->snapshot_restored().index(), " instead of ", restoring_.index());
-    context.info("snapshot restored", {{"index", restoring_.index()}});
+    // A node that starts from its own snapshot has not installed anything.
+    if (std::exchange(installing_, false)) {
+        context.info("Snapshot installed",
+                     {{"index", restoring_.index()}, {"term", restoring_.term()}, {"bytes", restoring_.file_bytes()}});
+    } else {
+        context.info("snapshot restored", {{"index", restoring_.index()}});
+    }
     end_install(context);
     applier_.start(restoring_.index() - (planted("snapshot-entry-applied-again") ? 1 : 0));
     sent_bytes_at_snapshot_ = applier_.sent_bytes();

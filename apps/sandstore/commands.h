@@ -13,5 +13,6 @@ int cluster_command(int argc, char** argv);  // cluster init: the member records
 int fs_command(int argc, char** argv);       // Files and directories.
 int bench_command(int argc, char** argv);    // Load generator.
 int trace_command(int argc, char** argv);    // Recorded traces: print, count, replay.
+int version_command(int argc, char** argv);  // Version, build profile and modules.
 
 }  // namespace sandstore

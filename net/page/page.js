@@ -254,7 +254,7 @@ function logScale(nodes) {
   let step = 1;
   while ((high - low) / step > kCells - 6) step *= 10;
   const last = Math.max(Math.floor(high / step), kCells - 3);
-  return { step, first: (last - kCells + 3) * step };
+  return { step, first: Math.max(1, (last - kCells + 3) * step) };
 }
 
 function cellState(node, begin, end) {
@@ -321,7 +321,7 @@ function showNodes() {
   });
   if (!scale) return say(byId("axis"), "No node tells what is in its log.");
   const end = scale.first + kCells * scale.step - 1;
-  say(byId("axis"), `from index ${whole.format(Math.max(scale.first, 0))} to ${whole.format(end)}; a square is ` +
+  say(byId("axis"), `from index ${whole.format(scale.first)} to ${whole.format(end)}; a square is ` +
     (scale.step === 1 ? "one entry" : `${whole.format(scale.step)} entries`));
 }
 
@@ -430,7 +430,8 @@ function pathOf(points, begin, x, y) {
   let path = "", before = 0;
   for (const [at, value] of points) {
     if (at < begin - 2000) continue;
-    path += `${at - before > 3500 ? "M" : "L"}${Math.max(x(begin), x(at)).toFixed(1)} ${y(value).toFixed(1)}`;
+    const place = `${Math.max(x(begin), x(at)).toFixed(1)} ${y(value).toFixed(1)}`;
+    path += at - before > 3500 ? `M${place}l0 0` : `L${place}`;  // A point that stays alone is drawn as a dot.
     before = at;
   }
   return path;
@@ -455,6 +456,14 @@ function lineOfEach(column) {
   }));
 }
 
+// In a second in which nothing was synced there is nothing to draw.
+function syncLines() {
+  return nodeIds().map((id) => ({
+    name: id, ink: inkOf(id),
+    points: samplesOf(id).rows.filter((row) => row.syncs_per_second > 0).map((row) => [row.at, row.sync_p99_us]),
+  }));
+}
+
 // Changes are timed where they arrive: on the leader. In seconds without one there is nothing to draw.
 function latencyLines() {
   const of = (column) => nodeIds().flatMap((id) => samplesOf(id).rows.filter((row) => row.mutations_per_second > 0)
@@ -471,7 +480,7 @@ function makeCharts() {
   charts.latency = new Chart("latency", "Latency of changes", micros, (value) => niceTop(Math.max(value, 1000)),
     latencyLines);
   charts.fsync = new Chart("fsync", "fsync of the log, p99", micros, (value) => niceTop(Math.max(value, 1000)),
-    lineOfEach("sync_p99_us"));
+    syncLines);
   charts.traffic = new Chart("traffic", "Bytes sent a second", bytes, niceBytes, lineOfEach("sent_bytes_per_second"));
 }
 

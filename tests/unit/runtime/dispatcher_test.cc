@@ -4,6 +4,7 @@
 
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
+#include "runtime/flight_recorder.h"
 #include "runtime/lanes.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
@@ -192,6 +193,8 @@ TEST_F(DispatcherTest, a_full_mailbox_refuses_requests_and_never_replies_or_cont
 }
 
 TEST_F(DispatcherTest, a_broken_invariant_stops_the_node_with_its_values) {
+    FlightRecorder recorder;
+    dispatcher.set_recorder(&recorder);
     int after = 0;
     add(pb::ACTOR_RAFT, [&](Message message, Context&) {
         SANDSTORE_CHECK(!message->has_flush(), "match=", 7);
@@ -203,7 +206,7 @@ TEST_F(DispatcherTest, a_broken_invariant_stops_the_node_with_its_values) {
     ASSERT_TRUE(dispatcher.stop_reason());
     EXPECT_NE(dispatcher.stop_reason()->find("match=7"), std::string::npos);
     EXPECT_EQ(after, 0);
-    EXPECT_NE(dispatcher.flight_recorder().dump().find("flush"), std::string::npos);
+    EXPECT_NE(recorder.dump().find("flush"), std::string::npos);
 }
 
 TEST_F(DispatcherTest, a_restarted_actor_gets_its_start_again_and_nothing_of_its_former_life) {
