@@ -1,6 +1,5 @@
 #include "net/figures_sampler.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "messages/fs.pb.h"
@@ -13,74 +12,66 @@ namespace {
 
 constexpr std::string_view kRequests = "sandstore_request_duration_seconds";
 
-std::vector<std::string> mutation_labels() {
-    std::vector<std::string> labels;
-    const auto* operations = pb::Mutation::descriptor()->FindOneofByName("operation");
-    for (int i = 0; i < operations->field_count(); ++i) {
-        labels.push_back(str_cat("op=\"", operations->field(i)->name(), "\""));
-    }
-    return labels;
+bool has_label(std::string_view labels, std::string_view name, std::string_view value) {
+    return labels.find(str_cat(name, "=\"", value, "\"")) != std::string_view::npos;
 }
 
-bool has(std::string_view labels, std::string_view label) {
-    return labels.find(label) != std::string_view::npos;
+bool is_of_files(std::string_view labels) {
+    return has_label(labels, "api", "files");
 }
 
-// The namespace gave no answer: asked of the wrong node, too late, or of one that had too much to do.
+// What a client may try again, or must be told as an error of ours: neither a POSIX answer nor the way to the leader.
 bool is_failure(std::string_view labels) {
+    if (!is_of_files(labels)) return false;
     for (const std::string_view code :
-         {"not_leader", "unavailable", "deadline_exceeded", "resource_exhausted", "internal"}) {
-        if (has(labels, str_cat("code=\"", code, "\""))) return true;
+         {"unavailable", "deadline_exceeded", "resource_exhausted", "corrupted", "internal", "eio", "enospc"}) {
+        if (has_label(labels, "code", code)) return true;
     }
     return false;
 }
 
-// What happened between the two, of which the second is kept.
-Histogram since(const Histogram& before, const Histogram& now) {
-    Histogram difference = now;
-    difference.subtract(before);
-    return difference;
+bool is_mutation(std::string_view labels) {
+    if (!is_of_files(labels) || !has_label(labels, "code", "ok")) return false;
+    const auto* operations = pb::Mutation::descriptor()->FindOneofByName("operation");
+    for (int i = 0; i < operations->field_count(); i++) {
+        if (has_label(labels, "op", operations->field(i)->name())) return true;
+    }
+    return false;
 }
 
 }  // namespace
 
 FiguresSampler::FiguresSampler(event_base* base, PortHost& host)
-    : host_(host), mutations_(mutation_labels()), before_(look()), timer_(base, [this] { on_timer(); }) {
+    : host_(host), before_(look()), due_us_(host.now_us() + kIntervalUs), timer_(base, [this] { on_timer(); }) {
     timer_.start_us(kIntervalUs);
 }
 
-FiguresSampler::Seen FiguresSampler::look() {
+FiguresSampler::Seen FiguresSampler::look() const {
     const MetricsRegistry& metrics = host_.metrics();
-    const auto of_files = [](std::string_view labels) { return has(labels, "api=\"files\""); };
-    const auto is_mutation = [&](std::string_view labels) {
-        if (!of_files(labels) || !has(labels, "code=\"ok\"")) return false;
-        return std::ranges::any_of(mutations_, [&](const std::string& label) { return has(labels, label); });
-    };
     return {
         .at_us = host_.now_us(),
+        .requests = metrics.histogram_total(kRequests, is_of_files).count(),
+        .failures = metrics.histogram_total(kRequests, is_failure).count(),
         .received_bytes = metrics.counter_total("sandstore_net_received_bytes_total"),
         .sent_bytes = metrics.counter_total("sandstore_net_sent_bytes_total"),
         .chunk_puts = metrics.counter_total("sandstore_chunk_puts_total"),
         .chunk_gets = metrics.counter_total("sandstore_chunk_gets_total"),
         .messages = metrics.counter_total("sandstore_messages_delivered_total"),
         .slow_turns = metrics.counter_total("sandstore_slow_turns_total"),
-        .requests = metrics.histogram_total(
-            kRequests, [&](std::string_view labels) { return of_files(labels) && !is_failure(labels); }),
-        .failures = metrics.histogram_total(
-            kRequests, [&](std::string_view labels) { return of_files(labels) && is_failure(labels); }),
         .mutations = metrics.histogram_total(kRequests, is_mutation),
         .syncs = metrics.histogram_total("sandstore_wal_fsync_duration_seconds"),
-        .loop_lag = metrics.histogram_total("sandstore_loop_lag_seconds"),
     };
 }
 
 pb::NodeFigures FiguresSampler::take() {
     Seen now = look();
-    const Histogram mutations = since(before_.mutations, now.mutations), syncs = since(before_.syncs, now.syncs);
+    Histogram mutations = now.mutations, syncs = now.syncs;
+    mutations.subtract(before_.mutations);
+    syncs.subtract(before_.syncs);
     pb::NodeFigures figures;
     figures.set_interval_us(now.at_us - before_.at_us);
-    figures.set_requests(since(before_.requests, now.requests).count());
-    figures.set_failures(since(before_.failures, now.failures).count());
+    figures.set_requests(now.requests - before_.requests);
+    figures.set_failures(now.failures - before_.failures);
     figures.set_mutations(mutations.count());
     figures.set_mutation_p50_us(mutations.quantile_us(0.5));
     figures.set_mutation_p99_us(mutations.quantile_us(0.99));
@@ -93,7 +84,6 @@ pb::NodeFigures FiguresSampler::take() {
     figures.set_chunk_gets(now.chunk_gets - before_.chunk_gets);
     figures.set_messages(now.messages - before_.messages);
     figures.set_slow_turns(now.slow_turns - before_.slow_turns);
-    figures.set_loop_delay_us(since(before_.loop_lag, now.loop_lag).quantile_us(0.99));
     const MetricsRegistry& metrics = host_.metrics();
     figures.set_etcd(!metrics.has("sandstore_etcd_connected")                ? pb::NodeFigures::NOT_USED
                      : metrics.gauge_total("sandstore_etcd_connected") > 0.5 ? pb::NodeFigures::ANSWERS
@@ -106,11 +96,17 @@ pb::NodeFigures FiguresSampler::take() {
 }
 
 void FiguresSampler::on_timer() {
-    Message message = message_of(take());
+    const uint64_t now_us = host_.now_us();
+    pb::NodeFigures figures = take();
+    figures.set_loop_delay_us(now_us > due_us_ ? now_us - due_us_ : 0);
+    Message message = message_of(std::move(figures));
     message->set_to_actor(pb::ACTOR_STATUS);
     message->set_from_actor(pb::ACTOR_EXTERNAL);
     host_.deliver(std::move(message));
-    timer_.start_us(kIntervalUs);
+    // The next one a second after this one was due, unless the loop was away for longer than that.
+    due_us_ += kIntervalUs;
+    if (due_us_ <= now_us) due_us_ = now_us + kIntervalUs;
+    timer_.start_us(due_us_ - now_us);
 }
 
 }  // namespace sandstore

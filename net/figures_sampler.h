@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "messages/cluster.pb.h"
 #include "net/event_handle.h"
@@ -26,18 +24,19 @@ class FiguresSampler {
     // The metrics of the time before.
     struct Seen {
         uint64_t at_us = 0;
+        uint64_t requests = 0, failures = 0;
         uint64_t received_bytes = 0, sent_bytes = 0;
         uint64_t chunk_puts = 0, chunk_gets = 0;
         uint64_t messages = 0, slow_turns = 0;
-        Histogram requests, failures, mutations, syncs, loop_lag;
+        Histogram mutations, syncs;
     };
 
-    Seen look();
+    Seen look() const;
     void on_timer();
 
     PortHost& host_;
-    std::vector<std::string> mutations_;  // Labels of the operations that change the namespace.
     Seen before_;
+    uint64_t due_us_ = 0;
     LoopTimer timer_;
 };
 

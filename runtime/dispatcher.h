@@ -25,8 +25,8 @@
 
 namespace sandstore {
 
-class ActorRecorder;
 class Counter;
+class ActorRecorder;
 class Histogram;
 class NodeRecorder;
 

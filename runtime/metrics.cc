@@ -106,6 +106,19 @@ Histogram& MetricsRegistry::histogram(std::string_view name, std::string_view he
     return family(name, help, "histogram").histograms[render_labels(labels)];
 }
 
+static std::string escape_help(std::string_view help) {
+    std::string text;
+    for (char c : help) {
+        if (c == '\\') text += '\\';
+        if (c == '\n') {
+            text += "\\n";
+        } else {
+            text += c;
+        }
+    }
+    return text;
+}
+
 uint64_t MetricsRegistry::counter_total(std::string_view name) const {
     const auto found = families_.find(name);
     uint64_t total = 0;
@@ -122,28 +135,14 @@ double MetricsRegistry::gauge_total(std::string_view name) const {
     return total;
 }
 
-Histogram MetricsRegistry::histogram_total(std::string_view name,
-                                           const std::function<bool(std::string_view labels)>& wanted) const {
+Histogram MetricsRegistry::histogram_total(std::string_view name, const LabelFilter& counted) const {
     const auto found = families_.find(name);
     Histogram total;
     if (found == families_.end()) return total;
     for (const auto& [labels, histogram] : found->second->histograms) {
-        if (!wanted || wanted(labels)) total.add(histogram);
+        if (!counted || counted(labels)) total.add(histogram);
     }
     return total;
-}
-
-static std::string escape_help(std::string_view help) {
-    std::string text;
-    for (char c : help) {
-        if (c == '\\') text += '\\';
-        if (c == '\n') {
-            text += "\\n";
-        } else {
-            text += c;
-        }
-    }
-    return text;
 }
 
 static std::string with_labels(std::string_view labels) {

@@ -72,9 +72,9 @@ class MetricsRegistry {
 
     // For the node's own history: the sum over all labels; 0 and empty when there is no such metric (yet).
     uint64_t counter_total(std::string_view name) const;
-    // `wanted` sees the labels as they are rendered: api="files",op="rename",code="ok"; none: all of them.
-    Histogram histogram_total(std::string_view name,
-                              const std::function<bool(std::string_view labels)>& wanted = {}) const;
+    // `counted` chooses by the labels, as they are rendered: api="files",op="rename",code="ok".
+    using LabelFilter = std::function<bool(std::string_view labels)>;
+    Histogram histogram_total(std::string_view name, const LabelFilter& counted = nullptr) const;
     double gauge_total(std::string_view name) const;
     bool has(std::string_view name) const { return families_.contains(name); }
 

@@ -72,7 +72,6 @@ void EtcdPoller::on_start_poller(Message message, Context& context) {
     if (endpoints_.empty()) return context.fail_stop("no etcd endpoint to ask: give --etcd-endpoints or --peers");
     polls_failed(context.metrics());
     polls_answered(context.metrics());
-    connected(context.metrics());
     state_ = State::kReadingCache;
     pb::DiskRequest request;
     auto* read = request.add_operations()->mutable_read();

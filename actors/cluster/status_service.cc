@@ -70,9 +70,9 @@ void StatusService::on_start_status(Message message, Context& context) {
     started_ = true;
     operators_.set_self(config_.node_id());
     started_at_us_ = context.now_us();
-    watch_.on_start(config_.node_id(), config_.version(), context);
     raft_gauges_.start(context.metrics());
     count_peers(context);
+    watch_.on_start(config_.node_id(), config_.version(), context);
     context.arm_timer(kMetricsIntervalUs, kTagMetrics);
 }
 

@@ -102,10 +102,10 @@ class StatusService final : public Actor {
     OperatorRequests operators_;
     std::map<std::string, pb::ChunkStats> chunk_stats_;  // By node id; of members only.
     std::set<std::string> peers_up_;
+    RaftGauges raft_gauges_;
     ChangeWatch watch_;
     StatusHistory history_;
     pb::RaftStatus last_raft_;  // As of the last second.
-    RaftGauges raft_gauges_;
     uint64_t next_gathering_ = 1;
     std::map<uint64_t, Gathering> gatherings_;
     std::map<RequestId, Asked> asked_;

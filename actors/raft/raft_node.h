@@ -167,9 +167,9 @@ class RaftNode final : public Actor {
     uint64_t sent_bytes_at_snapshot_ = 0;  // applier_.sent_bytes() when the last one was begun.
     RequestId restore_request_ = 0;
     pb::SnapshotMeta restoring_;
+    bool installing_ = false;        // What is being restored came from a leader.
     uint64_t installing_index_ = 0;  // Of the leader's snapshot that is being received or restored; 0: none.
     uint64_t install_began_us_ = 0;  // With its first piece.
-    bool installing_ = false;        // What is being restored came from a leader.
     std::map<RequestId, std::string> receiving_;            // Pieces on their way to our disk, and who sent them.
     std::map<std::string, SnapshotTransfer> transfers_;     // By peer, on the leader.
     std::map<RequestId, std::string> reads_for_transfers_;  // By peer.

@@ -181,7 +181,7 @@ Node::~Node() = default;
 std::string Node::start() {
     if (std::optional<std::string> problem = lock_directory(options_.data_directory)) return *problem;
     parts_ = std::make_unique<Parts>(options_, logger_, metrics_);
-    add_process_metrics(metrics_, {version_number(), version_commit(), "unknown"},
+    add_process_metrics(metrics_, {version_number(), version_commit(), build_profile()},
                         [parts = parts_.get()] { return parts->runtime.dispatcher().wall_us(); });
     EventRuntime& runtime = parts_->runtime;
     Dispatcher& dispatcher = runtime.dispatcher();
