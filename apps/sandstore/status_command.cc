@@ -86,12 +86,6 @@ void print_members(const pb::ClusterStatus& status) {
     std::printf("%s\n\n", line.c_str());
 }
 
-// How far a node has yet to go to where the leader is.
-uint64_t lag_of(const pb::NodeStatus& node, const pb::NodeStatus* leader) {
-    const uint64_t last = leader == nullptr ? 0 : leader->raft().last_index();
-    return last > node.raft().last_index() ? last - node.raft().last_index() : 0;
-}
-
 std::string free_of(const pb::ChunkStats& chunks) {
     std::string text = format_bytes(chunks.disk_free_bytes());
     if (chunks.disk_total_bytes() == 0) return text;
@@ -107,7 +101,7 @@ std::string hash_of(const pb::NodeStatus& node) {
 }
 
 std::vector<std::string> row_of(const pb::NodeStatus& node, const pb::ClusterStatus& status) {
-    const pb::NodeStatus* leader = status.leader_id().empty() ? nullptr : best_informed(status);
+    const std::optional<uint64_t> lag = lag_of(status, node);
     const bool known = node.up() && node.has_raft();
     const bool chunks = node.up() && node.has_chunks();
     const auto if_known = [](bool is_known, const auto& text) { return is_known ? str_cat(text) : "-"; };
@@ -115,7 +109,7 @@ std::vector<std::string> row_of(const pb::NodeStatus& node, const pb::ClusterSta
     row.push_back(if_known(known, node.raft().term()));
     row.push_back(if_known(known, node.raft().commit_index()));
     row.push_back(if_known(known, node.raft().applied_index()));
-    row.push_back(if_known(known && leader != nullptr, lag_of(node, leader)));
+    row.push_back(if_known(lag.has_value(), lag.value_or(0)));
     row.push_back(if_known(known, node.raft().snapshot_index()));
     row.push_back(if_known(chunks, node.chunks().chunk_count()));
     row.push_back(if_known(chunks, format_bytes(node.chunks().chunk_bytes())));

@@ -276,7 +276,7 @@ function remarkOf(node) {
   return remarks.join("; ");
 }
 
-function showNode(row, node, scale, leader) {
+function showNode(row, node, scale) {
   row.className = `node ${inkOf(node.id)}${node.up ? "" : " is-down"}`;
   const role = node.up ? node.role : "down";
   const chip = row.querySelector(".chip");
@@ -294,9 +294,7 @@ function showNode(row, node, scale, leader) {
       cell.className = `cell ${state}`;
     }
   });
-  const lag = leader && node.up ? Math.max(0, leader.last_index - node.last_index, leader.commit_index -
-    node.applied_index) : null;
-  const values = { term: node.term, commit: node.commit_index, applied: node.applied_index, lag };
+  const values = { term: node.term, commit: node.commit_index, applied: node.applied_index, lag: node.lag };
   for (const [key, value] of Object.entries(values)) {
     const cell = row.querySelector(`.value-${key}`);
     say(cell, node.up && value !== null ? whole.format(value) : "–");
@@ -305,19 +303,18 @@ function showNode(row, node, scale, leader) {
 }
 
 function showNodes() {
-  const { nodes, leader } = known.status;
+  const { nodes } = known.status;
   const list = byId("node-list");
   const ids = nodes.map((node) => node.id);
   for (const row of [...list.children]) if (!ids.includes(row.dataset.node)) row.remove();
   const scale = logScale(nodes);
-  const leading = nodes.find((node) => node.id === leader);
   nodes.forEach((node, i) => {
     let row = [...list.children].find((one) => one.dataset.node === node.id);
     if (!row) {
       row = makeNodeRow(node);
       list.insertBefore(row, list.children[i] || null);
     }
-    showNode(row, node, scale, leading);
+    showNode(row, node, scale);
   });
   if (!scale) return say(byId("axis"), "No node tells what is in its log.");
   const end = scale.first + kCells * scale.step - 1;
