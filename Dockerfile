@@ -26,12 +26,21 @@ COPY scripts/static-libraries /source/scripts/static-libraries
 RUN /source/scripts/static-libraries /libraries ${TARGETARCH} \
     && cd /tmp && apt-get download -q "busybox-static${TARGETARCH:+:$TARGETARCH}" \
     && dpkg -x busybox-static_*.deb /busybox && rm busybox-static_*.deb
-COPY . /source
+COPY CMakeLists.txt /source/
+COPY messages /source/messages
+COPY runtime /source/runtime
+COPY net /source/net
+COPY actors /source/actors
+COPY client /source/client
+COPY apps /source/apps
+COPY scripts/build-profile scripts/build-profile.awk scripts/build-profile.cmake scripts/profiles.txt \
+    scripts/static-libraries.cmake /source/scripts/
 COPY --from=selection /selection /selection
 # First everything that does not depend on the commit: a commit that changes no source links anew, and that is all.
 RUN xargs -a /selection cmake --toolchain /libraries/toolchain.cmake -S /source -B /build -G Ninja \
         -DCMAKE_BUILD_TYPE=Release -DSANDSTORE_STATIC=ON -DSANDSTORE_TESTS=OFF -DSANDSTORE_COMMIT=unknown \
-    && cmake --build /build --target sandstore_apps_common
+    && cmake --build /build --target sandstore_commands
+COPY scripts/image-root scripts/sbom scripts/sbom.awk /source/scripts/
 ARG SANDSTORE_COMMIT=unknown
 ARG CREATED=1970-01-01T00:00:00Z
 RUN cmake /build -DSANDSTORE_COMMIT="$SANDSTORE_COMMIT" \

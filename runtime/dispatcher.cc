@@ -18,6 +18,11 @@ namespace {
 constexpr size_t kMessagesPerActorAndTurn = 16;
 constexpr size_t kStaleDuesKept = 4096;
 
+constexpr std::string_view kDroppedName = "sandstore_messages_dropped_total";
+constexpr std::string_view kDroppedHelp = "Messages that could not be delivered.";
+constexpr std::string_view kRestartsName = "sandstore_actor_restarts_total";
+constexpr std::string_view kRestartsHelp = "Actors that were restarted after a failure.";
+
 bool is_start(pb::Envelope::BodyCase body) {
     switch (body) {
         case pb::Envelope::kStartLog:
@@ -161,7 +166,10 @@ Dispatcher::Dispatcher(Options options, const Clock& clock, Logger& logger, Metr
       metrics_(metrics),
       next_outside_request_(first_request_id(options_.root_seed, {pb::ACTOR_EXTERNAL, 0})),
       delivered_counter_(metrics.counter("sandstore_messages_delivered_total", "Messages handled by actors.")),
-      slow_turns_(metrics.counter("sandstore_slow_turns_total", "Turns of an actor that took over 10 ms.")) {
+      slow_turns_(metrics.counter("sandstore_slow_turns_total", "Turns of an actor that took over 10 ms.")),
+      timer_lag_(metrics.histogram("sandstore_loop_lag_seconds", "How late the event loop was for actors' timers.")) {
+    metrics.declare(kDroppedName, kDroppedHelp, "counter");
+    metrics.declare(kRestartsName, kRestartsHelp, "counter");
     turn_now_us_ = clock_.monotonic_us();
     turn_wall_us_ = clock_.wall_us();
 }
@@ -234,7 +242,7 @@ void Dispatcher::route(Message message) {
     if (!to_node.empty() && to_node != options_.node_id) {
         Port* transport = find_port({pb::PORT_TRANSPORT, 0});
         if (transport == nullptr) {
-            count_drop("no transport", message);
+            count_drop("no_transport", message);
             reply(reply_to(message), {pb::PORT_TRANSPORT, 0},
                   request_failed(pb::STATUS_UNAVAILABLE, "this process has no connection to other nodes"));
             return;
@@ -274,7 +282,7 @@ void Dispatcher::deliver(Message message) {
         port->handle(std::move(message));
         return;
     }
-    count_drop("no such actor", message);
+    count_drop("no_such_actor", message);
     reply(reply_to(message), to,
           request_failed(pb::STATUS_UNAVAILABLE, str_cat("this node has no actor ", actor_name(to.actor))));
 }
@@ -294,11 +302,11 @@ void Dispatcher::reply(const ReplyTo& to, LocalAddress from, Message message) {
 bool Dispatcher::close_request(const Message& message) {
     auto found = open_requests_.find({{message->to_actor(), message->to_instance()}, message->reply_to()});
     if (found == open_requests_.end()) {
-        count_drop("late reply", message);
+        count_drop("late_reply", message);
         return false;
     }
     if (!message->from_node().empty() && message->from_node() != found->second.to_node) {
-        count_drop("reply from another node", message);  // Only the node that was asked may answer.
+        count_drop("reply_from_another_node", message);  // Only the node that was asked may answer.
         return false;
     }
     const uint32_t incarnation = found->second.incarnation;
@@ -311,7 +319,7 @@ bool Dispatcher::close_request(const Message& message) {
 
 void Dispatcher::enqueue(Cell& cell, Message message) {
     if (cell.actor == nullptr) {
-        count_drop("actor restarting", message);
+        count_drop("actor_restarting", message);
         reply(reply_to(message), cell.spec.address,
               request_failed(pb::STATUS_UNAVAILABLE,
                              str_cat(actor_name(cell.spec.address.actor), " is being restarted")));
@@ -333,7 +341,7 @@ void Dispatcher::enqueue(Cell& cell, Message message) {
 }
 
 void Dispatcher::overflow(Cell& cell, Message message) {
-    count_drop("mailbox full", message);
+    count_drop("mailbox_full", message);
     if (!cell.overflow_logged) {
         cell.overflow_logged = true;
         logger_.write(LogLevel::kWarning, clock_.wall_us(), actor_name(cell.spec.address.actor), "mailbox full",
@@ -362,7 +370,7 @@ void Dispatcher::node_unreachable(std::string_view node, std::string_view why) {
 
 void Dispatcher::count_drop(std::string_view reason, const Message& message) {
     metrics_
-        .counter("sandstore_messages_dropped_total", "Messages that could not be delivered.",
+        .counter(kDroppedName, kDroppedHelp,
                  {{"reason", std::string(reason)}, {"message", std::string(body_name(message.envelope()))}})
         .add();
     if (logger_.enabled(LogLevel::kDebug)) {
@@ -490,10 +498,7 @@ void Dispatcher::actor_failed(Cell& cell, const std::string& reason) {
     cell.failures++;
     logger_.write(LogLevel::kError, clock_.wall_us(), name, "failed, will be restarted",
                   {{"reason", reason}, {"delay_ms", delay_us / 1000}});
-    metrics_
-        .counter("sandstore_actor_restarts_total", "Actors that were restarted after a failure.",
-                 {{"actor", std::string(name)}})
-        .add();
+    metrics_.counter(kRestartsName, kRestartsHelp, {{"actor", std::string(name)}}).add();
     cell.actor.reset();
     cell.incarnation++;
     for (TimerId id : cell.timers) timer_facts_.erase({cell.spec.address, id});
@@ -562,7 +567,9 @@ void Dispatcher::fire_due() {
     while (!dues_.empty() && dues_.top().at_us <= now_us) {
         const Due due = dues_.top();
         dues_.pop();
-        if (is_live(due)) fire(due);
+        if (!is_live(due)) continue;
+        if (due.kind == Due::Kind::kTimer) timer_lag_.observe_us(now_us - due.at_us);
+        fire(due);
     }
 }
 

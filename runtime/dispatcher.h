@@ -27,6 +27,7 @@ namespace sandstore {
 
 class Counter;
 class ActorRecorder;
+class Histogram;
 class NodeRecorder;
 
 // Where time comes from: the system's clocks, or virtual ones.
@@ -188,6 +189,7 @@ class Dispatcher final : public PortHost {
     uint64_t stop_cause_ = 0;
     Counter& delivered_counter_;
     Counter& slow_turns_;
+    Histogram& timer_lag_;
 };
 
 }  // namespace sandstore

@@ -35,7 +35,8 @@ function relate(from, kind, to, comment) {
 function package(id, name, version, source, license, copyright, more) {
     packages = joined(packages, "    {" field("SPDXID", id) ", " field("name", name) ",\n     " \
         field("versionInfo", version) ", " field("downloadLocation", "NOASSERTION") \
-        ", \"filesAnalyzed\": false,\n     " field("sourceInfo", source) ", " field("licenseDeclared", license) ",\n     " \
+        ", \"filesAnalyzed\": false,\n     " \
+        field("sourceInfo", source) ", " field("licenseDeclared", license) ",\n     " \
         field("licenseConcluded", "NOASSERTION") ", " field("copyrightText", copyright) ",\n     " more "}")
 }
 BEGIN {

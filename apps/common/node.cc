@@ -21,6 +21,7 @@
 #include "net/transport.h"
 #include "runtime/event_runtime.h"
 #include "runtime/message_of.h"
+#include "runtime/process_metrics.h"
 #include "runtime/text.h"
 #include "runtime/thread_disk.h"
 #include "runtime/version.h"
@@ -178,6 +179,8 @@ Node::~Node() = default;
 std::string Node::start() {
     if (std::optional<std::string> problem = lock_directory(options_.data_directory)) return *problem;
     parts_ = std::make_unique<Parts>(options_, logger_, metrics_);
+    add_process_metrics(metrics_, {version_number(), version_commit(), build_profile()},
+                        [parts = parts_.get()] { return parts->runtime.dispatcher().wall_us(); });
     EventRuntime& runtime = parts_->runtime;
     Dispatcher& dispatcher = runtime.dispatcher();
     std::string error;
