@@ -15,11 +15,13 @@
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
+#include "apps/common/debug_faults.h"
 #include "apps/modules/modules.h"
 #include "net/figures_sampler.h"
 #include "net/http_server.h"
 #include "net/transport.h"
 #include "runtime/event_runtime.h"
+#include "runtime/fault_points.h"
 #include "runtime/message_of.h"
 #include "runtime/process_metrics.h"
 #include "runtime/text.h"
@@ -55,7 +57,10 @@ using EventPtr = std::unique_ptr<event, EventFree>;
 // In the order of making; destroyed in the opposite one.
 struct Node::Parts {
     Parts(const NodeOptions& options, Logger& logger, MetricsRegistry& metrics)
-        : runtime({.node_id = options.node_id}, logger, metrics) {}
+        : runtime({.node_id = options.node_id, .clock = options.debug_faults ? &clock : nullptr}, logger, metrics) {}
+
+    FaultPoints faults;
+    ShiftedClock clock{faults};
 
     std::unique_ptr<Recording> recording;
     EventRuntime runtime;
@@ -194,14 +199,20 @@ std::string Node::start() {
         return str_cat(problem, " (--listen chooses another address)");
     }
     parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, options_.node_id, ask_status(dispatcher));
+    if (options_.debug_faults) {
+        options_.faults = &parts_->faults;
+        parts_->http->add_handler("/debug/faults", debug_faults_handler(parts_->faults));
+        logger_.write(LogLevel::kWarning, dispatcher.wall_us(), "main", kDebugFaultsWarning, {});
+    }
     if (const std::string problem = parts_->http->listen(options_.http_listen); !problem.empty()) {
         return str_cat(problem, " (--http-listen chooses another address)");
     }
     add_actors(dispatcher);
     try {
         const LocalAddress log_disk{pb::PORT_LOG_DISK};
-        runtime.own_port(log_disk, std::make_unique<ThreadDisk>(runtime.base(), dispatcher, log_disk,
-                                                                options_.data_directory, kLogDiskThreads));
+        runtime.own_port(log_disk,
+                         std::make_unique<ThreadDisk>(runtime.base(), dispatcher, log_disk, options_.data_directory,
+                                                      kLogDiskThreads, options_.faults));
         for (const Module* module : modules()) {
             if (module->add_to_node) module->add_to_node(runtime, options_);
         }

@@ -28,6 +28,8 @@ DEFINE_string(chunk_size, "8MiB", "the longest run of a file's bytes that is sto
 DEFINE_string(log_dir, "", "also write the log to <node-id>.log in this directory");
 DEFINE_string(log_file_size, "64MiB", "a log file of --log-dir is not continued beyond this; 0: it grows");
 DEFINE_uint32(log_files, 5, "log files that are kept in --log-dir, the one being written included");
+DEFINE_bool(debug_faults, false,
+            "for tests only: whoever reaches the HTTP port can make disk and clock misbehave (POST /debug/faults)");
 
 namespace sandstore {
 
@@ -68,7 +70,8 @@ const CommandSpec& spec() {
                    group("Replication", {&replicator_module()}, {}),
                    group("Storage", {&chunk_store_module()}, {"snapshot_log_size", "chunk_size"}),
                    group("Logging", {&communicator_module(), &trace_module()},
-                         {"log_level", "log_format", "log_dir", "log_file_size", "log_files"})},
+                         {"log_level", "log_format", "log_dir", "log_file_size", "log_files"}),
+                   {"Testing", {"debug_faults"}}},
         .required = {"node_id"},
         .notes = "SIGTERM ends it cleanly, within a second: a leader hands leadership over first.",
         .absent = absent_node_flags(),
@@ -83,6 +86,7 @@ NodeOptions node_options(std::vector<pb::Member> peers) {
     options.listen = FLAGS_listen;
     options.http_listen = FLAGS_http_listen;
     options.data_directory = FLAGS_data_dir;
+    options.debug_faults = FLAGS_debug_faults;
     options.peers = std::move(peers);
     for (const Module* module : modules()) {
         if (module->read_flags) module->read_flags(&options);
