@@ -1,5 +1,6 @@
 #include "net/dialer.h"
 
+#include "net/handshake.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 
@@ -54,9 +55,8 @@ void Dialer::on_message(Connection&, Message message) {
     if (!message->has_hello_reply()) return fail(str_cat(address_, " did not answer the hello"));
     Result result;
     result.reply = std::move(*message->mutable_hello_reply());
-    const pb::Status& status = result.reply.status();
-    if (status.code() != pb::STATUS_OK) {
-        result.error = str_cat("refused by ", address_, ": ", status.message());
+    if (const std::string problem = problem_with(result.reply); !problem.empty()) {
+        result.error = str_cat(address_, ": ", problem);
     } else {
         result.connection = std::move(connection_);
         result.connection->set_owner(nullptr);

@@ -11,6 +11,10 @@ struct Refusal {
     std::string why;
 };
 
+std::string software(const std::string& version) {
+    return version.empty() ? "Sandstore of an unknown version" : str_cat("Sandstore ", version);
+}
+
 Refusal refuse_peer(const pb::Hello& hello, const LocalNames& names) {
     if (!is_valid_node_id(hello.node_id())) return {pb::STATUS_INVALID_ARGUMENT, "the hello has no valid node id"};
     if (hello.cluster_id() != names.cluster_id) {
@@ -28,8 +32,9 @@ Refusal refuse_peer(const pb::Hello& hello, const LocalNames& names) {
 Refusal refusal(const pb::Hello& hello, const LocalNames& names) {
     if (hello.protocol_version() != kProtocolVersion) {
         return {pb::STATUS_INVALID_ARGUMENT,
-                str_cat("this node speaks protocol version ", kProtocolVersion, ", the caller ",
-                        hello.protocol_version(), "; run the same Sandstore version on both")};
+                str_cat("this node (", software(names.software_version), ") speaks protocol version ", kProtocolVersion,
+                        ", the caller (", software(hello.software_version()), ") version ", hello.protocol_version(),
+                        "; all nodes and clients of a cluster must speak the same")};
     }
     switch (hello.kind()) {
         case pb::Hello::CLIENT:
@@ -56,6 +61,14 @@ pb::Hello make_hello(pb::Hello::Kind kind, const LocalNames& names) {
     hello.set_node_id(names.node_id);
     hello.set_instance_id(names.instance_id);
     return hello;
+}
+
+std::string problem_with(const pb::HelloReply& reply) {
+    if (reply.status().code() != pb::STATUS_OK) return str_cat("refused: ", reply.status().message());
+    if (reply.protocol_version() == kProtocolVersion) return "";
+    return str_cat("it (", software(reply.software_version()), ") speaks protocol version ", reply.protocol_version(),
+                   ", this program version ", kProtocolVersion,
+                   "; all nodes and clients of a cluster must speak the same");
 }
 
 pb::HelloReply answer_hello(const pb::Hello& hello, const LocalNames& names) {

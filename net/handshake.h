@@ -7,6 +7,9 @@
 
 namespace sandstore {
 
+// Raised when a message changes its meaning, or an operation comes to the replicated state that older nodes would carry
+// out differently. Programs of one protocol version work together, whatever their software version
+// (docs/operations.md, "Versions").
 constexpr uint32_t kProtocolVersion = 1;
 
 // What this process calls itself. Node and cluster are empty in clients, and in a node that is still starting.
@@ -20,5 +23,7 @@ struct LocalNames {
 
 pb::Hello make_hello(pb::Hello::Kind kind, const LocalNames& names);
 pb::HelloReply answer_hello(const pb::Hello& hello, const LocalNames& names);
+// Why the caller cannot go on with this answer. Empty: it can.
+std::string problem_with(const pb::HelloReply& reply);
 
 }  // namespace sandstore

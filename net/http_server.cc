@@ -5,68 +5,59 @@
 #include <event2/listener.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 
 #include "net/event_handle.h"
+#include "net/http_answers.h"
 #include "net/listener.h"
-#include "net/status_json.h"
+#include "net/page_files.h"
 #include "runtime/metrics.h"
 #include "runtime/text.h"
 
 namespace sandstore {
 namespace {
 
-constexpr uint64_t kAppliedLagMax = 1000;  // Entries behind the commit index that still count as ready.
 constexpr uint64_t kAcceptPauseUs = 250'000;
-constexpr int kOk = 200, kNotFound = 404, kMethodNotAllowed = 405, kUnavailable = 503;
-constexpr std::string_view kText = "text/plain; charset=utf-8";
-constexpr std::string_view kJson = "application/json";
+constexpr int kOk = 200, kNotModified = 304, kBadRequest = 400, kNotFound = 404, kMethodNotAllowed = 405,
+              kUnavailable = 503;
 constexpr std::string_view kPrometheus = "text/plain; version=0.0.4; charset=utf-8";
+// The page is one HTML, one CSS and one JavaScript file of this node; it asks this node alone, and nobody may frame it.
+constexpr char kPagePolicy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-std::string json_text(std::string_view text) {
-    std::string out = "\"";
-    for (char c : text) {
-        if (c == '"' || c == '\\') out += '\\';
-        if (static_cast<unsigned char>(c) < ' ') {
-            out += ' ';
-        } else {
-            out += c;
-        }
+QueryParameters query_of(const evhttp_uri* uri) {
+    QueryParameters parameters;
+    const char* query = evhttp_uri_get_query(uri);
+    std::string_view rest = query == nullptr ? "" : query;
+    const auto decoded = [](std::string_view text) {
+        size_t length = 0;
+        char* bytes = evhttp_uridecode(std::string(text).c_str(), 1, &length);
+        const std::string value(bytes == nullptr ? "" : bytes, bytes == nullptr ? 0 : length);
+        free(bytes);
+        return value;
+    };
+    // libevent's own parser refuses a name without a value, as in ?verbose.
+    while (!rest.empty()) {
+        const std::string_view part = rest.substr(0, rest.find('&'));
+        rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+        const size_t equals = part.find('=');
+        const std::string_view value = equals == std::string_view::npos ? "" : part.substr(equals + 1);
+        if (!part.empty()) parameters.emplace(decoded(part.substr(0, equals)), decoded(value));
     }
-    return out + "\"";
-}
-
-std::string error_json(std::string_view error) {
-    return str_cat("{\"error\": ", json_text(error), "}\n");
+    return parameters;
 }
 
 }  // namespace
 
-std::vector<ReadyCheck> ready_checks(const pb::ClusterStatus* local_status, const std::string& error) {
-    if (local_status == nullptr) return {{"status", false, error}};
-    if (local_status->status().code() != pb::STATUS_OK) return {{"status", false, local_status->status().message()}};
-    if (local_status->nodes().empty()) return {{"status", false, "the node does not report itself"}};
-    const pb::NodeStatus& node = local_status->nodes(0);
-    const pb::RaftStatus& raft = node.raft();
-    const bool started = node.up() && node.has_raft();
-    const bool led = started && !raft.leader_id().empty();
-    const bool caught_up = started && raft.applied_index() + kAppliedLagMax >= raft.commit_index();
-    const std::string waits = node.detail().empty() ? "the node is still starting" : node.detail();
-    return {
-        {"status", true, "ok"},
-        {"started", started, started ? "ok" : waits},
-        {"leader", led,
-         led                     ? raft.leader_id()
-         : node.detail().empty() ? "no leader is known"
-                                 : node.detail()},
-        {"applied", caught_up, str_cat("applied ", raft.applied_index(), " of ", raft.commit_index(), " committed")},
-    };
-}
-
 class HttpServer::Server : public std::enable_shared_from_this<Server> {
  public:
-    Server(event_base* base, PortHost& host, AskStatus ask_status, const HttpServerOptions& options)
+    Server(event_base* base, PortHost& host, std::string node_id, AskStatus ask_status,
+           const HttpServerOptions& options)
         : host_(host),
+          node_id_(std::move(node_id)),
           ask_status_(std::move(ask_status)),
           options_(options),
           http_(evhttp_new(base)),
@@ -85,7 +76,7 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
     ~Server() {
         // A request that waits for its status belongs to whoever answers it.
         for (const auto& [number, question] : questions_) {
-            send(question.request, kUnavailable, kJson, error_json("the node is stopping"));
+            send(question.request, error_answer(kUnavailable, "the node is stopping"));
         }
     }
 
@@ -120,8 +111,8 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
  private:
     struct Question {
         evhttp_request* request;
-        bool ready;  // /readyz, else /status.
-        bool verbose;
+        const StatusRoute* route;
+        QueryParameters query;
     };
     struct HttpFree {
         void operator()(evhttp* http) const { evhttp_free(http); }
@@ -142,88 +133,99 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
         if (const auto handler = handlers_.find(path); handler != handlers_.end()) {
             return handle_by(handler->second, request);
         }
-        if (path != "/livez" && path != "/readyz" && path != "/status" && path != "/metrics") {
-            return send(request, kNotFound, kJson, error_json("not found; try /livez, /readyz, /status or /metrics"));
+        const StatusRoute* route = find_status_route(path);
+        const PageFile* file = find_page_file(path);
+        if (route == nullptr && file == nullptr && path != "/livez" && path != "/metrics") {
+            return send(request, error_answer(kNotFound,
+                                              "not found; try /, /livez, /readyz, /health, /health?maintenance, "
+                                              "/status, /history, /events or /metrics"));
         }
         const evhttp_cmd_type method = evhttp_request_get_command(request);
         if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
             evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
-            return send(request, kMethodNotAllowed, kJson, error_json("only GET is possible here"));
+            return send(request, error_answer(kMethodNotAllowed, "only GET is possible here"));
         }
-        if (path == "/livez") return send(request, kOk, kText, "ok\n");
-        if (path == "/metrics") return send(request, kOk, kPrometheus, host_.metrics().render());
-        const char* query = evhttp_uri_get_query(uri);
-        const std::string_view options = query == nullptr ? "" : query;
-        ask(request, path == "/readyz", options == "verbose" || options.starts_with("verbose="));
+        if (file != nullptr) return send_file(request, *file);
+        if (path == "/livez") return send(request, {kOk, kTextType, "ok\n"});
+        if (path == "/metrics") return send(request, {kOk, kPrometheus, host_.metrics().render()});
+        ask(request, *route, query_of(uri));
     }
 
     void handle_by(const HttpHandler& handler, evhttp_request* request) {
         const evhttp_cmd_type method = evhttp_request_get_command(request);
         if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_POST) {
             evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, POST");
-            return send(request, kMethodNotAllowed, kJson, error_json("only GET and POST are possible here"));
+            return send(request, error_answer(kMethodNotAllowed, "only GET and POST are possible here"));
         }
         evbuffer* input = evhttp_request_get_input_buffer(request);
         std::string body(evbuffer_get_length(input), '\0');
         evbuffer_copyout(input, body.data(), body.size());
         const HttpAnswer answer = handler(method == EVHTTP_REQ_POST, body);
-        send(request, answer.code, kJson, answer.json);
+        send(request, {answer.code, kJsonType, answer.json});
     }
 
-    void ask(evhttp_request* request, bool ready, bool verbose) {
+    void ask(evhttp_request* request, const StatusRoute& route, QueryParameters query) {
+        pb::ClusterStatusRequest asked;
+        std::string error;
+        if (!question_of(route, query, &asked, &error)) return send(request, error_answer(kBadRequest, error));
         if (questions_.size() >= options_.questions_max) {
-            return send(request, kUnavailable, kJson, error_json("too many requests at once"));
+            return send(request, error_answer(kUnavailable, "too many requests at once"));
         }
         const uint64_t number = ++last_question_;
-        questions_[number] = {request, ready, verbose};
-        ask_status_(ready, [weak = weak_from_this(), number](const pb::ClusterStatus* status, std::string error) {
-            if (const auto server = weak.lock()) server->answer(number, status, error);
-        });
+        questions_[number] = {request, &route, std::move(query)};
+        ask_status_(std::move(asked),
+                    [weak = weak_from_this(), number](const pb::ClusterStatus* status, std::string problem) {
+                        if (const auto server = weak.lock()) server->answer(number, status, problem);
+                    });
     }
 
-    void answer(uint64_t number, const pb::ClusterStatus* status, const std::string& error) {
+    void answer(uint64_t number, const pb::ClusterStatus* status, std::string error) {
         const auto found = questions_.find(number);
         if (found == questions_.end()) return;
-        const Question question = found->second;
-        questions_.erase(found);
-        if (question.ready) return answer_ready(question, status, error);
-        if (status == nullptr) return send(question.request, kUnavailable, kJson, error_json(error));
-        if (status->status().code() != pb::STATUS_OK) {
-            return send(question.request, kUnavailable, kJson, error_json(status->status().message()));
+        const Question question = std::move(questions_.extract(found).mapped());
+        if (status != nullptr && status->status().code() != pb::STATUS_OK) {
+            error = status->status().message();
+            status = nullptr;
         }
-        send(question.request, kOk, kJson, status_json_text(*status));
+        if (status != nullptr) return send(question.request, question.route->answer(*status, node_id_, question.query));
+        if (question.route->failure == nullptr) return send(question.request, error_answer(kUnavailable, error));
+        send(question.request, question.route->failure(error, question.query));
     }
 
-    void answer_ready(const Question& question, const pb::ClusterStatus* status, const std::string& error) {
-        std::string text, why;
-        for (const ReadyCheck& check : ready_checks(status, error)) {
-            str_append(&text, check.passed ? "[+] " : "[-] ", check.name, ": ", check.detail, "\n");
-            if (!check.passed && why.empty()) why = check.detail;
+    void send_file(evhttp_request* request, const PageFile& file) {
+        evkeyvalq* headers = evhttp_request_get_output_headers(request);
+        evhttp_add_header(headers, "Content-Security-Policy", kPagePolicy);
+        evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+        evhttp_add_header(headers, "ETag", std::string(file.etag).c_str());
+        const char* known = evhttp_find_header(evhttp_request_get_input_headers(request), "If-None-Match");
+        if (known != nullptr && std::string_view(known).find(file.etag) != std::string_view::npos) {
+            return send(request, {kNotModified, file.content_type, ""}, "no-cache");
         }
-        if (why.empty()) {
-            send(question.request, kOk, kText, question.verbose ? text + "ready\n" : "ok\n");
-        } else {
-            send(question.request, kUnavailable, kText, question.verbose ? text + "not ready\n" : why + "\n");
-        }
+        send(request, {kOk, file.content_type, std::string(file.content)}, "no-cache");
     }
 
     // Also for a request whose connection has gone: then it only ends.
-    void send(evhttp_request* request, int code, std::string_view type, std::string_view body) {
+    void send(evhttp_request* request, const HttpAnswerText& answer, const char* caching = "no-store") {
         evkeyvalq* headers = evhttp_request_get_output_headers(request);
-        evhttp_add_header(headers, "Content-Type", std::string(type).c_str());
-        evhttp_add_header(headers, "Content-Length", std::to_string(body.size()).c_str());
+        evhttp_add_header(headers, "Content-Type", std::string(answer.type).c_str());
+        // A 304 has no body.
+        if (answer.code != kNotModified) {
+            evhttp_add_header(headers, "Content-Length", std::to_string(answer.body.size()).c_str());
+        }
         evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-        evhttp_add_header(headers, "Cache-Control", "no-store");
+        evhttp_add_header(headers, "Cache-Control", caching);
         evhttp_add_header(headers, "Connection", "close");
         const bool head = evhttp_request_get_command(request) == EVHTTP_REQ_HEAD;
-        if (!head) evbuffer_add(evhttp_request_get_output_buffer(request), body.data(), body.size());
+        if (!head) evbuffer_add(evhttp_request_get_output_buffer(request), answer.body.data(), answer.body.size());
         host_.metrics()
-            .counter("sandstore_http_responses_total", "Answers of the HTTP server.", {{"code", std::to_string(code)}})
+            .counter("sandstore_http_responses_total", "Answers of the HTTP server.",
+                     {{"code", std::to_string(answer.code)}})
             .add();
-        evhttp_send_reply(request, code, nullptr, nullptr);
+        evhttp_send_reply(request, answer.code, nullptr, nullptr);
     }
 
     PortHost& host_;
+    const std::string node_id_;
     AskStatus ask_status_;
     HttpServerOptions options_;
     std::unique_ptr<evhttp, HttpFree> http_;
@@ -235,8 +237,9 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
     std::map<std::string, HttpHandler, std::less<>> handlers_;
 };
 
-HttpServer::HttpServer(event_base* base, PortHost& host, AskStatus ask_status, HttpServerOptions options)
-    : server_(std::make_shared<Server>(base, host, std::move(ask_status), options)) {}
+HttpServer::HttpServer(event_base* base, PortHost& host, std::string node_id, AskStatus ask_status,
+                       HttpServerOptions options)
+    : server_(std::make_shared<Server>(base, host, std::move(node_id), std::move(ask_status), options)) {}
 
 HttpServer::~HttpServer() = default;
 

@@ -1,5 +1,5 @@
-// Health, metrics and status over HTTP: GET /livez, /readyz (?verbose), /status, /metrics. Everything else is a JSON
-// error. It knows no actors: main gives it the function that asks for the status.
+// Health, metrics and status over HTTP: the status page (GET /), /livez, /metrics, and the answers of http_answers.h.
+// Everything else is a JSON error. It knows no actors: main gives it the function that asks for the status.
 //
 // libevent's HTTP server cannot limit the number of connections; each is closed after one answer, and after
 // `timeout_us` without progress, and headers and bodies are small, so that what strangers can occupy stays bounded.
@@ -21,7 +21,7 @@ namespace sandstore {
 
 // Asks this node's StatusService; `done` is called once, with a status or (null) with a sentence.
 using StatusDone = std::function<void(const pb::ClusterStatus* status, std::string error)>;
-using AskStatus = std::function<void(bool local, StatusDone done)>;
+using AskStatus = std::function<void(pb::ClusterStatusRequest question, StatusDone done)>;
 
 // What a program behind a path of its own answers to GET and POST.
 struct HttpAnswer {
@@ -39,7 +39,8 @@ struct HttpServerOptions {
 
 class HttpServer {
  public:
-    HttpServer(event_base* base, PortHost& host, AskStatus ask_status, HttpServerOptions options = {});
+    HttpServer(event_base* base, PortHost& host, std::string node_id, AskStatus ask_status,
+               HttpServerOptions options = {});
     ~HttpServer();
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
@@ -54,13 +55,5 @@ class HttpServer {
     class Server;
     std::shared_ptr<Server> server_;
 };
-
-// The checks of /readyz, apart from the server: name, whether it passed, and details.
-struct ReadyCheck {
-    std::string name;
-    bool passed = false;
-    std::string detail;
-};
-std::vector<ReadyCheck> ready_checks(const pb::ClusterStatus* local_status, const std::string& error);
 
 }  // namespace sandstore

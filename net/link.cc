@@ -87,7 +87,10 @@ void Link::on_dialed(Dialer::Result result) {
     backoff_us_ = options_.retry_min_us;
     problem_.clear();
     net_.log(config_.keep_up ? LogLevel::kInfo : LogLevel::kDebug, "connected",
-             {{"peer", config_.node}, {"link", kind_name(config_.kind)}, {"address", connection_->remote()}});
+             {{"peer", config_.node},
+              {"link", kind_name(config_.kind)},
+              {"address", connection_->remote()},
+              {"version", result.reply.software_version()}});
     send_pending();
     owner_.on_link_up(*this);
 }

@@ -128,6 +128,7 @@ Travels between_nodes(Body body) {
         case Body::kHttpReply:
         case Body::kStartStatus:
         case Body::kBootProgress:
+        case Body::kNodeFigures:
         case Body::kStartClient:
         case Body::kClientWrite:
         case Body::kClientWriteReply:

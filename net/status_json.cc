@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "net/maintenance.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -44,6 +45,38 @@ Json::Value configuration_json(const pb::RaftStatus& raft) {
     return json;
 }
 
+Json::Value figures_json(const pb::NodeFigures& figures) {
+    const auto rate = [&](uint64_t count) {
+        return number(figures.interval_us() == 0 ? 0 : count * 1'000'000 / figures.interval_us());
+    };
+    Json::Value json(Json::objectValue);
+    json["requests_per_second"] = rate(figures.requests());
+    json["mutations_per_second"] = rate(figures.mutations());
+    json["mutation_p50_us"] = number(figures.mutation_p50_us());
+    json["mutation_p99_us"] = number(figures.mutation_p99_us());
+    json["syncs_per_second"] = rate(figures.syncs());
+    json["sync_p50_us"] = number(figures.sync_p50_us());
+    json["sync_p99_us"] = number(figures.sync_p99_us());
+    json["received_bytes_per_second"] = rate(figures.received_bytes());
+    json["sent_bytes_per_second"] = rate(figures.sent_bytes());
+    json["messages_per_second"] = rate(figures.messages());
+    json["loop_delay_us"] = number(figures.loop_delay_us());
+    json["chunks_missing"] = number(figures.chunks_missing());
+    json["chunks_repaired"] = number(figures.chunks_repaired());
+    json["chunks_collected"] = number(figures.chunks_collected());
+    json["etcd"] = figures.etcd() == pb::NodeFigures::ANSWERS ? "answers"
+                   : figures.etcd() == pb::NodeFigures::LOST  ? "lost"
+                                                              : "not used";
+    return json;
+}
+
+Json::Value verdict_json(const Verdict& verdict) {
+    Json::Value json(Json::objectValue);
+    json["yes"] = verdict.yes;
+    json["why"] = verdict.why;
+    return json;
+}
+
 Json::Value node_json(const pb::NodeStatus& node) {
     Json::Value json(Json::objectValue);
     json["id"] = node.id();
@@ -60,6 +93,11 @@ Json::Value node_json(const pb::NodeStatus& node) {
     json["chunk_bytes"] = number(node.chunks().chunk_bytes());
     json["disk_free_bytes"] = number(node.chunks().disk_free_bytes());
     json["version"] = node.version();
+    json["commit"] = node.commit();
+    json["profile"] = node.profile();
+    json["disk_total_bytes"] = number(node.chunks().disk_total_bytes());
+    json["copies"] = node.copies();
+    json["figures"] = node.has_figures() ? figures_json(node.figures()) : Json::Value();
     json["uptime_seconds"] = number(node.uptime_us() / 1'000'000);
     json["detail"] = node.detail();
     json["first_index"] = number(node.raft().first_index());
@@ -135,7 +173,12 @@ Json::Value status_json(const pb::ClusterStatus& status) {
     const pb::NodeStatus* informed = best_informed(status);
     json["configuration"] = informed == nullptr ? Json::Value() : configuration_json(informed->raft());
     json["nodes"] = Json::Value(Json::arrayValue);
-    for (const pb::NodeStatus& node : status.nodes()) json["nodes"].append(node_json(node));
+    json["serves"] = verdict_json(cluster_serves(status));
+    for (const pb::NodeStatus& node : status.nodes()) {
+        Json::Value line = node_json(node);
+        line["may_be_stopped"] = verdict_json(may_be_stopped(status, node.id()));
+        json["nodes"].append(std::move(line));
+    }
     return json;
 }
 

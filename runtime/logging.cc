@@ -1,19 +1,21 @@
 #include "runtime/logging.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
 #include <ctime>
-#include <stdexcept>
+#include <optional>
+#include <vector>
 
+#include "runtime/log_file.h"
 #include "runtime/text.h"
 
 namespace sandstore {
 
 struct Logger::Sinks {
     std::shared_ptr<spdlog::logger> out;
+    std::optional<LogFile> file;
 };
 
 Logger::Logger() = default;
@@ -22,19 +24,15 @@ Logger::~Logger() = default;
 Logger::Logger(const LogOptions& options) : level_(options.level), json_(options.json), node_id_(options.node_id) {
     std::vector<spdlog::sink_ptr> sinks;
     if (options.to_stdout) sinks.push_back(std::make_shared<spdlog::sinks::stdout_sink_st>());
-    if (!options.directory.empty()) {
-        const std::string path = str_cat(options.directory, "/", options.node_id, ".log");
-        try {
-            sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_st>(path));
-        } catch (const spdlog::spdlog_ex& error) {
-            throw std::runtime_error(str_cat("cannot write the log file ", path, ": ", error.what()));
-        }
-    }
     sinks_ = std::make_unique<Sinks>();
     sinks_->out = std::make_shared<spdlog::logger>("sandstore", sinks.begin(), sinks.end());
     sinks_->out->set_pattern("%v");
     sinks_->out->set_level(spdlog::level::trace);
-    sinks_->out->flush_on(spdlog::level::trace);  // Whoever watches the file sees each line at once.
+    sinks_->out->flush_on(spdlog::level::trace);  // Whoever watches sees each line at once.
+    if (options.directory.empty()) return;
+    sinks_->file.emplace(LogFile::Options{.path = str_cat(options.directory, "/", options.node_id, ".log"),
+                                          .bytes_max = options.file_bytes_max,
+                                          .files_max = options.files_max});
 }
 
 bool Logger::enabled(LogLevel level) const {
@@ -84,9 +82,8 @@ static bool is_plain(std::string_view text) {
     return true;
 }
 
-void Logger::write(LogLevel level, uint64_t wall_us, std::string_view actor, std::string_view text,
-                   std::initializer_list<LogField> fields) {
-    if (!enabled(level)) return;
+std::string Logger::format(LogLevel level, uint64_t wall_us, std::string_view actor, std::string_view text,
+                           std::initializer_list<LogField> fields) const {
     std::string line;
     if (json_) {
         str_append(&line, "{\"time\":\"", format_time(wall_us), "\",\"level\":\"", level_name(level), "\",\"node\":");
@@ -109,11 +106,39 @@ void Logger::write(LogLevel level, uint64_t wall_us, std::string_view actor, std
             }
         }
     }
+    return line;
+}
+
+void Logger::write(LogLevel level, uint64_t wall_us, std::string_view actor, std::string_view text,
+                   std::initializer_list<LogField> fields) {
+    if (!enabled(level)) return;
+    const std::string line = format(level, wall_us, actor, text, fields);
     sinks_->out->log(spdlog::level::info, spdlog::string_view_t(line));
+    if (!sinks_->file) return;
+    sinks_->file->write(line, wall_us);
+    tell_news_of_file(wall_us);
+}
+
+// A problem is told on stdout, and in the file as soon as that works again.
+void Logger::tell_news_of_file(uint64_t wall_us) {
+    const std::optional<LogFile::News> news = sinks_->file->take_news();
+    if (!news) return;
+    const std::string line = news->is_problem
+                                 ? format(LogLevel::kWarning, wall_us, "log", news->text, {{"why", news->detail}})
+                                 : format(LogLevel::kWarning, wall_us, "log", news->text,
+                                          {{"file", news->detail}, {"lines_lost", news->lines_lost}});
+    sinks_->out->log(spdlog::level::info, spdlog::string_view_t(line));
+    sinks_->file->write(line, wall_us);
 }
 
 void Logger::flush() {
     if (sinks_ != nullptr) sinks_->out->flush();
+}
+
+void Logger::reopen_file(uint64_t wall_us) {
+    if (sinks_ == nullptr || !sinks_->file) return;
+    sinks_->file->reopen(wall_us);
+    tell_news_of_file(wall_us);
 }
 
 bool parse_log_level(std::string_view text, LogLevel* level) {

@@ -1,4 +1,5 @@
-// Log lines: `time level node actor message key=value ...`, or one JSON object a line. The only user of spdlog.
+// Log lines: `time level node actor message key=value ...`, or one JSON object a line. The only user of spdlog. Stdout
+// is waited for, the file of a node is not allowed to fail (runtime/log_file.h).
 #pragma once
 
 #include <concepts>
@@ -25,7 +26,9 @@ struct LogField {
 struct LogOptions {
     LogLevel level = LogLevel::kInfo;
     bool json = false;
-    std::string directory;  // Also write <node_id>.log there; empty: stdout only.
+    std::string directory;               // Also write <node_id>.log there; empty: stdout only.
+    uint64_t file_bytes_max = 64 << 20;  // See runtime/log_file.h.
+    uint32_t files_max = 5;
     std::string node_id;
     bool to_stdout = true;
 };
@@ -33,8 +36,8 @@ struct LogOptions {
 // One for each process or simulated node; made in main and passed down.
 class Logger {
  public:
-    Logger();                                    // Drops everything: for tests.
-    explicit Logger(const LogOptions& options);  // Throws std::runtime_error when the log file cannot be opened.
+    Logger();  // Drops everything: for tests.
+    explicit Logger(const LogOptions& options);
     ~Logger();
     Logger(const Logger&) = delete;
     Logger& operator=(const Logger&) = delete;
@@ -45,9 +48,14 @@ class Logger {
     void write(LogLevel level, uint64_t wall_us, std::string_view actor, std::string_view text,
                std::initializer_list<LogField> fields);
     void flush();
+    // Opens the log file anew, for a program that has renamed it.
+    void reopen_file(uint64_t wall_us);
 
  private:
     struct Sinks;
+    std::string format(LogLevel level, uint64_t wall_us, std::string_view actor, std::string_view text,
+                       std::initializer_list<LogField> fields) const;
+    void tell_news_of_file(uint64_t wall_us);
     std::unique_ptr<Sinks> sinks_;
     LogLevel level_ = LogLevel::kCritical;
     bool json_ = false;

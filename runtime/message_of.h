@@ -74,6 +74,7 @@ namespace sandstore {
     X(ClusterStatus, cluster_status)                \
     X(StartStatus, start_status)                    \
     X(BootProgress, boot_progress)                  \
+    X(NodeFigures, node_figures)                    \
     X(StartClient, start_client)                    \
     X(ClientWrite, client_write)                    \
     X(ClientWriteReply, client_write_reply)         \

@@ -1,6 +1,7 @@
 #include "actors/chunk/repairer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "actors/chunk/chunk_checks.h"
 #include "runtime/message_of.h"
@@ -96,19 +97,41 @@ void Repairer::on_drain(const Message& message, Context& context) {
 
 void Repairer::end_round(std::string failure, Context& context) {
     const Round& round = *round_;
+    const bool complete = failure.empty();
     if (failure.empty()) failure = round.failure;
-    if (round.fetched + round.deleted + round.failed > 0) {
-        context.info("chunks repaired", {{"checked", round.checked},
+    if (round.began) {
+        context.info("Repair finished", {{"checked", round.checked},
                                          {"fetched", round.fetched},
                                          {"deleted", round.deleted},
                                          {"failed", round.failed},
                                          {"problem", failure.empty() ? "none" : failure}});
+    } else if (round.deleted + round.failed > 0) {
+        context.info(
+            "unused chunks removed",
+            {{"deleted", round.deleted}, {"failed", round.failed}, {"problem", failure.empty() ? "none" : failure}});
     } else if (!failure.empty()) {
         context.debug("chunk audit ended early", {{"reason", failure}});
     }
-    context.metrics().counter("sandstore_repair_rounds_total", "Comparisons of chunks with the namespace.").add();
+    MetricsRegistry& metrics = context.metrics();
+    metrics.counter("sandstore_repair_rounds_total", "Comparisons of chunks with the namespace.").add();
+    metrics.counter("sandstore_repair_fetched_total", "Chunks that were missing and fetched.").add(round.fetched);
+    metrics.counter("sandstore_repair_deleted_total", "Chunks that no file used and were deleted.").add(round.deleted);
+    show_missing(complete, context);
+    missing_before_ = missing_now(complete);
     round_.reset();
     plan_round(failure.empty() ? interval_us_ : std::min(interval_us_, kRetryUs), context);
+}
+
+// A round that has not seen everything cannot know that what was missing before is there.
+uint64_t Repairer::missing_now(bool complete) const {
+    const auto left = [&](uint64_t lacking) { return lacking - std::min(lacking, round_->fetched); };
+    return complete ? left(round_->lacking) : std::max(left(round_->lacking), left(missing_before_));
+}
+
+void Repairer::show_missing(bool complete, Context& context) {
+    context.metrics()
+        .gauge("sandstore_repair_missing_chunks", "Chunks that this node should hold and does not.")
+        .set(static_cast<double>(missing_now(complete)));
 }
 
 // The answers of earlier rounds come too late to mean anything.
@@ -201,7 +224,9 @@ void Repairer::on_chunk_list_reply(const Message& message, Context& context) {
         for (auto& [key, wanted] : round.page) {
             if (!wanted.here) round.missing.push_back(std::move(wanted.place));
         }
+        round.lacking += round.missing.size();
         round.page.clear();
+        show_missing(false, context);
     }
     go_on(context);
 }
@@ -241,6 +266,9 @@ void Repairer::go_on(Context& context) {
 
 void Repairer::fetch_missing(Context& context) {
     Round& round = *round_;
+    if (!round.missing.empty() && !std::exchange(round.began, true)) {
+        context.info("Repair begun", {{"missing", round.missing.size()}});
+    }
     while (!round.missing.empty() && round.fetches_in_flight < kFetchesInFlightMax) {
         pb::ChunkFetch fetch;
         *fetch.mutable_place() = std::move(round.missing.front());
@@ -273,6 +301,7 @@ void Repairer::on_status(const Message& message, const pb::Status& status, Conte
             round.fetches_in_flight--;
             if (is_ok(status)) {
                 round.fetched++;
+                show_missing(false, context);
             } else {
                 round.failed++;
                 round.failure = str_cat("fetch of ", to_string(asked->key), ": ", failure);

@@ -72,8 +72,10 @@ class Repairer final : public Actor {
         bool all_listed = false;
         std::deque<ChunkKey> orphans;
         std::deque<pb::ChunkPlace> missing;
+        bool began = false;  // Something is missing, and being fetched.
         size_t fetches_in_flight = 0;
         uint64_t checked = 0;
+        uint64_t lacking = 0;  // Chunks of this node that were not here; those that were fetched among them.
         uint64_t fetched = 0;
         uint64_t deleted = 0;
         uint64_t failed = 0;
@@ -97,6 +99,8 @@ class Repairer final : public Actor {
     void fetch_missing(Context& context);
     void next_page(Context& context);
     void end_round(std::string failure, Context& context);
+    uint64_t missing_now(bool complete) const;
+    void show_missing(bool complete, Context& context);
     bool take_page(const pb::ChunkAuditReply& reply, std::string* problem);
     std::optional<Asked> take_asked(const Message& message);
 
@@ -109,6 +113,7 @@ class Repairer final : public Actor {
     uint64_t round_number_ = 0;
     std::optional<Round> round_;
     std::map<RequestId, Asked> asked_;
+    uint64_t missing_before_ = 0;  // When the round at hand began.
     bool draining_ = false;
 };
 

@@ -1,6 +1,5 @@
 #include "actors/cluster/status_service.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "messages/envelope.pb.h"
@@ -14,10 +13,6 @@ namespace {
 
 constexpr uint32_t kTagMetrics = 1;
 constexpr uint64_t kMetricsIntervalUs = 1'000'000;
-constexpr uint64_t kLocalTimeoutUs = 300'000;  // Shorter than kNodeTimeoutUs: a node with a busy Raft still answers.
-constexpr uint64_t kStateHashTimeoutUs = 2'000'000;  // Walks the whole state.
-constexpr uint64_t kNodeTimeoutUs = 500'000;
-constexpr size_t kGatheringsMax = 64;
 
 }  // namespace
 
@@ -42,6 +37,8 @@ void StatusService::receive(Message message, Context& context) {
             return;
         case pb::Envelope::kClusterStatusRequest:
             return on_cluster_status_request(std::move(message), context);
+        case pb::Envelope::kNodeFigures:
+            return on_node_figures(std::move(message), context);
         case pb::Envelope::kRoleChanged:
             return on_role_changed(std::move(message), context);
         case pb::Envelope::kChunkStats:
@@ -73,10 +70,9 @@ void StatusService::on_start_status(Message message, Context& context) {
     started_ = true;
     operators_.set_self(config_.node_id());
     started_at_us_ = context.now_us();
-    context.metrics()
-        .gauge("sandstore_build_info", "Always 1; the labels say which software runs.",
-               {{"version", config_.version()}})
-        .set(1);
+    raft_gauges_.start(context.metrics());
+    count_peers(context);
+    watch_.on_start(config_.node_id(), config_.version(), context);
     context.arm_timer(kMetricsIntervalUs, kTagMetrics);
 }
 
@@ -90,7 +86,8 @@ void StatusService::on_cluster_view(Message message, Context&) {
     know_members();
 }
 
-void StatusService::on_configuration_changed(Message message, Context&) {
+void StatusService::on_configuration_changed(Message message, Context& context) {
+    watch_.on_configuration(message->configuration_changed(), context);
     configuration_ = std::move(*message->mutable_configuration_changed());
     know_members();
 }
@@ -129,25 +126,20 @@ void StatusService::on_chunk_stats(Message message, Context&) {
 
 void StatusService::on_role_changed(Message message, Context& context) {
     const pb::RoleChanged& change = message->role_changed();
-    auto& metrics = context.metrics();
-    metrics.gauge("sandstore_raft_term", "Raft's current term.").set(static_cast<double>(change.term()));
-    metrics.gauge("sandstore_raft_is_leader", "Whether this node leads.").set(change.role() == pb::RoleChanged::LEADER);
-    metrics.gauge("sandstore_raft_has_leader", "Whether this node knows a leader.").set(!change.leader_id().empty());
+    watch_.on_role(change, context);
+    raft_gauges_.on_role_changed(change);
     operators_.set_leader(change.leader_id());
-    if (change.leader_id().empty() || change.leader_id() == last_leader_) return;
-    if (!last_leader_.empty()) {
-        metrics.counter("sandstore_raft_leader_changes_total", "Changes of leader that this node saw.").add();
-    }
-    last_leader_ = change.leader_id();
 }
 
 void StatusService::on_peer_up(Message message, Context& context) {
     peers_up_.insert(message->peer_up().node_id());
+    watch_.on_peer(message->peer_up().node_id(), true, context);
     count_peers(context);
 }
 
 void StatusService::on_peer_down(Message message, Context& context) {
     peers_up_.erase(message->peer_down().node_id());
+    watch_.on_peer(message->peer_down().node_id(), false, context);
     count_peers(context);
 }
 
@@ -157,236 +149,28 @@ void StatusService::count_peers(Context& context) const {
         .set(static_cast<double>(peers_up_.size()));
 }
 
-// --- Gathering ------------------------------------------------------------------------------------------------------
-
-void StatusService::on_cluster_status_request(Message message, Context& context) {
-    const ReplyTo requester = reply_to(message);
-    const pb::ClusterStatusRequest request = message->cluster_status_request();
-    if (gatherings_.size() >= kGatheringsMax) {
-        pb::ClusterStatus busy;
-        busy.mutable_status()->set_code(pb::STATUS_RESOURCE_EXHAUSTED);
-        busy.mutable_status()->set_message("too many status requests at once: try again in a moment");
-        return context.reply(requester, message_of(std::move(busy)));
-    }
-    const uint64_t id = next_gathering_++;
-    Gathering& gathering = gatherings_[id];
-    gathering.requester = requester;
-    gathering.local = request.local();
-    gathering.nodes[self_id()] = own_line(context);
-    // Held until all are asked, so that it cannot finish half way.
-    gathering.unanswered = 1;
-    if (booted()) ask_self(id, gathering, request.state_hash(), context);
-    if (!request.local()) ask_others(id, gathering, request.state_hash(), context);
-    count_answer(id, context);
+// The sampler's clock beats the seconds of the history; Raft's side of a sample is what the last question brought.
+void StatusService::on_node_figures(Message message, Context& context) {
+    if (!started_) return;
+    pb::NodeFigures& figures = *message->mutable_node_figures();
+    watch_.on_figures(figures, context);
+    history_.add(context.now_us() - started_at_us_, std::move(figures), last_raft_);
 }
 
-pb::NodeStatus StatusService::own_line(Context& context) const {
-    pb::NodeStatus line;
-    line.set_id(self_id());
-    if (const auto member = members_.find(self_id()); member != members_.end()) line = line_of(member->second);
-    line.set_http_address(config_.http_address());
-    line.set_version(config_.version());
-    line.set_up(booted());
-    line.set_detail(waiting_for_.empty() ? "" : str_cat("starting, waiting for ", waiting_for_));
-    if (started_) line.set_uptime_us(context.now_us() - started_at_us_);
-    if (const auto stats = chunk_stats_.find(self_id()); stats != chunk_stats_.end()) {
-        *line.mutable_chunks() = stats->second;
-    }
-    return line;
-}
-
-pb::NodeStatus StatusService::line_of(const pb::Member& member) const {
-    pb::NodeStatus line;
-    line.set_id(member.id());
-    line.set_address(member.address());
-    line.set_zone(member.zone());
-    return line;
-}
-
-void StatusService::ask_self(uint64_t id, Gathering& gathering, bool state_hash, Context& context) {
-    ++gathering.unanswered;
-    ask(pb::ACTOR_RAFT, message_of(pb::RaftStatusRequest()), kLocalTimeoutUs, {Question::kRaft, id, self_id()},
-        context);
-    if (!state_hash) return;
-    ++gathering.unanswered;
-    ask(pb::ACTOR_STATE_MACHINE, message_of(pb::StateHashRequest()), kStateHashTimeoutUs,
-        {Question::kStateHash, id, self_id()}, context);
-}
-
-void StatusService::ask_others(uint64_t id, Gathering& gathering, bool state_hash, Context& context) {
-    for (const auto& [member_id, member] : members_) {
-        if (member_id == self_id()) continue;
-        gathering.nodes[member_id] = line_of(member);
-        pb::ClusterStatusRequest request;
-        request.set_local(true);
-        request.set_state_hash(state_hash);
-        ++gathering.unanswered;
-        ask(Address(member_id, pb::ACTOR_STATUS), message_of(std::move(request)),
-            state_hash ? kNodeTimeoutUs + kStateHashTimeoutUs : kNodeTimeoutUs, {Question::kNode, id, member_id},
-            context);
-    }
-}
-
-void StatusService::ask(const Address& to, Message question, uint64_t timeout_us, Asked asked, Context& context) {
-    asked_.emplace(context.ask(to, std::move(question), timeout_us), std::move(asked));
-}
-
-bool StatusService::take_asked(const Message& answer, Asked* asked) {
-    const auto found = asked_.find(answer->reply_to());
-    if (found == asked_.end()) return false;
-    *asked = std::move(found->second);
-    asked_.erase(found);
-    return true;
-}
-
-void StatusService::on_raft_status(Message message, Context& context) {
-    Asked asked;
-    if (!take_asked(message, &asked)) return context.unexpected(message);
-    if (asked.question == Question::kMetrics) return set_raft_gauges(message->raft_status(), context);
-    pb::NodeStatus& line = gatherings_[asked.gathering].nodes[asked.node_id];
-    *line.mutable_raft() = std::move(*message->mutable_raft_status());
-    if (std::string standing = standing_of(line.raft()); !standing.empty()) line.set_detail(std::move(standing));
-    count_answer(asked.gathering, context);
-}
-
-// What an operator should know of this node's place in the cluster; empty: it is an ordinary member.
-std::string StatusService::standing_of(const pb::RaftStatus& raft) const {
-    if (raft.removed()) {
-        return str_cat("removed from the cluster: it may be stopped, or come back with `sandstore cluster add ",
-                       self_id(), "`");
-    }
-    if (raft.voters().empty() && raft.first_index() > 0) {
-        const auto self = members_.find(self_id());
-        const bool known = self != members_.end();
-        return str_cat("waits to be added: run `sandstore cluster add ", self_id(), known ? " " : "",
-                       known ? self->second.address() : "", "`");
-    }
-    return "";
-}
-
-void StatusService::on_state_hash(Message message, Context& context) {
-    Asked asked;
-    if (!take_asked(message, &asked)) return context.unexpected(message);
-    pb::NodeStatus& line = gatherings_[asked.gathering].nodes[asked.node_id];
-    line.set_state_hash(message->state_hash().hash());
-    line.set_state_hash_index(message->state_hash().applied_index());
-    count_answer(asked.gathering, context);
-}
-
-// The answer of another node: one line, about itself.
-void StatusService::on_cluster_status(Message message, Context& context) {
-    Asked asked;
-    if (!take_asked(message, &asked)) return context.unexpected(message);
-    pb::ClusterStatus& answer = *message->mutable_cluster_status();
-    pb::NodeStatus& line = gatherings_[asked.gathering].nodes[asked.node_id];
-    if (answer.status().code() != pb::STATUS_OK) {
-        line.set_detail(answer.status().message());
-    } else if (answer.nodes_size() != 1 || answer.nodes(0).id() != asked.node_id) {
-        line.set_detail("it answered for another node");
-    } else {
-        const pb::Member known = members_.contains(asked.node_id) ? members_[asked.node_id] : pb::Member();
-        line = std::move(*answer.mutable_nodes(0));
-        if (line.address().empty()) line.set_address(known.address());
-        if (line.zone().empty()) line.set_zone(known.zone());
-    }
-    count_answer(asked.gathering, context);
-}
-
-void StatusService::on_request_failed(Message message, Context& context) {
-    if (operators_.on_answer(message, context)) return;
-    Asked asked;
-    if (!take_asked(message, &asked)) return context.unexpected(message);
-    if (asked.question == Question::kMetrics) return;
-    pb::NodeStatus& line = gatherings_[asked.gathering].nodes[asked.node_id];
-    const pb::Status& status = message->request_failed().status();
-    const std::string why =
-        status.code() == pb::STATUS_DEADLINE_EXCEEDED ? "no answer in time" : str_cat("no answer: ", status.message());
-    if (asked.question == Question::kNode) {
-        line.set_up(false);
-        line.set_detail(why);
-    } else {
-        const char* actor = asked.question == Question::kRaft ? "raft" : "state machine";
-        line.set_detail(str_cat(line.detail(), line.detail().empty() ? "" : "; ", actor, ": ", why));
-    }
-    count_answer(asked.gathering, context);
-}
-
-void StatusService::count_answer(uint64_t id, Context& context) {
-    const auto gathering = gatherings_.find(id);
-    if (--gathering->second.unanswered > 0) return;
-    finish(std::move(gatherings_.extract(gathering).mapped()), context);
-}
-
-void StatusService::finish(Gathering gathering, Context& context) {
-    pb::ClusterStatus answer;
-    answer.mutable_status()->set_code(pb::STATUS_OK);
-    answer.set_cluster_id(cluster_id_);
-    const pb::RaftStatus& own = gathering.nodes[self_id()].raft();
-    answer.set_term(own.term());
-    if (gathering.local) answer.set_leader_id(own.leader_id());
-    // A voter that discovery does not know is worth a line: nobody can reach it.
-    for (const std::string& voter : own.voters()) {
-        if (gathering.local || gathering.nodes.contains(voter)) continue;
-        gathering.nodes[voter].set_id(voter);
-        gathering.nodes[voter].set_detail("a voter without an address in the member list");
-    }
-    uint64_t leading_term = 0;
-    for (auto& [id, line] : gathering.nodes) {
-        answer.set_term(std::max(answer.term(), line.raft().term()));
-        const bool leads = line.up() && line.raft().role() == pb::RoleChanged::LEADER;
-        if (!gathering.local && leads && line.raft().term() >= leading_term) {
-            leading_term = line.raft().term();
-            answer.set_leader_id(id);
-        }
-        *answer.add_nodes() = std::move(line);
-    }
-    if (leading_term > 0) answer.set_term(leading_term);
-    context.reply(gathering.requester, message_of(std::move(answer)));
+void StatusService::note_raft(const pb::RaftStatus& raft, Context& context) {
+    watch_.on_raft(raft, context);
+    last_raft_ = raft;
+    raft_gauges_.on_raft_status(raft);
 }
 
 // --- Metrics --------------------------------------------------------------------------------------------------------
 
 void StatusService::on_timer_fired(Message message, Context& context) {
     if (message->timer_fired().tag() != kTagMetrics) return context.unexpected(message);
-    context.metrics()
-        .gauge("sandstore_uptime_seconds", "Since the start of the process.")
-        .set(static_cast<double>(context.now_us() - started_at_us_) / 1e6);
     if (booted()) {
         ask(pb::ACTOR_RAFT, message_of(pb::RaftStatusRequest()), kLocalTimeoutUs, {Question::kMetrics, 0, ""}, context);
     }
     context.arm_timer(kMetricsIntervalUs, kTagMetrics);
-}
-
-void StatusService::set_raft_gauges(const pb::RaftStatus& raft, Context& context) {
-    const auto set = [&](std::string_view name, std::string_view help, uint64_t value) {
-        context.metrics().gauge(name, help).set(static_cast<double>(value));
-    };
-    set("sandstore_raft_term", "Raft's current term.", raft.term());
-    set("sandstore_raft_is_leader", "Whether this node leads.", raft.role() == pb::RoleChanged::LEADER);
-    set("sandstore_raft_has_leader", "Whether this node knows a leader.", !raft.leader_id().empty());
-    set("sandstore_raft_commit_index", "Last index known to be committed.", raft.commit_index());
-    set("sandstore_raft_applied_index", "Last index that the state machine has applied.", raft.applied_index());
-    set("sandstore_raft_first_index", "First index in the log.", raft.first_index());
-    set("sandstore_raft_last_index", "Last index in the log.", raft.last_index());
-    set("sandstore_raft_voters", "Voting members.", static_cast<uint64_t>(raft.voters_size()));
-    set("sandstore_raft_learners", "Members without a vote.",
-        static_cast<uint64_t>(raft.configuration().learners_size()));
-    set("sandstore_raft_snapshot_index", "Last index in the newest snapshot.", raft.snapshot_index());
-    set("sandstore_raft_disk_full", "Whether the disk has no room for the log.", raft.disk_full());
-    set("sandstore_raft_disk_slow", "Whether a write of the log takes longer than an election timeout.",
-        raft.disk_slow());
-    set("sandstore_raft_removed", "Whether this node is no member any more.", raft.removed());
-    for (auto& [peer, lag] : peer_lags_) lag = 0;  // Only a leader knows; what it knew before is void.
-    for (const pb::RaftPeerStatus& peer : raft.peers()) {
-        peer_lags_[peer.node_id()] =
-            raft.last_index() > peer.match_index() ? raft.last_index() - peer.match_index() : 0;
-    }
-    for (const auto& [peer, lag] : peer_lags_) {
-        context.metrics()
-            .gauge("sandstore_raft_peer_lag_entries", "Entries that a peer has yet to acknowledge, on the leader.",
-                   {{"peer", peer}})
-            .set(static_cast<double>(lag));
-    }
 }
 
 }  // namespace sandstore

@@ -8,6 +8,7 @@
 //      ChangeMembership, TransferLeadership, RequestSnapshot   from operators, for the leader's RaftNode or another.
 //      RoleChanged           from RaftNode.
 //      ConfigurationChanged  from RaftNode: members that discovery does not tell are asked too.
+//      NodeFigures           from the sampler, each second: what this node did.
 //      ChunkStats            from the ChunkService of every member, now and then.
 //      PeerUp, PeerDown      from PORT_TRANSPORT.
 //      RaftStatus, StateHash, ClusterStatus (or RequestFailed): answers to its own requests; MembershipChanged,
@@ -18,7 +19,8 @@
 //                            StatusService of each other member.
 //
 // A node that does not answer in time is a line with up = false and the reason. Leader and term are those of the node
-// that says it leads in the highest term. Persists nothing, decides nothing.
+// that says it leads in the highest term. Persists nothing, decides nothing. What the node did and what happened to it
+// is kept in memory, bounded (status_history.h, event_log.h), and given with the line where it is asked for.
 #pragma once
 
 #include <map>
@@ -26,7 +28,10 @@
 #include <string>
 #include <string_view>
 
+#include "actors/cluster/change_watch.h"
 #include "actors/cluster/operator_requests.h"
+#include "actors/cluster/raft_gauges.h"
+#include "actors/cluster/status_history.h"
 #include "messages/cluster.pb.h"
 #include "runtime/actor.h"
 
@@ -34,6 +39,9 @@ namespace sandstore {
 
 class StatusService final : public Actor {
  public:
+    // Shorter than what others wait for this node: one with a busy Raft still answers.
+    static constexpr uint64_t kLocalTimeoutUs = 300'000;
+
     void receive(Message message, Context& context) override;
 
  private:
@@ -57,6 +65,7 @@ class StatusService final : public Actor {
     void on_configuration_changed(Message message, Context& context);
     void on_operator_request(Message message, Context& context);
     void on_cluster_status_request(Message message, Context& context);
+    void on_node_figures(Message message, Context& context);
     void on_role_changed(Message message, Context& context);
     void on_chunk_stats(Message message, Context& context);
     void on_peer_up(Message message, Context& context);
@@ -71,16 +80,16 @@ class StatusService final : public Actor {
     const std::string& self_id() const { return config_.node_id(); }
     void know_members();
     std::string standing_of(const pb::RaftStatus& raft) const;
-    pb::NodeStatus own_line(Context& context) const;
+    pb::NodeStatus own_line(const pb::ClusterStatusRequest& request, Context& context) const;
     pb::NodeStatus line_of(const pb::Member& member) const;
     void ask_self(uint64_t id, Gathering& gathering, bool state_hash, Context& context);
-    void ask_others(uint64_t id, Gathering& gathering, bool state_hash, Context& context);
+    void ask_others(uint64_t id, Gathering& gathering, const pb::ClusterStatusRequest& wanted, Context& context);
     void ask(const Address& to, Message question, uint64_t timeout_us, Asked asked, Context& context);
     bool take_asked(const Message& answer, Asked* asked);
     void count_answer(uint64_t id, Context& context);
     void count_peers(Context& context) const;
     void finish(Gathering gathering, Context& context);
-    void set_raft_gauges(const pb::RaftStatus& raft, Context& context);
+    void note_raft(const pb::RaftStatus& raft, Context& context);
 
     bool started_ = false;
     uint64_t started_at_us_ = 0;
@@ -93,8 +102,10 @@ class StatusService final : public Actor {
     OperatorRequests operators_;
     std::map<std::string, pb::ChunkStats> chunk_stats_;  // By node id; of members only.
     std::set<std::string> peers_up_;
-    std::string last_leader_;
-    std::map<std::string, uint64_t> peer_lags_;  // In entries; voters only.
+    RaftGauges raft_gauges_;
+    ChangeWatch watch_;
+    StatusHistory history_;
+    pb::RaftStatus last_raft_;  // As of the last second.
     uint64_t next_gathering_ = 1;
     std::map<uint64_t, Gathering> gatherings_;
     std::map<RequestId, Asked> asked_;

@@ -95,8 +95,8 @@ void RaftNode::on_change_membership(const Message& message, Context& context) {
         return context.reply(reply_to(message), message_of(std::move(reply)));
     }
     change_ = PendingChange{reply_to(message), core_->configuration_index(), core_->term()};
-    context.info("membership changes", {{"index", core_->configuration_index()},
-                                        {"change", message->change_membership().ShortDebugString()}});
+    context.info("membership is being changed", {{"index", core_->configuration_index()},
+                                                 {"change", message->change_membership().ShortDebugString()}});
     carry_out(context);
 }
 

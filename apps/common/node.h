@@ -27,7 +27,7 @@ class Node {
  private:
     struct Parts;
     void drain();
-    std::string save_recording();
+    void reopen_log();
     NodeOptions options_;
     Logger& logger_;
     MetricsRegistry metrics_;

@@ -47,14 +47,20 @@ Message NodeCalls::ask(Message request, uint64_t timeout_us) {
 }
 
 std::optional<pb::ClusterStatus> NodeCalls::cluster_status(bool state_hash, uint64_t timeout_us, std::string* error) {
+    pb::ClusterStatusRequest request;
+    request.set_state_hash(state_hash);
+    return cluster_status(request, timeout_us, error);
+}
+
+std::optional<pb::ClusterStatus> NodeCalls::cluster_status(const pb::ClusterStatusRequest& request, uint64_t timeout_us,
+                                                           std::string* error) {
     const uint64_t deadline_us = now_us() + timeout_us;
     error->clear();
     for (size_t tried = 0; tried < servers_.size(); ++tried) {
         const uint64_t started_us = now_us();
         if (started_us >= deadline_us) break;
-        pb::ClusterStatusRequest request;
-        request.set_state_hash(state_hash);
-        Message reply = ask(message_of(std::move(request)), std::min(kStatusAttemptUs, deadline_us - started_us));
+        Message reply =
+            ask(message_of(pb::ClusterStatusRequest(request)), std::min(kStatusAttemptUs, deadline_us - started_us));
         const pb::Status& status =
             reply->has_cluster_status() ? reply->cluster_status().status() : reply->request_failed().status();
         if (reply->has_cluster_status() && status.code() == pb::STATUS_OK) {

@@ -22,6 +22,8 @@ class NodeCalls {
 
     // Asks the server that answered last, or one after the other until one answers. Nothing: `error` has what each
     // said.
+    std::optional<pb::ClusterStatus> cluster_status(const pb::ClusterStatusRequest& request, uint64_t timeout_us,
+                                                    std::string* error);
     std::optional<pb::ClusterStatus> cluster_status(bool state_hash, uint64_t timeout_us, std::string* error);
     // Of the server that answered last: its reply, or RequestFailed.
     Message ask(Message request, uint64_t timeout_us);

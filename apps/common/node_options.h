@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,16 +10,18 @@
 
 namespace sandstore {
 
+struct FaultPoints;
+
 struct NodeOptions {
     std::string node_id;
-    std::string cluster_id;         // Empty: from discovery.
-    std::string listen;             // Peers and clients.
-    std::string http_listen;        // Health, metrics, status.
-    std::string data_directory;     // Made when missing.
-    std::string trace_file;         // Empty: none.
-    bool trace_content = false;     // File data too.
-    bool debug_faults = false;      // POST /debug/faults makes disk and clock misbehave.
-    std::vector<pb::Member> peers;  // Static discovery; empty: etcd is asked.
+    std::string cluster_id;               // Empty: from discovery.
+    std::string listen;                   // Peers and clients.
+    std::string http_listen;              // Health, metrics, status.
+    std::string data_directory;           // Made when missing.
+    std::string trace_file;               // Empty: none.
+    bool trace_content = false;           // File data too.
+    std::shared_ptr<FaultPoints> faults;  // Given: POST /debug/faults makes disk and clock misbehave.
+    std::vector<pb::Member> peers;        // Static discovery; empty: etcd is asked.
     std::vector<std::string> etcd_endpoints;
     uint64_t poll_interval_ms = 2'000;
     bool single_node = false;  // The NoOp replicator instead of Raft.

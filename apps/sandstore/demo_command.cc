@@ -21,6 +21,7 @@
 #include "apps/common/child_process.h"
 #include "apps/common/common_flags.h"
 #include "apps/common/http_call.h"
+#include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
@@ -162,6 +163,7 @@ int Demo::run() {
     block_printed_ = true;
     for (const std::string& line : held_lines_) say(line);
     held_lines_.clear();
+    std::fflush(stdout);  // The nodes may have nothing more to say, and relay() waits for that.
     return relay();
 }
 
@@ -387,6 +389,12 @@ void Demo::say(std::string_view line) {
 int demo_command(int argc, char** argv) {
     const ParsedCommandLine parsed = parse_flags(argc, argv, spec());
     if (parsed.exit_code) return finish(parsed);
+    if (replicator_module().value == "noop") {
+        if (flag_source("nodes") == "default") FLAGS_nodes = 1;
+        if (FLAGS_nodes > 1) {
+            return usage_error(spec(), str_cat("--nodes=", FLAGS_nodes, " needs REPLICATOR=raft; this build has noop"));
+        }
+    }
     return Demo().run();
 }
 

@@ -17,6 +17,7 @@
 
 DEFINE_bool(state_hash, false, "also compute a hash of each node's replicated state");
 DEFINE_string(http, ":9400", "where the node serves HTTP");
+DEFINE_bool(maintenance, false, "ask instead whether the node may be stopped now");
 
 namespace sandstore {
 
@@ -42,8 +43,10 @@ const CommandSpec& health_spec() {
         .name = "health",
         .summary = "Asks one node whether it serves: it has started, and knows a leader.",
         .usage = "sandstore health [flags]",
-        .groups = {{"Node", {"http"}}},
-        .notes = "Exit status: 0 when it does, 1 otherwise. In a node's container it needs no flags.",
+        .groups = {{"Node", {"http", "maintenance"}}},
+        .notes =
+            "Exit status: 0 when it does (with --maintenance: when it may be stopped), 1 otherwise. In a node's "
+            "container it needs no flags.",
     };
     return kSpec;
 }
@@ -145,7 +148,8 @@ int health_command(int argc, char** argv) {
     if (address.starts_with(':')) address = "127.0.0.1" + address;
     if (address.starts_with("0.0.0.0:")) address.replace(0, 7, "127.0.0.1");
     if (address.starts_with("[::]:")) address.replace(0, 4, "[::1]");
-    const HttpAnswer answer = http_call(str_cat("http://", address, "/readyz?verbose"), "", kHealthTimeoutMs);
+    const char* question = FLAGS_maintenance ? "/health?maintenance" : "/readyz?verbose";
+    const HttpAnswer answer = http_call(str_cat("http://", address, question), "", kHealthTimeoutMs);
     if (answer.code == 0) {
         std::fprintf(stderr, "sandstore health: %s does not answer: %s\n", address.c_str(), answer.error.c_str());
         return 1;

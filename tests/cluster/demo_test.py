@@ -74,7 +74,7 @@ class Demo(ClusterTest):
         self.assertRegex(block, r"data +" + re.escape(self.place.name))
         self.assertTrue(os.listdir(f"{self.place.name}/tmp"))
         wait_until("the log of the leader, with its name in front",
-                   lambda: lines_with(demo.log(), r"\bnode-[123] \| .* Became Leader "))
+                   lambda: lines_with(demo.log(), r"^node-[123] \| .* Became Leader "))
 
         # The lines to try are true.
         for line in lines_with(block, r"^  .* --servers "):
@@ -86,6 +86,12 @@ class Demo(ClusterTest):
 
         self.stop(demo)
         self.assertEqual(os.listdir(f"{self.place.name}/tmp"), [])
+
+    def test_what_a_node_said_before_the_block_is_shown_although_it_says_nothing_more(self):
+        demo = self.start("--nodes=1")
+        self.await_block(demo)
+        wait_until("the log of the leader, with its name in front",
+                   lambda: lines_with(demo.log(), r"^node-1 \| .* Became Leader "))
 
     def test_kept_data_is_there_the_next_time(self):
         demo = self.start(f"--dir={self.place.name}/kept")

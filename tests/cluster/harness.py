@@ -50,6 +50,15 @@ def wait_until(what, happened, seconds=None):
         time.sleep(0.02)
 
 
+def port_is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
 _given = set()
 
 
@@ -59,11 +68,8 @@ def free_port():
         port = random.randrange(15000, 31000)
         if port in _given:
             continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if not port_is_free(port):
+            continue
         _given.add(port)
         return port
 
@@ -165,12 +171,13 @@ class Node(Process):
         self.data_dir = f"{cluster.folder}/{node_id}"
         self.cluster = cluster
         self.flags = flags
+        self.binary = SANDSTORE
         super().__init__(node_id, None, f"{cluster.folder}/{node_id}.log")
 
     def start(self):
         flags = {"node-id": self.node_id, "listen": self.address, "http-listen": f"127.0.0.1:{self.http_port}",
                  "data-dir": self.data_dir, **self.cluster.discovery(), **self.flags}
-        self.command = [SANDSTORE, "node", *(f"--{name}={value}" for name, value in flags.items())]
+        self.command = [self.binary, "node", *(f"--{name}={value}" for name, value in flags.items())]
         return super().start()
 
     def status(self):

@@ -6,12 +6,14 @@ from harness import LOAD, PATIENCE_S, Process, clean_environment, run, spawn, wa
 
 
 class Load(Process):
+    MODE = "write"
+
     def __init__(self, cluster, writers=8, directory="/load"):
         self.cluster, self.directory, self.writers = cluster, directory, writers
         self.env_of_cluster = clean_environment(SANDSTORE_SERVERS=cluster.servers())
-        self.events_path = f"{cluster.folder}/load.events"
+        self.events_path = f"{cluster.folder}/{self.MODE}.events"
         self.offset, self.partial, self.events = 0, "", []
-        super().__init__("load", [LOAD, "write", directory, str(writers)], f"{cluster.folder}/load.log",
+        super().__init__(self.MODE, [LOAD, self.MODE, directory, str(writers)], f"{cluster.folder}/{self.MODE}.log",
                          env=self.env_of_cluster)
 
     def start(self):
@@ -47,6 +49,10 @@ class Load(Process):
         status = self.child.wait(PATIENCE_S * 2)
         assert status == 0, f"the load ended with {status}:\n{self.log()}"
         self.read()
+
+    def failures(self):
+        """The operations that a client saw fail, whatever became of them."""
+        return [event for event in self.read() if event[0] != "ok"]
 
     def content(self):
         """What the store holds: file -> text."""
@@ -96,3 +102,16 @@ class Load(Process):
             elif (writer, number) not in known["rename"] | maybe["rename"] and before != want:
                 found.append(f"create {writer}/{number}: acknowledged, holds {before!r}")
         return found
+
+
+class Streams(Load):
+    """Files of several chunks, written, read, listed and removed."""
+    MODE = "stream"
+
+    def __init__(self, cluster, writers=2, directory="/streams"):
+        super().__init__(cluster, writers, directory)
+
+    def problems(self):
+        """It compares itself."""
+        return [f"{operation} {writer}/{number}: {outcome} {detail}"
+                for outcome, operation, writer, number, detail in self.failures()]

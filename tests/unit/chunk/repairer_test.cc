@@ -116,14 +116,15 @@ TEST_F(RepairerTest, fetches_what_is_missing_or_damaged_and_deletes_old_orphans)
     EXPECT_EQ(deleted(), Numbers{3});
     EXPECT_EQ(fetched(), 2u);
     EXPECT_EQ(fetched(), 5u);
-    EXPECT_TRUE(kit.logged("chunks repaired checked=4 fetched=2 deleted=1 failed=0"));
+    EXPECT_TRUE(kit.logged("Repair begun missing=2"));
+    EXPECT_TRUE(kit.logged("Repair finished checked=4 fetched=2 deleted=1 failed=0 problem=none"));
     expect_round_over();
 }
 
 TEST_F(RepairerTest, says_nothing_when_there_was_nothing_to_do) {
     kit.answer(first_audit(), message_of(page({{1, 1}})));
     kit.answer(kit.take(Body::kChunkList), message_of(local({{{1, 1}}})));
-    EXPECT_FALSE(kit.logged("repaired"));
+    EXPECT_FALSE(kit.logged("Repair"));
     expect_round_over();
 }
 

@@ -41,7 +41,39 @@ TEST(Handshake, another_cluster_is_refused_by_name) {
 TEST(Handshake, another_protocol_version_is_refused_also_from_clients) {
     pb::Hello hello = make_hello(pb::Hello::CLIENT, {});
     hello.set_protocol_version(2);
+    hello.set_software_version("7.0.1");
     EXPECT_EQ(answer(hello).code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_EQ(
+        answer(hello).message(),
+        "this node (Sandstore 0.1) speaks protocol version 1, the caller (Sandstore 7.0.1) version 2; all nodes and "
+        "clients of a cluster must speak the same");
+    hello.set_kind(pb::Hello::PEER_CONTROL);
+    EXPECT_EQ(answer(hello).code(), pb::STATUS_INVALID_ARGUMENT);
+}
+
+TEST(Handshake, another_software_version_of_the_same_protocol_is_welcome) {
+    LocalNames newer = kThem;
+    newer.software_version = "0.2";
+    for (const pb::Hello::Kind kind : {pb::Hello::PEER_CONTROL, pb::Hello::PEER_BULK, pb::Hello::CLIENT}) {
+        const pb::HelloReply reply = answer_hello(make_hello(kind, newer), kUs);
+        EXPECT_EQ(reply.status().code(), pb::STATUS_OK);
+        EXPECT_EQ(reply.software_version(), "0.1") << "the caller shows it";
+        EXPECT_EQ(problem_with(reply), "");
+    }
+}
+
+TEST(Handshake, a_caller_goes_on_only_with_an_answer_of_its_own_protocol_version) {
+    pb::HelloReply reply = answer_hello(make_hello(pb::Hello::CLIENT, {}), kUs);
+    reply.set_protocol_version(3);
+    EXPECT_EQ(
+        problem_with(reply),
+        "it (Sandstore 0.1) speaks protocol version 3, this program version 1; all nodes and clients of a cluster "
+        "must speak the same");
+    reply.set_software_version("");
+    EXPECT_NE(problem_with(reply).find("of an unknown version"), std::string::npos);
+    reply.mutable_status()->set_code(pb::STATUS_UNAVAILABLE);
+    reply.mutable_status()->set_message("the node is still starting");
+    EXPECT_EQ(problem_with(reply), "refused: the node is still starting");
 }
 
 TEST(Handshake, our_own_node_id_is_refused) {

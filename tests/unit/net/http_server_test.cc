@@ -37,9 +37,10 @@ pb::ClusterStatus healthy() {
 struct Web {
     explicit Web(HttpServerOptions options = {})
         : server(
-              loop.base(), host,
-              [this](bool local, StatusDone done) {
-                  asked_local.push_back(local);
+              loop.base(), host, "node-1",
+              [this](pb::ClusterStatusRequest question, StatusDone done) {
+                  asked_local.push_back(question.local());
+                  asked.push_back(std::move(question));
                   if (silent) {
                       waiting.push_back(std::move(done));
                   } else if (error.empty()) {
@@ -69,6 +70,7 @@ struct Web {
     std::string error;
     bool silent = false;
     std::vector<bool> asked_local;
+    std::vector<pb::ClusterStatusRequest> asked;
     std::vector<StatusDone> waiting;
     HttpServer server;
 };
@@ -350,10 +352,145 @@ TEST(HttpServer, questions_are_bounded_and_survive_the_server) {
     late(nullptr, "too late");
 }
 
+TEST(HttpServer, a_check_can_be_left_out_and_an_unknown_one_is_refused) {
+    Web web;
+    web.status.mutable_nodes(0)->mutable_raft()->clear_leader_id();
+    EXPECT_TRUE(web.get("/readyz?exclude=applied").starts_with("HTTP/1.1 503 "));
+    EXPECT_EQ(body_of(web.get("/readyz?exclude=leader")), "ok\n");
+    const std::string verbose = web.get("/healthz?verbose&exclude=applied&exclude=leader");
+    EXPECT_TRUE(verbose.starts_with("HTTP/1.1 200 "));
+    EXPECT_TRUE(has(verbose, "[-] leader: no leader is known (excluded)\n")) << verbose;
+    const size_t asked = web.asked.size();
+    EXPECT_TRUE(web.get("/readyz?exclude=leadr").starts_with("HTTP/1.1 400 "));
+    EXPECT_EQ(web.asked.size(), asked);
+}
+
+TEST(HttpServer, a_node_whose_disk_is_full_or_hangs_is_not_ready) {
+    Web web;
+    web.status.mutable_nodes(0)->mutable_raft()->set_disk_full(true);
+    EXPECT_EQ(body_of(web.get("/readyz")), "the disk is full: no writes\n");
+    web.status.mutable_nodes(0)->mutable_raft()->set_disk_full(false);
+    web.status.mutable_nodes(0)->mutable_raft()->set_disk_slow(true);
+    EXPECT_EQ(body_of(web.get("/readyz")), "the disk does not answer\n");
+}
+
+TEST(HttpServer, whether_the_node_may_be_stopped_is_200_or_412_with_a_sentence) {
+    Web web;
+    for (const char* id : {"node-2", "node-3"}) {
+        *web.status.add_nodes() = web.status.nodes(0);
+        web.status.mutable_nodes(web.status.nodes_size() - 1)->set_id(id);
+        web.status.mutable_nodes(web.status.nodes_size() - 1)->mutable_raft()->set_role(pb::RoleChanged::FOLLOWER);
+    }
+    for (const char* voter : {"node-1", "node-2", "node-3"})
+        web.status.mutable_nodes(0)->mutable_raft()->add_voters(voter);
+    std::string response = web.get("/health?maintenance");
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 200 ")) << response;
+    EXPECT_TRUE(body_of(response).starts_with("node-1 may be stopped; it leads")) << response;
+    EXPECT_EQ(web.asked_local, std::vector<bool>{false}) << "it takes the whole cluster to tell";
+    web.status.mutable_nodes(2)->set_up(false);
+    response = web.get("/health?maintenance=true");
+    EXPECT_TRUE(response.starts_with("HTTP/1.1 412 ")) << response;
+    EXPECT_TRUE(has(response, "node-3 is down\n")) << response;
+    EXPECT_TRUE(web.get("/health").starts_with("HTTP/1.1 200 "));
+    web.status.clear_leader_id();
+    EXPECT_TRUE(web.get("/health").starts_with("HTTP/1.1 503 "));
+    web.error = "the status service does not answer";
+    EXPECT_TRUE(web.get("/health?maintenance").starts_with("HTTP/1.1 412 "));
+    EXPECT_EQ(body_of(web.get("/health")), "the status service does not answer\n");
+}
+
+TEST(HttpServer, history_and_events_are_asked_for_within_bounds) {
+    Web web;
+    web.get("/history?seconds=30");
+    EXPECT_EQ(web.asked.back().samples_max(), 30u);
+    EXPECT_EQ(web.asked.back().events_max(), 0u);
+    web.get("/events?events=12");
+    EXPECT_EQ(web.asked.back().samples_max(), 0u);
+    EXPECT_EQ(web.asked.back().events_max(), 12u);
+    web.get("/overview");
+    EXPECT_EQ(web.asked.back().samples_max(), 300u);
+    EXPECT_EQ(web.asked.back().events_max(), 100u);
+    web.get("/status");
+    EXPECT_EQ(web.asked.back().samples_max(), 0u);
+    for (const char* bad : {"/history?seconds=601", "/history?seconds=-1", "/events?events=x",
+                            "/events?events=", "/overview?seconds=1&events=99999999999999999999"}) {
+        EXPECT_TRUE(web.get(bad).starts_with("HTTP/1.1 400 ")) << bad;
+    }
+}
+
+Json::Value parsed(const std::string& response) {
+    Json::Value json;
+    Json::Reader().parse(body_of(response), json);
+    return json;
+}
+
+TEST(HttpServer, samples_and_events_carry_their_age_and_events_come_newest_first) {
+    Web web;
+    pb::NodeStatus* node = web.status.mutable_nodes(0);
+    node->set_uptime_us(60'000'000);
+    pb::NodeSample* sample = node->add_samples();
+    sample->set_number(3);
+    sample->set_uptime_us(58'500'000);
+    sample->mutable_figures()->set_interval_us(500'000);
+    sample->mutable_figures()->set_requests(20);
+    sample->set_role(pb::RoleChanged::LEADER);
+    for (uint64_t i = 1; i <= 2; ++i) {
+        pb::NodeEvent* event = node->add_events();
+        event->set_number(i);
+        event->set_uptime_us(i * 10'000'000);
+        event->set_wall_us(1'767'323'045'006'000);
+        event->set_kind(i == 2 ? pb::NodeEvent::LEADS : pb::NodeEvent::STARTED);
+        event->set_text("says \"<b>hello</b>\"");
+    }
+    const Json::Value overview = parsed(web.get("/overview"));
+    EXPECT_EQ(overview["self"], "node-1");
+    EXPECT_EQ(overview["status"]["leader"], "node-1");
+    const Json::Value& columns = overview["history"]["columns"];
+    const Json::Value& row = overview["history"]["nodes"][0]["samples"][0];
+    ASSERT_EQ(columns.size(), row.size());
+    std::map<std::string, Json::Value> values;
+    for (Json::ArrayIndex i = 0; i < columns.size(); ++i) values[columns[i].asString()] = row[i];
+    EXPECT_EQ(values["age_ms"], 1500);
+    EXPECT_EQ(values["requests_per_second"], 40) << "twenty in half a second";
+    EXPECT_EQ(values["role"], "leader");
+    const Json::Value events = parsed(web.get("/events"))["events"];
+    ASSERT_EQ(events.size(), 2u);
+    EXPECT_EQ(events[0]["kind"], "leads");
+    EXPECT_EQ(events[0]["age_ms"], 40'000);
+    EXPECT_EQ(events[0]["time"], "2026-01-02T03:04:05.006Z");
+    EXPECT_EQ(events[0]["text"], "says \"<b>hello</b>\"");
+    EXPECT_EQ(events[1]["kind"], "started");
+}
+
+TEST(HttpServer, the_page_is_served_with_a_strict_policy_and_is_not_sent_twice) {
+    Web web;
+    for (const char* path : {"/", "/page.css", "/page.js"}) {
+        const std::string response = web.get(path);
+        EXPECT_TRUE(response.starts_with("HTTP/1.1 200 ")) << path;
+        EXPECT_TRUE(has(response, "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'"));
+        EXPECT_TRUE(has(response, "X-Content-Type-Options: nosniff"));
+        EXPECT_TRUE(has(response, "Cache-Control: no-cache"));
+        const size_t begin = response.find("ETag: ") + 6;
+        const std::string tag = response.substr(begin, response.find('\r', begin) - begin);
+        const std::string again =
+            web.raw(std::string("GET ") + path + " HTTP/1.1\r\nIf-None-Match: " + tag + "\r\n\r\n");
+        EXPECT_TRUE(again.starts_with("HTTP/1.1 304 ")) << again;
+        EXPECT_EQ(body_of(again), "");
+    }
+    const std::string page = body_of(web.get("/"));
+    // Nothing inline, which the policy would forbid; the icon is an address of data, with a name space in it.
+    for (const char* part : {" style=", "<style", " onclick=", "https://", "src=\"http"}) {
+        EXPECT_EQ(page.find(part), std::string::npos) << part;
+    }
+    EXPECT_EQ(page.find("<script>"), std::string::npos);
+    EXPECT_EQ(body_of(web.get("/page.js")).find("innerHTML"), std::string::npos) << "what nodes say goes in as text";
+    EXPECT_TRUE(web.asked.empty()) << "the page itself asks nobody";
+}
+
 TEST(HttpServer, a_taken_address_is_named) {
     Web web;
     const std::string address = str_cat("127.0.0.1:", web.server.port());
-    HttpServer second(web.loop.base(), web.host, [](bool, StatusDone) {});
+    HttpServer second(web.loop.base(), web.host, "node-1", [](pb::ClusterStatusRequest, StatusDone) {});
     EXPECT_EQ(second.listen(address),
               "cannot listen on " + address + ": the address is already in use by another process");
 }

@@ -5,6 +5,7 @@
 
 #include "messages/envelope.pb.h"
 #include "runtime/message_of.h"
+#include "runtime/text.h"
 #include "tests/kit/step_kit.h"
 
 namespace sandstore {
@@ -174,6 +175,7 @@ TEST_F(RaftNodeTest, snapshots_are_taken_by_size_of_log_and_the_log_keeps_what_t
     EXPECT_EQ(kit.take(Body::kLogCompact)->log_compact().first_index(), saved.kept(1).index() + 1);
     EXPECT_EQ(node().core()->first_index(), saved.kept(1).index() + 1);
     EXPECT_EQ(node().snapshot_index(), saved.kept(0).index());
+    EXPECT_TRUE(kit.logged(str_cat("Snapshot taken index=", saved.kept(0).index(), " bytes=0 took=0ms")));
 }
 
 TEST_F(RaftNodeTest, a_snapshot_that_fails_is_let_go_and_the_operator_is_told) {
@@ -221,8 +223,14 @@ TEST_F(RaftNodeTest, a_leaders_snapshot_is_stored_piece_by_piece_installed_and_r
     }
     EXPECT_EQ(kit.take(Body::kLogWrite)->log_write().restart().index(), 90u);
     EXPECT_TRUE(kit.take(Body::kInstallSnapshotReply)->install_snapshot_reply().installed());
-    EXPECT_EQ(kit.take(Body::kRestoreSnapshot)->restore_snapshot().meta().index(), 90u);
+    const Message restore = kit.take(Body::kRestoreSnapshot);
+    EXPECT_EQ(restore->restore_snapshot().meta().index(), 90u);
     EXPECT_EQ(node().core()->last_index(), 90u);
+    EXPECT_FALSE(kit.logged("Snapshot installed"));
+    pb::SnapshotRestored restored;
+    restored.set_index(90);
+    kit.answer(restore, message_of(std::move(restored)));
+    EXPECT_TRUE(kit.logged("Snapshot installed index=90 term=2 bytes=150"));
     // The same once more: it is known.
     pb::InstallSnapshot again;
     again.set_term(3);
@@ -321,8 +329,10 @@ TEST_F(RaftNodeTest, a_change_of_members_is_answered_when_it_is_committed) {
     EXPECT_EQ(told->configuration_changed().configuration().learners(0), "node-4");
     EXPECT_EQ(told->configuration_changed().configuration().addresses(0).address(), "far:1");
     EXPECT_FALSE(told->configuration_changed().committed());
+    EXPECT_FALSE(kit.logged("learners=node-4"));
     persist_all();
     acknowledge("node-2", 3);
+    EXPECT_TRUE(kit.logged("Members changed index=3 voters=node-1,node-2,node-3 learners=node-4"));
     EXPECT_EQ(kit.take_answer(asked)->membership_changed().configuration().learners(0), "node-4");
 }
 
@@ -349,11 +359,15 @@ TEST_F(RaftNodeTest, a_full_disk_refuses_proposals_until_there_is_room) {
     acknowledge("node-2", 2);
     pb::LogSpace space;
     space.set_full(true);
+    space.set_detail("quota");
     kit.deliver(message_of(pb::LogSpace(space)), pb::ACTOR_LOG);
     const uint64_t refused = propose("x");
     EXPECT_EQ(kit.take_answer(refused)->propose_reply().status().code(), pb::STATUS_ENOSPC);
+    EXPECT_TRUE(kit.logged("Disk full why=quota"));
+    EXPECT_FALSE(kit.logged("Disk has room again"));
     space.set_full(false);
     kit.deliver(message_of(pb::LogSpace(space)), pb::ACTOR_LOG);
+    EXPECT_TRUE(kit.logged("Disk has room again"));
     kit.drop_effects();
     propose("y");
     EXPECT_TRUE(kit.has(Body::kLogWrite));

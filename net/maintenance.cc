@@ -1,0 +1,120 @@
+#include "net/maintenance.h"
+
+#include <algorithm>
+
+#include "runtime/text.h"
+
+namespace sandstore {
+namespace {
+
+using Names = google::protobuf::RepeatedPtrField<std::string>;
+
+constexpr uint64_t kLagMax = 1000;  // Entries behind the leader that a follower makes up for in a moment.
+
+const pb::NodeStatus* find(const pb::ClusterStatus& status, std::string_view id) {
+    for (const pb::NodeStatus& node : status.nodes()) {
+        if (node.id() == id) return &node;
+    }
+    return nullptr;
+}
+
+// Why this voter would not acknowledge a write soon; empty when it would.
+std::string hindrance(const pb::ClusterStatus& status, const pb::NodeStatus& leader, const std::string& id) {
+    const pb::NodeStatus* node = find(status, id);
+    if (node == nullptr || !node->up()) return str_cat(id, " is down");
+    if (!node->has_raft()) return str_cat(id, " does not answer");
+    if (node->raft().disk_full()) return str_cat("the disk of ", id, " is full");
+    if (node->raft().disk_slow()) return str_cat("the disk of ", id, " does not answer");
+    const uint64_t committed = leader.raft().commit_index(), has = node->raft().last_index();
+    if (has + kLagMax < committed) return str_cat(id, " is ", committed - has, " entries behind");
+    return "";
+}
+
+// A majority of the voters without `leaving` could commit; otherwise the reason.
+std::string no_quorum(const pb::ClusterStatus& status, const pb::NodeStatus& leader, const Names& voters,
+                      std::string_view leaving) {
+    const int needed = voters.size() / 2 + 1;
+    int able = 0;
+    std::string hindrances;
+    for (const std::string& id : voters) {
+        if (id == leaving) continue;
+        const std::string why = hindrance(status, leader, id);
+        able += why.empty();
+        if (!why.empty()) str_append(&hindrances, hindrances.empty() ? "" : ", ", why);
+    }
+    if (able >= needed) return "";
+    std::string text = leaving.empty() ? "only " : str_cat("without ", leaving, ", only ");
+    str_append(&text, able, " of ", voters.size(), voters.size() == 1 ? " voter" : " voters",
+               leaving.empty() ? (able == 1 ? " is" : " are") : " would be", " up and caught up, and ", needed,
+               needed == 1 ? " is needed" : " are needed");
+    if (!hindrances.empty()) str_append(&text, ": ", hindrances);
+    return text;
+}
+
+// Every chunk is on `copies` nodes. Those that are down, or lack chunks that they should hold, may all be among them.
+std::string last_copies(const pb::ClusterStatus& status, const pb::NodeStatus& node) {
+    if (node.chunks().chunk_count() == 0 || node.copies() == 0) return "";
+    const uint64_t copies = std::min<uint64_t>(node.copies(), static_cast<uint64_t>(status.nodes_size()));
+    if (copies == 1) {
+        return str_cat("each chunk is on one node only, and ", node.id(), " holds ", node.chunks().chunk_count());
+    }
+    uint64_t doubtful = 0;
+    std::string doubts;
+    for (const pb::NodeStatus& other : status.nodes()) {
+        if (other.id() == node.id()) continue;
+        std::string doubt;
+        if (!other.up()) {
+            doubt = str_cat(other.id(), " is down");
+        } else if (other.figures().chunks_missing() > 0) {
+            doubt = str_cat(other.id(), " still lacks ", other.figures().chunks_missing(), " of its chunks");
+        }
+        if (doubt.empty()) continue;
+        ++doubtful;
+        str_append(&doubts, doubts.empty() ? "" : ", ", doubt);
+    }
+    if (doubtful + 1 < copies) return "";
+    return str_cat(node.id(), " may hold the only healthy copy of a chunk: ", doubts);
+}
+
+const pb::NodeStatus* leader_of(const pb::ClusterStatus& status) {
+    const pb::NodeStatus* leader = status.leader_id().empty() ? nullptr : find(status, status.leader_id());
+    return leader != nullptr && leader->up() && leader->has_raft() ? leader : nullptr;
+}
+
+std::string quorum_problem(const pb::ClusterStatus& status, const pb::NodeStatus& leader, std::string_view leaving) {
+    const pb::RaftConfiguration& members = leader.raft().configuration();
+    const Names& voters = members.voters().empty() ? leader.raft().voters() : members.voters();
+    std::string problem = no_quorum(status, leader, voters, leaving);
+    if (problem.empty() && !members.old_voters().empty()) {
+        problem = no_quorum(status, leader, members.old_voters(), leaving);
+        if (!problem.empty()) problem += " (members are being changed: old and new ones must agree)";
+    }
+    return problem;
+}
+
+}  // namespace
+
+Verdict may_be_stopped(const pb::ClusterStatus& status, std::string_view node_id) {
+    const pb::NodeStatus* node = find(status, node_id);
+    if (node == nullptr) return {false, str_cat(node_id, " is not a node of this cluster")};
+    if (!node->up()) return {true, str_cat(node_id, " does not serve: nothing depends on it")};
+    const pb::NodeStatus* leader = leader_of(status);
+    if (leader == nullptr) return {false, "the cluster has no leader: another node less cannot help"};
+    if (std::string problem = quorum_problem(status, *leader, node_id); !problem.empty()) return {false, problem};
+    if (std::string problem = last_copies(status, *node); !problem.empty()) return {false, problem};
+    if (leader == node) {
+        return {true,
+                str_cat(node_id, " may be stopped; it leads: SIGTERM hands leadership over, or do so before with ",
+                        "`sandstore cluster transfer`")};
+    }
+    return {true, str_cat(node_id, " may be stopped")};
+}
+
+Verdict cluster_serves(const pb::ClusterStatus& status) {
+    const pb::NodeStatus* leader = leader_of(status);
+    if (leader == nullptr) return {false, "the cluster has no leader"};
+    if (std::string problem = quorum_problem(status, *leader, ""); !problem.empty()) return {false, problem};
+    return {true, str_cat("the cluster serves; ", status.leader_id(), " leads in term ", status.term())};
+}
+
+}  // namespace sandstore
