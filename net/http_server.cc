@@ -160,8 +160,7 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
         evbuffer* input = evhttp_request_get_input_buffer(request);
         std::string body(evbuffer_get_length(input), '\0');
         evbuffer_copyout(input, body.data(), body.size());
-        const HttpAnswer answer = handler(method == EVHTTP_REQ_POST, body);
-        send(request, {answer.code, kJsonType, answer.json});
+        send(request, handler(method == EVHTTP_REQ_POST, body));
     }
 
     void ask(evhttp_request* request, const StatusRoute& route, QueryParameters query) {

@@ -261,7 +261,7 @@ void FileService::on_query_result(Message message, Context& context) {
     Pending pending;
     if (!take_pending(message, &pending)) return;
     if (pending.origin.kind == Kind::kAudit) return answer_audit(message->mutable_query_result(), pending, context);
-    answer_query(message->mutable_query_result(), pending, context);
+    answer_query(message->mutable_query_result(), std::move(message.payload), pending, context);
 }
 
 void FileService::on_request_failed(const Message& message, Context& context) {
@@ -270,7 +270,7 @@ void FileService::on_request_failed(const Message& message, Context& context) {
     refuse(pending.origin, status_for_client(message->request_failed().status()), context);
 }
 
-void FileService::answer_query(pb::QueryResult* result, const Pending& pending, Context& context) {
+void FileService::answer_query(pb::QueryResult* result, Payload payload, const Pending& pending, Context& context) {
     for (pb::Extent& extent : *result->mutable_extents()) fill_addresses(extent.mutable_chunk());
     for (pb::ChunkPlace& place : *result->mutable_chunks()) fill_addresses(&place);
     if (pending.query.has_stat_file_system()) {
@@ -279,7 +279,7 @@ void FileService::answer_query(pb::QueryResult* result, const Pending& pending, 
         result->set_copies(placement_.copies_of(settings_.copies()));
     }
     const pb::StatusCode code = result->status().code();
-    answer(pending.origin, code, message_of(std::move(*result)), context);
+    answer(pending.origin, code, message_of(std::move(*result), std::move(payload)), context);
 }
 
 void FileService::answer_audit(pb::QueryResult* result, const Pending& pending, Context& context) {

@@ -74,7 +74,7 @@ class FileService final : public Actor {
     pb::Status status_for_client(const pb::Status& status) const;
     uint64_t time_left_us(const ReplyTo& asker, const Context& context) const;
 
-    void answer_query(pb::QueryResult* result, const Pending& pending, Context& context);
+    void answer_query(pb::QueryResult* result, Payload payload, const Pending& pending, Context& context);
     void answer_audit(pb::QueryResult* result, const Pending& pending, Context& context);
     void fill_addresses(pb::ChunkPlace* place) const;
 

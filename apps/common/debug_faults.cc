@@ -61,18 +61,18 @@ std::string merge(const Json::Value& request, Wanted* wanted) {
     return "";
 }
 
-HttpAnswer refusal(const std::string& why) {
+HttpAnswerText refusal(const std::string& why) {
     Json::Value json(Json::objectValue);
     json["error"] = why;
-    return {400, json_line(json) + "\n"};
+    return {400, kJsonType, json_line(json) + "\n"};
 }
 
 }  // namespace
 
 HttpHandler debug_faults_handler(FaultPoints& faults) {
-    return [&faults](bool post, std::string_view body) -> HttpAnswer {
+    return [&faults](bool post, std::string_view body) -> HttpAnswerText {
         Wanted wanted = read_faults(faults);
-        if (!post) return {200, json_of(wanted)};
+        if (!post) return {200, kJsonType, json_of(wanted)};
         std::string error;
         const std::optional<Json::Value> request = parse_json(body, &error);
         if (!request) return refusal(error);
@@ -80,7 +80,7 @@ HttpHandler debug_faults_handler(FaultPoints& faults) {
         faults.disk_delay_us = static_cast<uint64_t>(wanted.disk_delay_ms) * 1000;
         faults.disk_full = wanted.disk_full;
         faults.wall_clock_offset_us = wanted.wall_clock_offset_ms * 1000;
-        return {200, json_of(wanted)};
+        return {200, kJsonType, json_of(wanted)};
     };
 }
 

@@ -57,10 +57,10 @@ using EventPtr = std::unique_ptr<event, EventFree>;
 // In the order of making; destroyed in the opposite one.
 struct Node::Parts {
     Parts(const NodeOptions& options, Logger& logger, MetricsRegistry& metrics)
-        : clock(options.faults ? std::make_unique<ShiftedClock>(*options.faults) : nullptr),
-          runtime({.node_id = options.node_id, .clock = clock.get()}, logger, metrics) {}
+        : runtime({.node_id = options.node_id, .clock = options.debug_faults ? &clock : nullptr}, logger, metrics) {}
 
-    std::unique_ptr<Clock> clock;  // When it can be shifted.
+    FaultPoints faults;
+    ShiftedClock clock{faults};
 
     std::unique_ptr<Recording> recording;
     EventRuntime runtime;
@@ -199,8 +199,9 @@ std::string Node::start() {
         return str_cat(problem, " (--listen chooses another address)");
     }
     parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, options_.node_id, ask_status(dispatcher));
-    if (options_.faults) {
-        parts_->http->add_handler("/debug/faults", debug_faults_handler(*options_.faults));
+    if (options_.debug_faults) {
+        options_.faults = &parts_->faults;
+        parts_->http->add_handler("/debug/faults", debug_faults_handler(parts_->faults));
         logger_.write(LogLevel::kWarning, dispatcher.wall_us(), "main", kDebugFaultsWarning, {});
     }
     if (const std::string problem = parts_->http->listen(options_.http_listen); !problem.empty()) {
@@ -211,7 +212,7 @@ std::string Node::start() {
         const LocalAddress log_disk{pb::PORT_LOG_DISK};
         runtime.own_port(log_disk,
                          std::make_unique<ThreadDisk>(runtime.base(), dispatcher, log_disk, options_.data_directory,
-                                                      kLogDiskThreads, options_.faults.get()));
+                                                      kLogDiskThreads, options_.faults));
         for (const Module* module : modules()) {
             if (module->add_to_node) module->add_to_node(runtime, options_);
         }

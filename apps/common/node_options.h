@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,7 +19,8 @@ struct NodeOptions {
     std::string data_directory;           // Made when missing.
     std::string trace_file;               // Empty: none.
     bool trace_content = false;           // File data too.
-    std::shared_ptr<FaultPoints> faults;  // Given: POST /debug/faults makes disk and clock misbehave.
+    bool debug_faults = false;            // POST /debug/faults makes disk and clock misbehave.
+    const FaultPoints* faults = nullptr;  // What they suffer now; Node sets it, for its disks.
     std::vector<pb::Member> peers;        // Static discovery; empty: etcd is asked.
     std::vector<std::string> etcd_endpoints;
     uint64_t poll_interval_ms = 2'000;

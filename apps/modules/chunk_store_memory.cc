@@ -12,7 +12,7 @@ constexpr int kThreads = 4;
 void add_to_node(EventRuntime& runtime, const NodeOptions& options) {
     const LocalAddress port{pb::PORT_CHUNK_DISK};
     runtime.own_port(port, std::make_unique<ThreadDisk>(runtime.base(), runtime.dispatcher(), port,
-                                                        options.data_directory, kThreads, options.faults.get()));
+                                                        options.data_directory, kThreads, options.faults));
 }
 
 }  // namespace

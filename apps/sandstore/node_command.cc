@@ -12,7 +12,6 @@
 #include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/event_runtime.h"
-#include "runtime/fault_points.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
 #include "runtime/version.h"
@@ -87,7 +86,7 @@ NodeOptions node_options(std::vector<pb::Member> peers) {
     options.listen = FLAGS_listen;
     options.http_listen = FLAGS_http_listen;
     options.data_directory = FLAGS_data_dir;
-    if (FLAGS_debug_faults) options.faults = std::make_shared<FaultPoints>();
+    options.debug_faults = FLAGS_debug_faults;
     options.peers = std::move(peers);
     for (const Module* module : modules()) {
         if (module->read_flags) module->read_flags(&options);

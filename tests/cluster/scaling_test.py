@@ -214,6 +214,9 @@ class Scaling(ClusterTest):
         new = cluster.join("node-4").start()
         self.await_waiting(new)
         self.change(cluster, "add", "node-4", new.address)
+        for node in (away, new):
+            wait_until(f"{node.node_id} says so", lambda: lines_with(
+                node.log(), r"raft Snapshot installed index=\d+ term=\d+ bytes=\d+$"))
         self.assertTrue(lines_with(new.log(), "Snapshot received"), "it could not have caught up from the log")
         self.go_on(load)
         for node in (new, away):

@@ -8,14 +8,14 @@ namespace {
 TEST(DebugFaults, are_read_and_changed_one_by_one) {
     FaultPoints faults;
     const HttpHandler handler = debug_faults_handler(faults);
-    EXPECT_EQ(handler(false, "").json, "{\"disk_delay_ms\":0,\"disk_full\":false,\"wall_clock_offset_ms\":0}\n");
+    EXPECT_EQ(handler(false, "").body, "{\"disk_delay_ms\":0,\"disk_full\":false,\"wall_clock_offset_ms\":0}\n");
     EXPECT_EQ(handler(true, "{\"disk_delay_ms\": 25}").code, 200);
-    EXPECT_EQ(handler(true, "{\"disk_full\": true, \"wall_clock_offset_ms\": -3600000}").json,
+    EXPECT_EQ(handler(true, "{\"disk_full\": true, \"wall_clock_offset_ms\": -3600000}").body,
               "{\"disk_delay_ms\":25,\"disk_full\":true,\"wall_clock_offset_ms\":-3600000}\n");
     EXPECT_EQ(faults.disk_delay_us, 25'000u);
     EXPECT_TRUE(faults.disk_full);
     EXPECT_EQ(faults.wall_clock_offset_us, -3'600'000'000);
-    EXPECT_EQ(handler(false, "").json, "{\"disk_delay_ms\":25,\"disk_full\":true,\"wall_clock_offset_ms\":-3600000}\n");
+    EXPECT_EQ(handler(false, "").body, "{\"disk_delay_ms\":25,\"disk_full\":true,\"wall_clock_offset_ms\":-3600000}\n");
 }
 
 TEST(DebugFaults, a_bad_request_changes_nothing_and_says_why) {
@@ -26,9 +26,9 @@ TEST(DebugFaults, a_bad_request_changes_nothing_and_says_why) {
           "{\"disk_full\": true, \"disk_delay_ms\": 1.5}", "{\"disk_full\": true, \"disk_delay_ms\": 60001}",
           "{\"disk_full\": true, \"disc\": 1}", "{\"disk_full\": 1}",
           "{\"disk_full\": true, \"wall_clock_offset_ms\": 9223372036854775807}"}) {
-        const HttpAnswer answer = handler(true, bad);
+        const HttpAnswerText answer = handler(true, bad);
         EXPECT_EQ(answer.code, 400) << bad;
-        EXPECT_NE(answer.json.find("\"error\""), std::string::npos) << answer.json;
+        EXPECT_NE(answer.body.find("\"error\""), std::string::npos) << answer.body;
         EXPECT_FALSE(faults.disk_full) << bad;
     }
 }

@@ -126,7 +126,7 @@ TEST(HttpServer, a_path_of_its_own_is_asked_with_get_and_post) {
     std::vector<std::string> heard;
     web.server.add_handler("/debug/faults", [&](bool post, std::string_view body) {
         heard.push_back((post ? "POST " : "GET ") + std::string(body));
-        return HttpAnswer{post ? 400 : 200, "{}\n"};
+        return HttpAnswerText{post ? 400 : 200, kJsonType, "{}\n"};
     });
     EXPECT_EQ(body_of(web.get("/debug/faults")), "{}\n");
     const std::string refused =
