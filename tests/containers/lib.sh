@@ -136,7 +136,7 @@ sandstore_in() { # sandstore_in NODE ARGUMENTS...: the command line, inside that
 
 fs() { sandstore_in "$1" fs "${@:2}"; }
 
-# status NODE EXPRESSION [FLAG]: a Python expression over `status`, what `sandstore status --json` says in that container.
+# status NODE EXPRESSION [FLAG]: a Python expression over `status`, what `sandstore status --json` says in there.
 status() {
     sandstore_in "$1" status --json "${@:3}" </dev/null |
         python3 -c 'import json, sys; status = json.load(sys.stdin); print(eval(sys.argv[1]))' "$2"
