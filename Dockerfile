@@ -1,5 +1,6 @@
-# One image for everything that runs in containers: `sandstore` (node, command line, tools) and `smoke`, static programs
-# on an empty root. docs/images.md explains it. Only what the classic builder understands too: no mounts, no heredocs.
+# One image for everything that runs in containers: a static program on an empty root, which answers to the names
+# `sandstore` (node, command line, tools) and `smoke`. docs/images.md explains it. Only what the classic builder
+# understands too: no mounts, no heredocs.
 
 # --- What to build: a wrong choice ends the build here, before anything else happens ----------------------------------
 FROM --platform=${BUILDPLATFORM:-linux/amd64} debian:bookworm-slim AS selection
@@ -25,16 +26,25 @@ COPY scripts/static-libraries /source/scripts/static-libraries
 RUN /source/scripts/static-libraries /libraries ${TARGETARCH} \
     && cd /tmp && apt-get download -q "busybox-static${TARGETARCH:+:$TARGETARCH}" \
     && dpkg -x busybox-static_*.deb /busybox && rm busybox-static_*.deb
-COPY . /source
+COPY CMakeLists.txt /source/
+COPY messages /source/messages
+COPY runtime /source/runtime
+COPY net /source/net
+COPY actors /source/actors
+COPY client /source/client
+COPY apps /source/apps
+COPY scripts/build-profile scripts/build-profile.awk scripts/build-profile.cmake scripts/profiles.txt \
+    scripts/static-libraries.cmake /source/scripts/
 COPY --from=selection /selection /selection
 # First everything that does not depend on the commit: a commit that changes no source links anew, and that is all.
 RUN xargs -a /selection cmake --toolchain /libraries/toolchain.cmake -S /source -B /build -G Ninja \
         -DCMAKE_BUILD_TYPE=Release -DSANDSTORE_STATIC=ON -DSANDSTORE_TESTS=OFF -DSANDSTORE_COMMIT=unknown \
-    && cmake --build /build --target sandstore_apps_common
+    && cmake --build /build --target sandstore_commands
+COPY scripts/image-root scripts/sbom scripts/sbom.awk /source/scripts/
 ARG SANDSTORE_COMMIT=unknown
 ARG CREATED=1970-01-01T00:00:00Z
 RUN cmake /build -DSANDSTORE_COMMIT="$SANDSTORE_COMMIT" \
-    && cmake --build /build --target sandstore smoke \
+    && cmake --build /build --target sandstore \
     && /source/scripts/image-root /build /libraries /image "$CREATED"
 
 # --- What the containers run ------------------------------------------------------------------------------------------
@@ -60,7 +70,11 @@ LABEL org.opencontainers.image.title="Sandstore" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.base.name="scratch" \
       sandstore.profile="${PROFILE:-default-etcd}" \
-      sandstore.options="${COMMUNICATOR:+COMMUNICATOR=$COMMUNICATOR }${DISCOVERY:+DISCOVERY=$DISCOVERY }${REPLICATOR:+REPLICATOR=$REPLICATOR }${CHUNK_STORE:+CHUNK_STORE=$CHUNK_STORE }${TRACE:+TRACE=$TRACE}"
+      sandstore.communicator="${COMMUNICATOR}" \
+      sandstore.discovery="${DISCOVERY}" \
+      sandstore.replicator="${REPLICATOR}" \
+      sandstore.chunk-store="${CHUNK_STORE}" \
+      sandstore.trace="${TRACE}"
 USER 10001:10001
 EXPOSE 8080 9400
 STOPSIGNAL SIGTERM

@@ -38,6 +38,8 @@ pb::Status status_of_reply(const Message& reply) {
             return reply->client_write_reply().status();
         case pb::Envelope::kClientReadReply:
             return reply->client_read_reply().status();
+        case pb::Envelope::kClientReadChunkReply:
+            return reply->client_read_chunk_reply().status();
         case pb::Envelope::kStatusReply:
             return reply->status_reply().status();
         case pb::Envelope::kRequestFailed: {

@@ -54,6 +54,14 @@ void ClientActor::receive(Message message, Context& context) {
                                                std::move(*request->mutable_client_read()));
                 },
                 context);
+        case pb::Envelope::kClientReadChunk:
+            return on_request(
+                std::move(message),
+                [](uint64_t id, ReplyTo asker, uint64_t until_us, Message& request) {
+                    return make_read_chunk_operation(id, std::move(asker), until_us,
+                                                     std::move(*request->mutable_client_read_chunk()));
+                },
+                context);
         case pb::Envelope::kClusterStatusRequest:
             return on_request(
                 std::move(message),
@@ -125,6 +133,9 @@ void ClientActor::refuse(const Message& request, pb::Status status, Context& con
             break;
         case pb::Envelope::kClientRead:
             *reply->mutable_client_read_reply()->mutable_status() = std::move(status);
+            break;
+        case pb::Envelope::kClientReadChunk:
+            *reply->mutable_client_read_chunk_reply()->mutable_status() = std::move(status);
             break;
         default:
             *reply->mutable_cluster_status()->mutable_status() = std::move(status);

@@ -1,18 +1,20 @@
 // The client library's actor: a program's requests become requests to the right servers, repeated until they end.
 //
 // In:   StartClient; requests with a deadline: Mutation and Query (session, sequence and oldest_needed are filled in
-//       here), ClientWrite (bytes in the payload), ClientRead, ClusterStatusRequest; Drain (ends the session).
+//       here), ClientWrite (bytes in the payload), ClientRead, ClientReadChunk, ClusterStatusRequest; Drain (ends the
+//       session).
 // Out:  the answer to each, exactly once and before its deadline: MutationResult, QueryResult, ClientWriteReply,
-//       ClientReadReply (bytes in the payload), ClusterStatus, StatusReply. Their status tells how it ended: the state
-//       machine's own code, or DEADLINE_EXCEEDED and UNAVAILABLE when there was no answer; for a mutation the message
-//       then says whether it may have happened.
+//       ClientReadReply and ClientReadChunkReply (bytes in the payload), ClusterStatus, StatusReply. Their status tells
+//       how it ended: the state machine's own code, or DEADLINE_EXCEEDED and UNAVAILABLE when there was no answer; for
+//       a mutation the message then says whether it may have happened.
 // Asks: FileService ("@host:port" files) for mutations, queries and places of chunks; ChunkService for their bytes;
 //       StatusService for the cluster's status.
 // Persists nothing. Never applies a mutation twice, never makes part of a write visible, never returns unverified
 // bytes.
 //
 // leader_finder.h knows the servers, calls.h repeats requests, mutations.h owns the session, and operation.h is what
-// one request of the program does (simple_operations.cc, write_operation.cc, read_operation.cc).
+// one request of the program does (simple_operations.cc, write_operation.cc, read_operation.cc,
+// read_chunk_operation.cc).
 #pragma once
 
 #include <cstdint>

@@ -93,6 +93,8 @@ std::unique_ptr<Operation> make_status_operation(uint64_t id, ReplyTo asker, uin
 std::unique_ptr<Operation> make_write_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::ClientWrite write,
                                                 Payload bytes);
 std::unique_ptr<Operation> make_read_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::ClientRead read);
+std::unique_ptr<Operation> make_read_chunk_operation(uint64_t id, ReplyTo asker, uint64_t until_us,
+                                                     pb::ClientReadChunk read);
 
 // The end of a mutation in words: what a program must know is whether it may have happened.
 pb::Status mutation_status(const CallEnd& end);

@@ -2,9 +2,44 @@
 
 #include <utility>
 
+#include "messages/fs.pb.h"
 #include "runtime/message_of.h"
+#include "runtime/text.h"
 
 namespace sandstore {
+
+namespace {
+
+constexpr std::string_view kRequests = "sandstore_request_duration_seconds";
+
+bool has_label(std::string_view labels, std::string_view name, std::string_view value) {
+    return labels.find(str_cat(name, "=\"", value, "\"")) != std::string_view::npos;
+}
+
+bool is_of_files(std::string_view labels) {
+    return has_label(labels, "api", "files");
+}
+
+// What a client may try again, or must be told as an error of ours: neither a POSIX answer nor the way to the leader.
+bool is_failure(std::string_view labels) {
+    if (!is_of_files(labels)) return false;
+    for (const std::string_view code :
+         {"unavailable", "deadline_exceeded", "resource_exhausted", "corrupted", "internal", "eio", "enospc"}) {
+        if (has_label(labels, "code", code)) return true;
+    }
+    return false;
+}
+
+bool is_mutation(std::string_view labels) {
+    if (!is_of_files(labels) || !has_label(labels, "code", "ok")) return false;
+    const auto* operations = pb::Mutation::descriptor()->FindOneofByName("operation");
+    for (int i = 0; i < operations->field_count(); i++) {
+        if (has_label(labels, "op", operations->field(i)->name())) return true;
+    }
+    return false;
+}
+
+}  // namespace
 
 FiguresSampler::FiguresSampler(event_base* base, PortHost& host)
     : host_(host), before_(look()), due_us_(host.now_us() + kIntervalUs), timer_(base, [this] { on_timer(); }) {
@@ -15,16 +50,16 @@ FiguresSampler::Seen FiguresSampler::look() const {
     const MetricsRegistry& metrics = host_.metrics();
     return {
         .at_us = host_.now_us(),
-        .requests = metrics.counter_total("sandstore_file_requests_total"),
-        .failures = metrics.counter_total("sandstore_file_failures_total"),
+        .requests = metrics.histogram_total(kRequests, is_of_files).count(),
+        .failures = metrics.histogram_total(kRequests, is_failure).count(),
         .received_bytes = metrics.counter_total("sandstore_net_received_bytes_total"),
         .sent_bytes = metrics.counter_total("sandstore_net_sent_bytes_total"),
         .chunk_puts = metrics.counter_total("sandstore_chunk_puts_total"),
         .chunk_gets = metrics.counter_total("sandstore_chunk_gets_total"),
         .messages = metrics.counter_total("sandstore_messages_delivered_total"),
         .slow_turns = metrics.counter_total("sandstore_slow_turns_total"),
-        .mutations = metrics.histogram_total("sandstore_file_mutation_seconds"),
-        .syncs = metrics.histogram_total("sandstore_log_sync_seconds"),
+        .mutations = metrics.histogram_total(kRequests, is_mutation),
+        .syncs = metrics.histogram_total("sandstore_wal_fsync_duration_seconds"),
     };
 }
 

@@ -106,6 +106,8 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
         bound_ = nullptr;
     }
 
+    void add_handler(std::string path, HttpHandler handler) { handlers_[std::move(path)] = std::move(handler); }
+
  private:
     struct Question {
         evhttp_request* request;
@@ -128,6 +130,9 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
         const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
         const char* path_text = uri == nullptr ? nullptr : evhttp_uri_get_path(uri);
         const std::string_view path = path_text == nullptr ? "" : path_text;
+        if (const auto handler = handlers_.find(path); handler != handlers_.end()) {
+            return handle_by(handler->second, request);
+        }
         const StatusRoute* route = find_status_route(path);
         const PageFile* file = find_page_file(path);
         if (route == nullptr && file == nullptr && path != "/livez" && path != "/metrics") {
@@ -144,6 +149,18 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
         if (path == "/livez") return send(request, {kOk, kTextType, "ok\n"});
         if (path == "/metrics") return send(request, {kOk, kPrometheus, host_.metrics().render()});
         ask(request, *route, query_of(uri));
+    }
+
+    void handle_by(const HttpHandler& handler, evhttp_request* request) {
+        const evhttp_cmd_type method = evhttp_request_get_command(request);
+        if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_POST) {
+            evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, POST");
+            return send(request, error_answer(kMethodNotAllowed, "only GET and POST are possible here"));
+        }
+        evbuffer* input = evhttp_request_get_input_buffer(request);
+        std::string body(evbuffer_get_length(input), '\0');
+        evbuffer_copyout(input, body.data(), body.size());
+        send(request, handler(method == EVHTTP_REQ_POST, body));
     }
 
     void ask(evhttp_request* request, const StatusRoute& route, QueryParameters query) {
@@ -216,6 +233,7 @@ class HttpServer::Server : public std::enable_shared_from_this<Server> {
     uint16_t port_ = 0;
     std::map<uint64_t, Question> questions_;
     uint64_t last_question_ = 0;
+    std::map<std::string, HttpHandler, std::less<>> handlers_;
 };
 
 HttpServer::HttpServer(event_base* base, PortHost& host, std::string node_id, AskStatus ask_status,
@@ -230,6 +248,10 @@ std::string HttpServer::listen(std::string_view address) {
 
 uint16_t HttpServer::port() const {
     return server_->port();
+}
+
+void HttpServer::add_handler(std::string path, HttpHandler handler) {
+    server_->add_handler(std::move(path), std::move(handler));
 }
 
 void HttpServer::close_listener() {

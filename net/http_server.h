@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "messages/cluster.pb.h"
+#include "net/http_answers.h"
 #include "runtime/actor.h"
 
 struct event_base;
@@ -22,6 +23,9 @@ namespace sandstore {
 // Asks this node's StatusService; `done` is called once, with a status or (null) with a sentence.
 using StatusDone = std::function<void(const pb::ClusterStatus* status, std::string error)>;
 using AskStatus = std::function<void(pb::ClusterStatusRequest question, StatusDone done)>;
+
+// What a program behind a path of its own answers to GET and POST.
+using HttpHandler = std::function<HttpAnswerText(bool post, std::string_view body)>;
 
 struct HttpServerOptions {
     uint64_t timeout_us = 10'000'000;
@@ -41,6 +45,8 @@ class HttpServer {
     [[nodiscard]] std::string listen(std::string_view address);  // Empty, or a sentence that names the address.
     uint16_t port() const;
     void close_listener();
+    // Before the first request. `handler` runs on the loop and must not wait.
+    void add_handler(std::string path, HttpHandler handler);
 
  private:
     class Server;

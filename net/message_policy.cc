@@ -134,6 +134,8 @@ Travels between_nodes(Body body) {
         case Body::kClientWriteReply:
         case Body::kClientRead:
         case Body::kClientReadReply:
+        case Body::kClientReadChunk:
+        case Body::kClientReadChunkReply:
         case Body::kHello:  // Belongs to the connection, not to an actor.
         case Body::kHelloReply:
         case Body::BODY_NOT_SET:

@@ -21,6 +21,7 @@ struct NetContext {
     }
     void count_bad_frame(std::string_view reason) const;
     void count_undeliverable(std::string_view reason, uint64_t messages = 1) const;
+    void count_raft_send_failure(std::string_view peer, uint64_t messages = 1) const;
     void count_refused(std::string_view reason) const;  // Connections and messages turned away.
 
     event_base* base;

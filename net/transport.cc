@@ -317,6 +317,7 @@ void Transport::add_peer(const std::string& id, const std::string& address) {
     if (!peer.control) {
         peer.control = make_peer_link(id, pb::Hello::PEER_CONTROL);
         peer.bulk = make_peer_link(id, pb::Hello::PEER_BULK);
+        net_.count_raft_send_failure(id, 0);  // So that the first failure is a rise.
     }
     peer.control->set_address(address);
     peer.bulk->set_address(address);
@@ -411,6 +412,8 @@ void Transport::on_link_message(Link& link, Message message) {
 void Transport::on_link_undeliverable(Link& link, Message message, std::string_view reason, pb::StatusCode code,
                                       const std::string& why) {
     undeliverable(message, reason, code, why);
+    const bool is_peer = link.kind() != pb::Hello::CLIENT;
+    if (is_peer && message->to_actor() == pb::ACTOR_RAFT) net_.count_raft_send_failure(link.node());
     if (reason == "too_large" && message->reply_to() != 0) link.send(too_large_reply(message.envelope()));
 }
 

@@ -13,8 +13,10 @@
 #include <cstring>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
 #include <vector>
 
+#include "runtime/fault_points.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -142,8 +144,8 @@ struct DiskFiles::Place {
     std::string name;
 };
 
-DiskFiles::DiskFiles(const std::string& directory)
-    : directory_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+DiskFiles::DiskFiles(const std::string& directory, const FaultPoints* faults)
+    : directory_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), faults_(faults) {
     if (!directory_.open()) {
         throw std::runtime_error(
             str_cat("cannot open the data directory ", directory, ": ", std::generic_category().message(errno)));
@@ -156,6 +158,7 @@ pb::DiskReply DiskFiles::execute(const pb::DiskRequest& request, const Payload& 
     const auto start = std::chrono::steady_clock::now();
     pb::DiskReply reply;
     Source source(in);
+    suffer_delay();
     for (int i = 0; i < request.operations_size(); i++) {
         const Result result = carry_out(request.operations(i), &source, &reply, out);
         if (result.error == 0) continue;
@@ -205,6 +208,11 @@ DiskFiles::Result DiskFiles::write(const pb::DiskOperation::Write& operation, So
     if (operation.offset() > kFileBytesMax || operation.length() > kFileBytesMax) return {EFBIG};
     std::shared_ptr<OpenFile> file;
     if (const int error = open_file(operation.file(), true, &file)) return {error};
+    if (full()) {  // What lies inside of the file has its room already.
+        struct stat status {};
+        if (fstat(file->file.number(), &status) != 0) return {errno};
+        if (operation.offset() + operation.length() > static_cast<uint64_t>(status.st_size)) return {ENOSPC};
+    }
     return {source->write_to(file->file.number(), operation.offset(), operation.length())};
 }
 
@@ -247,6 +255,7 @@ DiskFiles::Result DiskFiles::read(const pb::DiskOperation::Read& operation, pb::
 
 DiskFiles::Result DiskFiles::create_zeroed(const pb::DiskOperation::CreateZeroed& operation) {
     if (operation.size() > kFileBytesMax) return {EFBIG};
+    if (full() && operation.size() > 0) return {ENOSPC};
     Place place;
     if (const int error = find_place(operation.file(), &place)) return {error};
     forget(operation.file());
@@ -267,6 +276,7 @@ DiskFiles::Result DiskFiles::create_zeroed(const pb::DiskOperation::CreateZeroed
 }
 
 DiskFiles::Result DiskFiles::replace(const pb::DiskOperation::Replace& operation, Source* source) {
+    if (full()) return {ENOSPC};
     Place place;
     if (const int error = find_place(operation.file(), &place)) return {error};
     // Numbered through the whole process, because several disks may share a directory; from 1 in each process, so that
@@ -377,7 +387,7 @@ DiskFiles::Result DiskFiles::space(pb::DiskReply* reply) {
     struct statvfs status {};
     if (uninterrupted([&] { return fstatvfs(directory_.number(), &status); }) != 0) return {errno};
     reply->set_total_bytes(uint64_t{status.f_blocks} * status.f_frsize);
-    reply->set_free_bytes(uint64_t{status.f_bavail} * status.f_frsize);
+    reply->set_free_bytes(full() ? 0 : uint64_t{status.f_bavail} * status.f_frsize);
     return {};
 }
 
@@ -446,6 +456,18 @@ void DiskFiles::forget(const std::string& path) {
     if (known == open_files_.end()) return;
     recent_.erase(known->second);
     open_files_.erase(known);
+}
+
+// --- Faults on request
+// -------------------------------------------------------------------------------------------------
+
+void DiskFiles::suffer_delay() const {
+    if (faults_ == nullptr || faults_->disk_delay_us == 0) return;
+    std::this_thread::sleep_for(std::chrono::microseconds(faults_->disk_delay_us));
+}
+
+bool DiskFiles::full() const {
+    return faults_ != nullptr && faults_->disk_full;
 }
 
 }  // namespace sandstore

@@ -18,6 +18,8 @@
 
 namespace sandstore {
 
+struct FaultPoints;
+
 // Closes the file descriptor it holds.
 class FileDescriptor {
  public:
@@ -39,7 +41,8 @@ class DiskFiles {
     static constexpr size_t kOpenFilesMax = 64;
 
     // The directory must exist. Throws std::runtime_error with a sentence when it cannot be opened.
-    explicit DiskFiles(const std::string& directory);
+    // `faults`, when given, outlives it.
+    explicit DiskFiles(const std::string& directory, const FaultPoints* faults = nullptr);
     ~DiskFiles();
 
     // `out` receives what Read operations read.
@@ -74,8 +77,11 @@ class DiskFiles {
     int find_place(std::string_view path, Place* place) const;
     int open_file(const std::string& path, bool create, std::shared_ptr<OpenFile>* file);
     void forget(const std::string& path);
+    void suffer_delay() const;
+    bool full() const;
 
     FileDescriptor directory_;
+    const FaultPoints* faults_;
 
     // Open files, the most recently used first. `generation_` rises when names change: a file opened before is then not
     // remembered, because the name may mean another file by now.

@@ -8,8 +8,8 @@
 #include "runtime/lanes.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
+#include "runtime/recorder.h"
 #include "runtime/text.h"
-#include "runtime/trace_writer.h"
 
 namespace sandstore {
 
@@ -17,6 +17,11 @@ namespace {
 
 constexpr size_t kMessagesPerActorAndTurn = 16;
 constexpr size_t kStaleDuesKept = 4096;
+
+constexpr std::string_view kDroppedName = "sandstore_messages_dropped_total";
+constexpr std::string_view kDroppedHelp = "Messages that could not be delivered.";
+constexpr std::string_view kRestartsName = "sandstore_actor_restarts_total";
+constexpr std::string_view kRestartsHelp = "Actors that were restarted after a failure.";
 
 bool is_start(pb::Envelope::BodyCase body) {
     switch (body) {
@@ -65,7 +70,7 @@ struct Dispatcher::Cell {
     std::optional<Message> start;
     uint32_t failures = 0;
     bool overflow_logged = false;
-    FlightRecorder::Life* life = nullptr;  // When this actor is recorded in full.
+    ActorRecorder* recorder = nullptr;  // When this actor is recorded in full.
 
     Cell(ActorSpec the_spec, uint64_t root_seed)
         : spec(std::move(the_spec)),
@@ -78,7 +83,7 @@ struct Dispatcher::Cell {
 class Dispatcher::ContextOfTurn final : public Context {
  public:
     // `recorder`: of the effects; null when none are recorded.
-    ContextOfTurn(Dispatcher& dispatcher, Cell& cell, TraceRecorder* recorder)
+    ContextOfTurn(Dispatcher& dispatcher, Cell& cell, ActorRecorder* recorder)
         : dispatcher_(dispatcher), cell_(cell), recorder_(recorder), cause_(dispatcher.delivered_) {}
 
     uint64_t now_us() const override { return dispatcher_.turn_now_us_; }
@@ -149,7 +154,7 @@ class Dispatcher::ContextOfTurn final : public Context {
 
     Dispatcher& dispatcher_;
     Cell& cell_;
-    TraceRecorder* recorder_;
+    ActorRecorder* recorder_;
     uint64_t cause_;
     uint32_t ordinal_ = 0;
 };
@@ -161,7 +166,10 @@ Dispatcher::Dispatcher(Options options, const Clock& clock, Logger& logger, Metr
       metrics_(metrics),
       next_outside_request_(first_request_id(options_.root_seed, {pb::ACTOR_EXTERNAL, 0})),
       delivered_counter_(metrics.counter("sandstore_messages_delivered_total", "Messages handled by actors.")),
-      slow_turns_(metrics.counter("sandstore_slow_turns_total", "Turns of an actor that took over 10 ms.")) {
+      slow_turns_(metrics.counter("sandstore_slow_turns_total", "Turns of an actor that took over 10 ms.")),
+      timer_lag_(metrics.histogram("sandstore_loop_lag_seconds", "How late the event loop was for actors' timers.")) {
+    metrics.declare(kDroppedName, kDroppedHelp, "counter");
+    metrics.declare(kRestartsName, kRestartsHelp, "counter");
     turn_now_us_ = clock_.monotonic_us();
     turn_wall_us_ = clock_.wall_us();
 }
@@ -175,7 +183,7 @@ void Dispatcher::add_actor(ActorSpec spec) {
     if (cell_table_.size() <= kind) cell_table_.resize(kind + 1);
     if (cell_table_[kind].size() <= address.instance) cell_table_[kind].resize(address.instance + 1);
     cell_table_[kind][address.instance] = cell.get();
-    cell->life = flight_recorder_.life_of(address);
+    if (recorder_ != nullptr) cell->recorder = recorder_->recorder_of(address);
     SANDSTORE_CHECK(cells_.emplace(address, std::move(cell)).second, "actor added twice: ", to_string(address));
 }
 
@@ -234,7 +242,7 @@ void Dispatcher::route(Message message) {
     if (!to_node.empty() && to_node != options_.node_id) {
         Port* transport = find_port({pb::PORT_TRANSPORT, 0});
         if (transport == nullptr) {
-            count_drop("no transport", message);
+            count_drop("no_transport", message);
             reply(reply_to(message), {pb::PORT_TRANSPORT, 0},
                   request_failed(pb::STATUS_UNAVAILABLE, "this process has no connection to other nodes"));
             return;
@@ -274,7 +282,7 @@ void Dispatcher::deliver(Message message) {
         port->handle(std::move(message));
         return;
     }
-    count_drop("no such actor", message);
+    count_drop("no_such_actor", message);
     reply(reply_to(message), to,
           request_failed(pb::STATUS_UNAVAILABLE, str_cat("this node has no actor ", actor_name(to.actor))));
 }
@@ -294,11 +302,11 @@ void Dispatcher::reply(const ReplyTo& to, LocalAddress from, Message message) {
 bool Dispatcher::close_request(const Message& message) {
     auto found = open_requests_.find({{message->to_actor(), message->to_instance()}, message->reply_to()});
     if (found == open_requests_.end()) {
-        count_drop("late reply", message);
+        count_drop("late_reply", message);
         return false;
     }
     if (!message->from_node().empty() && message->from_node() != found->second.to_node) {
-        count_drop("reply from another node", message);  // Only the node that was asked may answer.
+        count_drop("reply_from_another_node", message);  // Only the node that was asked may answer.
         return false;
     }
     const uint32_t incarnation = found->second.incarnation;
@@ -311,7 +319,7 @@ bool Dispatcher::close_request(const Message& message) {
 
 void Dispatcher::enqueue(Cell& cell, Message message) {
     if (cell.actor == nullptr) {
-        count_drop("actor restarting", message);
+        count_drop("actor_restarting", message);
         reply(reply_to(message), cell.spec.address,
               request_failed(pb::STATUS_UNAVAILABLE,
                              str_cat(actor_name(cell.spec.address.actor), " is being restarted")));
@@ -333,7 +341,7 @@ void Dispatcher::enqueue(Cell& cell, Message message) {
 }
 
 void Dispatcher::overflow(Cell& cell, Message message) {
-    count_drop("mailbox full", message);
+    count_drop("mailbox_full", message);
     if (!cell.overflow_logged) {
         cell.overflow_logged = true;
         logger_.write(LogLevel::kWarning, clock_.wall_us(), actor_name(cell.spec.address.actor), "mailbox full",
@@ -362,7 +370,7 @@ void Dispatcher::node_unreachable(std::string_view node, std::string_view why) {
 
 void Dispatcher::count_drop(std::string_view reason, const Message& message) {
     metrics_
-        .counter("sandstore_messages_dropped_total", "Messages that could not be delivered.",
+        .counter(kDroppedName, kDroppedHelp,
                  {{"reason", std::string(reason)}, {"message", std::string(body_name(message.envelope()))}})
         .add();
     if (logger_.enabled(LogLevel::kDebug)) {
@@ -414,22 +422,20 @@ bool Dispatcher::run(size_t messages_max, uint64_t budget_us) {
     return has_work() && !stop_reason_;
 }
 
-void Dispatcher::flush_trace() {
-    if (trace_ == nullptr) return;
-    trace_->flush_when_due(turn_now_us_);
-    const std::string problem = trace_->problem();
+void Dispatcher::set_recorder(NodeRecorder* recorder) {
+    recorder_ = recorder;
+    for (auto& [address, cell] : cells_) {
+        cell->recorder = recorder == nullptr ? nullptr : recorder->recorder_of(address);
+    }
+}
+
+void Dispatcher::flush_recorder() {
+    if (recorder_ == nullptr) return;
+    recorder_->flush_when_due(turn_now_us_);
+    const std::string problem = recorder_->problem();
     if (problem.empty()) return;
     logger_.write(LogLevel::kError, clock_.wall_us(), "runtime", "the trace ends here", {{"reason", problem}});
-    trace_ = nullptr;
-}
-
-void Dispatcher::record_lives() {
-    flight_recorder_.keep_lives();
-    for (auto& [address, cell] : cells_) cell->life = flight_recorder_.life_of(address);
-}
-
-TraceBytes Dispatcher::flight_recording() const {
-    return flight_recorder_.as_trace(options_.node_id, options_.root_seed, stop_cause_, stop_reason_.value_or(""));
+    set_recorder(nullptr);
 }
 
 void Dispatcher::run_outside_inbox() {
@@ -471,14 +477,12 @@ void Dispatcher::dispatch(Cell& cell, Message message) {
 }
 
 void Dispatcher::take_turn(Cell& cell, Message message) {
-    TraceRecorder* of_effects = trace_;
-    if (trace_ != nullptr) [[unlikely]] {
-        trace_->deliver(delivered_, turn_now_us_, turn_wall_us_, cell.random.draws(), message);
-    } else if (cell.life != nullptr) {
-        cell.life->deliver(delivered_, turn_now_us_, turn_wall_us_, cell.random.draws(), message);
-        if (cell.life->is_whole()) of_effects = cell.life;
-    } else {
-        flight_recorder_.record(delivered_, turn_now_us_, message);
+    ActorRecorder* of_effects = nullptr;
+    if (cell.recorder != nullptr) {
+        cell.recorder->deliver(delivered_, turn_now_us_, turn_wall_us_, cell.random.draws(), message);
+        if (cell.recorder->wants_effects()) of_effects = cell.recorder;
+    } else if (recorder_ != nullptr) {
+        recorder_->record(delivered_, turn_now_us_, message);
     }
     ContextOfTurn context(*this, cell, of_effects);
     cell.actor->receive(std::move(message), context);
@@ -494,17 +498,13 @@ void Dispatcher::actor_failed(Cell& cell, const std::string& reason) {
     cell.failures++;
     logger_.write(LogLevel::kError, clock_.wall_us(), name, "failed, will be restarted",
                   {{"reason", reason}, {"delay_ms", delay_us / 1000}});
-    metrics_
-        .counter("sandstore_actor_restarts_total", "Actors that were restarted after a failure.",
-                 {{"actor", std::string(name)}})
-        .add();
+    metrics_.counter(kRestartsName, kRestartsHelp, {{"actor", std::string(name)}}).add();
     cell.actor.reset();
     cell.incarnation++;
     for (TimerId id : cell.timers) timer_facts_.erase({cell.spec.address, id});
     live_timers_ -= cell.timers.size();
     cell.timers.clear();
-    TraceRecorder* const recorder = trace_ != nullptr ? static_cast<TraceRecorder*>(trace_) : cell.life;
-    if (recorder != nullptr) recorder->restart(cell.spec.address, cell.incarnation, reason);
+    if (cell.recorder != nullptr) cell.recorder->restart(cell.spec.address, cell.incarnation, reason);
     RingQueue<Message> waiting;
     waiting.swap(cell.data);
     cell.control.clear();
@@ -521,9 +521,7 @@ void Dispatcher::stop(std::string reason) {
     if (stop_reason_) return;
     stop_cause_ = delivered_;
     stop_reason_ = std::move(reason);
-    if (trace_ == nullptr) return;
-    trace_->stopped(stop_cause_, *stop_reason_);
-    trace_->flush();
+    if (recorder_ != nullptr) recorder_->node_stopped(stop_cause_, *stop_reason_);
 }
 
 // --- Time
@@ -569,7 +567,9 @@ void Dispatcher::fire_due() {
     while (!dues_.empty() && dues_.top().at_us <= now_us) {
         const Due due = dues_.top();
         dues_.pop();
-        if (is_live(due)) fire(due);
+        if (!is_live(due)) continue;
+        if (due.kind == Due::Kind::kTimer) timer_lag_.observe_us(now_us - due.at_us);
+        fire(due);
     }
 }
 

@@ -20,14 +20,15 @@
 #include <vector>
 
 #include "runtime/actor.h"
-#include "runtime/flight_recorder.h"
 #include "runtime/random.h"
 #include "runtime/ring_queue.h"
 
 namespace sandstore {
 
 class Counter;
-class TraceWriter;
+class ActorRecorder;
+class Histogram;
+class NodeRecorder;
 
 // Where time comes from: the system's clocks, or virtual ones.
 class Clock {
@@ -65,7 +66,7 @@ class Dispatcher final : public PortHost {
 
     void add_actor(ActorSpec spec);
     void add_port(LocalAddress address, Port* port);  // Not owned; must outlive the dispatcher or be removed.
-    void set_trace(TraceWriter* trace) { trace_ = trace; }
+    void set_recorder(NodeRecorder* recorder);        // Not owned; null: nothing is recorded from here on.
     // Sees each message just before its actor does: for the simulator's checks.
     void set_observer(std::function<void(const Message&)> observer) { observer_ = std::move(observer); }
     const std::string& node_id() const { return options_.node_id; }
@@ -95,15 +96,12 @@ class Dispatcher final : public PortHost {
     void fire_due();
     std::optional<uint64_t> next_due_us();
     bool has_work() const { return !ready_.empty() || !outside_inbox_.empty(); }
-    void flush_trace();
+    void flush_recorder();
     // Set once by fail_stop or a broken invariant; nothing is delivered after it.
     const std::optional<std::string>& stop_reason() const { return stop_reason_; }
     uint64_t delivered() const { return delivered_; }
-    const FlightRecorder& flight_recorder() const { return flight_recorder_; }
-    // From here on the flight recorder keeps the lives of some actors in full (see there).
-    void record_lives();
-    TraceBytes flight_recording() const;  // What it holds, as a trace file, with the reason of the stop.
-    Actor* actor(LocalAddress address);   // For invariant checks in tests; null when absent or restarting.
+    uint64_t stop_cause() const { return stop_cause_; }  // The delivery during which that happened.
+    Actor* actor(LocalAddress address);  // For invariant checks in tests; null when absent or restarting.
 
  private:
     struct Cell;
@@ -166,9 +164,8 @@ class Dispatcher final : public PortHost {
     const Clock& clock_;
     Logger& logger_;
     MetricsRegistry& metrics_;
-    TraceWriter* trace_ = nullptr;
+    NodeRecorder* recorder_ = nullptr;
     std::function<void(const Message&)> observer_;
-    FlightRecorder flight_recorder_;
 
     std::map<LocalAddress, std::unique_ptr<Cell>> cells_;
     std::vector<std::vector<Cell*>> cell_table_;  // By actor kind, then instance: the hot lookup.
@@ -189,9 +186,10 @@ class Dispatcher final : public PortHost {
     uint64_t turn_wall_us_ = 0;
     uint64_t delivered_ = 0;
     std::optional<std::string> stop_reason_;
-    uint64_t stop_cause_ = 0;  // The delivery during which it happened.
+    uint64_t stop_cause_ = 0;
     Counter& delivered_counter_;
     Counter& slow_turns_;
+    Histogram& timer_lag_;
 };
 
 }  // namespace sandstore

@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "runtime/trace_writer.h"
-
 namespace sandstore {
 
 namespace {
@@ -91,7 +89,7 @@ void EventRuntime::poll(bool messages_left) {
         event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
         return;
     }
-    dispatcher_.flush_trace();
+    dispatcher_.flush_recorder();
     const uint64_t due_us = std::min(dispatcher_.next_due_us().value_or(UINT64_MAX), limit_us_);
     if (due_us <= clock_.monotonic_us()) {
         event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
@@ -103,7 +101,7 @@ void EventRuntime::poll(bool messages_left) {
 
 void EventRuntime::run() {
     run_until([] { return false; }, UINT64_MAX);
-    dispatcher_.flush_trace();
+    dispatcher_.flush_recorder();
 }
 
 bool EventRuntime::run_until(const std::function<bool()>& done, uint64_t timeout_us) {

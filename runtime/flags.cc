@@ -274,6 +274,9 @@ class Parser {
     }
 
     void unknown(std::string_view name) {
+        for (const AbsentFlag& flag : spec_.absent) {
+            if (flag.name == underscored(name)) return fail(str_cat("--", hyphened(name), " ", flag.why));
+        }
         std::vector<std::string> names = {"help", "version"};
         for (const auto& [defined, info] : flags_) names.push_back(hyphened(defined));
         const std::string_view match = nearest(hyphened(name), names);
@@ -340,12 +343,26 @@ class Parser {
             if (belongs_to_gflags(info)) continue;
             for (std::string& name : environment_names(info.name)) known.push_back(std::move(name));
         }
+        warn_about_absent_flags(&known);
         for (const auto& [name, value] : environment_) {
             if (!name.starts_with(kPrefix) || std::find(known.begin(), known.end(), name) != known.end()) continue;
             const std::string_view match = nearest(name, known);
             result_.warnings.push_back(str_cat(prefix(), "warning: nothing reads the environment variable ", name,
                                                match.empty() ? "" : ": did you mean ", match,
                                                match.empty() ? "" : "?"));
+        }
+    }
+
+    // The environment of a cluster may serve several builds, so this is no mistake; it has no effect all the same.
+    void warn_about_absent_flags(std::vector<std::string>* known) {
+        for (const AbsentFlag& flag : spec_.absent) {
+            for (const std::string& variable : environment_names(std::string(flag.name))) {
+                known->push_back(variable);
+                const auto found = environment_.find(variable);
+                if (found == environment_.end() || found->second.empty()) continue;
+                result_.warnings.push_back(str_cat(prefix(), "warning: nothing reads the environment variable ",
+                                                   variable, ": --", hyphened(flag.name), " ", flag.why));
+            }
         }
     }
 

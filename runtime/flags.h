@@ -61,6 +61,12 @@ struct FlagGroup {
     std::vector<std::string_view> names;
 };
 
+// A flag that this command has in other builds, and why not in this one: "needs DISCOVERY=etcd; this build has static".
+struct AbsentFlag {
+    std::string_view name;  // As defined: "etcd_endpoints".
+    std::string why;
+};
+
 struct CommandSpec {
     std::string_view name = {};     // "node"; "fs put". Stands in messages after "sandstore ".
     std::string_view summary = {};  // One sentence.
@@ -73,6 +79,7 @@ struct CommandSpec {
     std::vector<std::pair<char, std::string_view>> letters = {};  // {'r', "recursive"}: -r; -n 3; -la.
     std::string_view notes = {};                                  // Ends the help text.
     std::string_view program = "sandstore";                       // "smoke" for the smoke client.
+    std::vector<AbsentFlag> absent = {};
 };
 
 struct ParsedCommandLine {

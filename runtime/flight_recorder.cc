@@ -99,7 +99,7 @@ bool FlightRecorder::is_kept_in_full(pb::ActorKind actor) {
     }
 }
 
-FlightRecorder::Life* FlightRecorder::life_of(LocalAddress actor) {
+ActorRecorder* FlightRecorder::recorder_of(LocalAddress actor) {
     if (!keeps_lives_ || !is_kept_in_full(actor.actor)) return nullptr;
     std::unique_ptr<Life>& life = lives_[actor];
     if (life == nullptr) {

@@ -16,17 +16,17 @@
 
 namespace sandstore {
 
-class FlightRecorder {
+class FlightRecorder final : public NodeRecorder {
  public:
     static constexpr size_t kEntries = 4096;
 
     FlightRecorder();
-    ~FlightRecorder();
+    ~FlightRecorder() override;
 
-    void record(uint64_t sequence, uint64_t now_us, const Message& message);
+    void record(uint64_t sequence, uint64_t now_us, const Message& message) override;
     // Whether this actor is recorded in full when keep_lives() was called.
     static bool is_kept_in_full(pb::ActorKind actor);
-    // Begins to keep full records, from here on; before the first delivery.
+    // Begins to keep full records, from here on: before the first delivery, and before the dispatcher knows it.
     void keep_lives() { keeps_lives_ = true; }
 
     // The full records of one actor.
@@ -35,6 +35,7 @@ class FlightRecorder {
         explicit Life(size_t bytes_max);
         ~Life() override;
         bool is_whole() const { return is_whole_; }
+        bool wants_effects() const override { return is_whole_; }
         const std::vector<TraceBytes>& blocks() const { return blocks_; }  // Oldest first.
 
      private:
@@ -46,8 +47,10 @@ class FlightRecorder {
         size_t bytes_ = 0;  // Of all blocks but the last.
         bool is_whole_ = true;
     };
-    // Null when this actor is not kept in full.
-    Life* life_of(LocalAddress actor);
+    ActorRecorder* recorder_of(LocalAddress actor) override;
+    void node_stopped(uint64_t, const std::string&) override {}  // as_trace() is told.
+    void flush_when_due(uint64_t) override {}
+    std::string problem() const override { return ""; }
 
     std::string dump() const;  // One line a delivery, oldest first.
     // As a trace file, with a header that says whose life is whole. `cause` and `reason`: of the node's end.

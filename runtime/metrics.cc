@@ -98,8 +98,25 @@ Gauge& MetricsRegistry::gauge(std::string_view name, std::string_view help, cons
     return family(name, help, "gauge").gauges[render_labels(labels)];
 }
 
+Gauge& MetricsRegistry::measured_counter(std::string_view name, std::string_view help, const MetricLabels& labels) {
+    return family(name, help, "counter").gauges[render_labels(labels)];
+}
+
 Histogram& MetricsRegistry::histogram(std::string_view name, std::string_view help, const MetricLabels& labels) {
     return family(name, help, "histogram").histograms[render_labels(labels)];
+}
+
+static std::string escape_help(std::string_view help) {
+    std::string text;
+    for (char c : help) {
+        if (c == '\\') text += '\\';
+        if (c == '\n') {
+            text += "\\n";
+        } else {
+            text += c;
+        }
+    }
+    return text;
 }
 
 uint64_t MetricsRegistry::counter_total(std::string_view name) const {
@@ -118,11 +135,13 @@ double MetricsRegistry::gauge_total(std::string_view name) const {
     return total;
 }
 
-Histogram MetricsRegistry::histogram_total(std::string_view name) const {
+Histogram MetricsRegistry::histogram_total(std::string_view name, const LabelFilter& counted) const {
     const auto found = families_.find(name);
     Histogram total;
     if (found == families_.end()) return total;
-    for (const auto& [labels, histogram] : found->second->histograms) total.add(histogram);
+    for (const auto& [labels, histogram] : found->second->histograms) {
+        if (!counted || counted(labels)) total.add(histogram);
+    }
     return total;
 }
 
@@ -145,9 +164,10 @@ static void render_histogram(std::string* out, const std::string& name, const st
 }
 
 std::string MetricsRegistry::render() const {
+    for (const std::function<void()>& refresh : refreshes_) refresh();
     std::string out;
     for (const auto& [name, family] : families_) {
-        str_append(&out, "# HELP ", name, " ", family->help, "\n# TYPE ", name, " ", family->type, "\n");
+        str_append(&out, "# HELP ", name, " ", escape_help(family->help), "\n# TYPE ", name, " ", family->type, "\n");
         for (const auto& [labels, counter] : family->counters) {
             str_append(&out, name, with_labels(labels), " ", counter.value(), "\n");
         }

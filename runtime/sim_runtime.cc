@@ -78,6 +78,7 @@ Dispatcher& SimRuntime::add_node(const std::string& id, Logger& logger) {
     node->dispatcher = std::make_unique<Dispatcher>(Dispatcher::Options{id, mix64(seed_ ^ mix64(node->life))},
                                                     *node->clock, logger, *node->metrics);
     Dispatcher& dispatcher = *node->dispatcher;
+    dispatcher.set_recorder(&node->recorder);
     const auto place = std::lower_bound(nodes_.begin(), nodes_.end(), id,
                                         [](const auto& known, const std::string& name) { return known->id < name; });
     nodes_.insert(place, std::move(node));
@@ -92,6 +93,12 @@ void SimRuntime::remove_node(const std::string& id) {
 Dispatcher* SimRuntime::node(const std::string& id) const {
     const Node* found = find(id);
     return found == nullptr ? nullptr : found->dispatcher.get();
+}
+
+FlightRecorder& SimRuntime::recorder(const std::string& id) const {
+    Node* found = find(id);
+    SANDSTORE_CHECK(found != nullptr, "node=", id);
+    return found->recorder;
 }
 
 void SimRuntime::pause_node(const std::string& id) {
@@ -125,7 +132,7 @@ bool SimRuntime::run_one_message() {
     while (!(*at)->can_run() || chosen-- != 0) ++at;
     Node& node = **at;
     if (++messages_at_this_time_ > kMessagesAtOneTimeMax) {
-        const std::string dump = node.dispatcher->flight_recorder().dump();
+        const std::string dump = node.recorder.dump();
         throw std::runtime_error(str_cat("time stands still: ", messages_at_this_time_, " messages at ", now_us_,
                                          "us; the last ones on ", node.id, ":\n",
                                          dump.substr(dump.size() - std::min<size_t>(dump.size(), 4000))));

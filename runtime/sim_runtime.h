@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "runtime/dispatcher.h"
+#include "runtime/flight_recorder.h"
 #include "runtime/metrics.h"
 #include "runtime/random.h"
 
@@ -31,6 +32,7 @@ class SimRuntime {
     Dispatcher& add_node(const std::string& id, Logger& logger);
     void remove_node(const std::string& id);  // At once, whatever it was doing.
     Dispatcher* node(const std::string& id) const;
+    FlightRecorder& recorder(const std::string& id) const;  // Of a node that is there.
     // While it is paused it does nothing: messages wait in its mailboxes, and its timers are late when it goes on.
     void pause_node(const std::string& id);
     void resume_node(const std::string& id);
@@ -75,6 +77,7 @@ class SimRuntime {
     struct Node {
         std::string id;
         std::unique_ptr<MetricsRegistry> metrics;
+        FlightRecorder recorder;
         std::unique_ptr<Dispatcher> dispatcher;
         const MachineClock* clock = nullptr;
         uint64_t life = 0;

@@ -21,10 +21,11 @@
 
 namespace sandstore {
 
-ThreadDisk::ThreadDisk(event_base* base, PortHost& host, LocalAddress self, std::string data_directory, int threads)
+ThreadDisk::ThreadDisk(event_base* base, PortHost& host, LocalAddress self, std::string data_directory, int threads,
+                       const FaultPoints* faults)
     : host_(host),
       self_(self),
-      files_(data_directory),
+      files_(data_directory, faults),
       wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       queue_length_(host.metrics().gauge("sandstore_disk_queue_length", "Disk requests waiting for a worker",
                                          {{"port", std::string(actor_name(self.actor))}})),

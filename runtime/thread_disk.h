@@ -34,7 +34,8 @@ class ThreadDisk final : public Port {
     static constexpr size_t kQueuedBytesMax = size_t{256} << 20;
 
     // Throws std::runtime_error when the directory cannot be opened. See lock_directory().
-    ThreadDisk(event_base* base, PortHost& host, LocalAddress self, std::string data_directory, int threads);
+    ThreadDisk(event_base* base, PortHost& host, LocalAddress self, std::string data_directory, int threads,
+               const FaultPoints* faults = nullptr);
     // Finishes what was queued; the answers are dropped.
     ~ThreadDisk() override;
     ThreadDisk(const ThreadDisk&) = delete;

@@ -28,6 +28,7 @@ bool is_bulk(pb::Envelope::BodyCase body) {
         case pb::Envelope::kChunkGetReply:
         case pb::Envelope::kClientWrite:
         case pb::Envelope::kClientReadReply:
+        case pb::Envelope::kClientReadChunkReply:
             return true;
         default:
             return false;

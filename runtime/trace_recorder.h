@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "runtime/message.h"
+#include "runtime/recorder.h"
 
 namespace sandstore {
 
@@ -40,20 +41,20 @@ enum class PayloadDetail {
     kLength,
 };
 
-class TraceRecorder {
+class TraceRecorder : public ActorRecorder {
  public:
-    virtual ~TraceRecorder();
+    ~TraceRecorder() override;
     TraceRecorder(const TraceRecorder&) = delete;
     TraceRecorder& operator=(const TraceRecorder&) = delete;
 
-    // `sequence` becomes the `cause` of the effects that follow.
-    void deliver(uint64_t sequence, uint64_t now_us, uint64_t wall_us, uint64_t draws, const Message& message);
-    void send(uint64_t cause, uint32_t ordinal, const Message& message);
-    void arm_timer(uint64_t cause, uint32_t ordinal, uint64_t timer, uint32_t tag, uint64_t data, uint64_t delay_us);
-    void cancel_timer(uint64_t cause, uint32_t ordinal, uint64_t timer);
-    void fail_stop(uint64_t cause, uint32_t ordinal, const std::string& reason);
-    void restart(LocalAddress actor, uint32_t incarnation, const std::string& reason);
-    void stopped(uint64_t cause, const std::string& reason);  // The node: a broken invariant or a fail-stop.
+    void deliver(uint64_t sequence, uint64_t now_us, uint64_t wall_us, uint64_t draws, const Message& message) override;
+    void send(uint64_t cause, uint32_t ordinal, const Message& message) override;
+    void arm_timer(uint64_t cause, uint32_t ordinal, uint64_t timer, uint32_t tag, uint64_t data,
+                   uint64_t delay_us) override;
+    void cancel_timer(uint64_t cause, uint32_t ordinal, uint64_t timer) override;
+    void fail_stop(uint64_t cause, uint32_t ordinal, const std::string& reason) override;
+    void restart(LocalAddress actor, uint32_t incarnation, const std::string& reason) override;
+    void stopped(uint64_t cause, const std::string& reason);  // The node.
 
  protected:
     TraceRecorder(PayloadDetail of_deliveries, PayloadDetail of_effects);

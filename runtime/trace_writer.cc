@@ -47,6 +47,11 @@ void TraceWriter::flush_when_due(uint64_t now_us) {
     flush();
 }
 
+void TraceWriter::node_stopped(uint64_t cause, const std::string& reason) {
+    stopped(cause, reason);
+    flush();
+}
+
 std::string TraceWriter::problem() const {
     return file_->problem();
 }

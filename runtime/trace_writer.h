@@ -17,7 +17,7 @@ inline constexpr char kTraceMagic[8] = {'S', 'A', 'N', 'D', 'T', 'R', 'C', '\n'}
 inline constexpr uint32_t kTraceFormatVersion = 1;
 inline constexpr size_t kTraceRecordBytesMax = 64u << 20;
 
-class TraceWriter final : public TraceRecorder {
+class TraceWriter final : public TraceRecorder, public NodeRecorder {
  public:
     enum class Writing {
         kInPlace,       // By flush(): for tests and tools.
@@ -31,9 +31,12 @@ class TraceWriter final : public TraceRecorder {
 
     void flush();
     // Flushes when enough is there, or when the last time is a while ago. In place: always.
-    void flush_when_due(uint64_t now_us);
-    // A sentence once the file could not be written any further; what comes after it is lost. Empty: all is well.
-    std::string problem() const;
+    void flush_when_due(uint64_t now_us) override;
+    // Once the file could not be written any further; what comes after it is lost.
+    std::string problem() const override;
+    ActorRecorder* recorder_of(LocalAddress) override { return this; }
+    void record(uint64_t, uint64_t, const Message&) override {}  // Of no actor: each is recorded in full.
+    void node_stopped(uint64_t cause, const std::string& reason) override;
 
  private:
     TraceWriter(std::unique_ptr<TraceFile> file, Writing writing, PayloadDetail detail);

@@ -20,9 +20,11 @@ endfunction()
 
 sandstore_archive(jsoncpp_lib libjsoncpp.a json/json.h)
 sandstore_archive(PkgConfig::LIBEVENT libevent.a event2/event.h)
-sandstore_archive(PkgConfig::LIBCURL libcurl.a curl/curl.h)
 sandstore_archive(PkgConfig::ISAL libisal.a isa-l/crc.h)
-target_compile_definitions(PkgConfig::LIBCURL INTERFACE CURL_STATICLIB)
+if(needs_curl)
+    sandstore_archive(PkgConfig::LIBCURL libcurl.a curl/curl.h)
+    target_compile_definitions(PkgConfig::LIBCURL INTERFACE CURL_STATICLIB)
+endif()
 
 # Debian has no static archive of these two, but all of their code is in the headers.
 add_library(spdlog::spdlog INTERFACE IMPORTED)

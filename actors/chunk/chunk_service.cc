@@ -66,16 +66,21 @@ void ChunkService::on_start_chunks(const pb::StartChunks& start, Context& contex
     metrics_.gets_ok = counter("sandstore_chunk_gets_total", "Chunk reads answered.", {{"result", "ok"}});
     metrics_.gets_failed = counter("sandstore_chunk_gets_total", "Chunk reads answered.", {{"result", "failed"}});
     metrics_.get_bytes = counter("sandstore_chunk_get_bytes_total", "Bytes of chunks sent out.");
-    metrics_.damaged = counter("sandstore_chunk_damaged_total", "Chunks that failed a checksum or could not be read.");
+    metrics_.damaged = counter("sandstore_chunk_corrupt_total", "Chunks that failed a checksum or could not be read.");
     metrics_.deleted = counter("sandstore_chunk_deleted_total", "Chunks deleted because no file uses them.");
-    metrics_.fetched = counter("sandstore_chunk_fetched_total", "Chunks copied from other nodes.");
+    metrics_.repaired_bytes = counter("sandstore_repair_bytes_total", "Bytes of chunks copied from other nodes.");
     metrics_.write_requests =
         counter("sandstore_chunk_write_requests_total", "Disk requests that stored one or several chunks.");
     metrics_.late_replicas =
         counter("sandstore_chunk_late_replicas_total", "Replicas stored after the put was answered.");
     metrics_.missed_replicas =
         counter("sandstore_chunk_missed_replicas_total", "Replicas that a put did not reach; repaired later.");
-    metrics_.put_seconds = &registry.histogram("sandstore_chunk_put_seconds", "From a put to its answer.");
+    metrics_.corrupt_now = &registry.gauge("sandstore_chunk_corrupt", "Damaged chunks here that wait for repair.");
+    metrics_.store_bytes = &registry.gauge("sandstore_store_bytes", "Bytes of the chunks here.");
+    metrics_.store_objects = &registry.gauge("sandstore_store_objects", "Chunks here, without damaged ones.");
+    metrics_.store_free = &registry.gauge("sandstore_store_free_bytes", "Free bytes of the data directory's disk.");
+    metrics_.store_total = &registry.gauge("sandstore_store_total_bytes", "Size of the data directory's disk.");
+    requests_.emplace(registry, "chunks", std::vector<std::string>{"put", "replicate", "get"});
     phase_ = Phase::kListing;
     list_directories(context);
 }
@@ -293,6 +298,11 @@ void ChunkService::on_disk(SpaceWork&, DiskOutcome& outcome, Context& context) {
     stats.set_chunk_bytes(chunk_bytes_);
     stats.set_disk_total_bytes(outcome.reply.total_bytes());
     stats.set_disk_free_bytes(outcome.reply.free_bytes());
+    metrics_.corrupt_now->set(static_cast<double>(index_.size() - chunk_count_));
+    metrics_.store_bytes->set(static_cast<double>(chunk_bytes_));
+    metrics_.store_objects->set(static_cast<double>(chunk_count_));
+    metrics_.store_free->set(static_cast<double>(outcome.reply.free_bytes()));
+    metrics_.store_total->set(static_cast<double>(outcome.reply.total_bytes()));
     std::set<std::string> listeners(members_.begin(), members_.end());
     listeners.insert(peers_up_.begin(), peers_up_.end());
     for (const pb::ActorKind actor : {pb::ACTOR_FILES, pb::ACTOR_STATUS}) {

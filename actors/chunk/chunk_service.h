@@ -34,11 +34,9 @@
 #include "actors/chunk/table_cache.h"
 #include "messages/envelope.pb.h"
 #include "runtime/actor.h"
+#include "runtime/request_metrics.h"
 
 namespace sandstore {
-
-class Counter;
-class Histogram;
 
 class ChunkService final : public Actor {
  public:
@@ -91,6 +89,7 @@ class ChunkService final : public Actor {
         Kind kind = Kind::kReply;
         ReplyTo reply;         // kReply
         uint64_t forward = 0;  // kForward: key in forwards_
+        uint64_t since_us = 0;
     };
 
     // A chunk on its way to the disk.
@@ -139,6 +138,7 @@ class ChunkService final : public Actor {
     };
     struct ReadWork {
         ReplyTo reply;
+        uint64_t since_us = 0;
         ChunkKey key;
         uint64_t offset = 0;  // Clipped to the chunk; the length is not 0.
         uint64_t length = 0;
@@ -186,11 +186,15 @@ class ChunkService final : public Actor {
         Counter* get_bytes = nullptr;
         Counter* damaged = nullptr;
         Counter* deleted = nullptr;
-        Counter* fetched = nullptr;
+        Counter* repaired_bytes = nullptr;
         Counter* write_requests = nullptr;
         Counter* late_replicas = nullptr;
         Counter* missed_replicas = nullptr;
-        Histogram* put_seconds = nullptr;
+        Gauge* corrupt_now = nullptr;
+        Gauge* store_bytes = nullptr;
+        Gauge* store_objects = nullptr;
+        Gauge* store_free = nullptr;
+        Gauge* store_total = nullptr;
     };
 
     // --- chunk_service.cc: messages, the disk, statistics -----------------------------------------------------------
@@ -259,7 +263,7 @@ class ChunkService final : public Actor {
     void on_disk(ReadWork& work, DiskOutcome& outcome, Context& context);
     void end_damaged_get(const ReadWork& work, const std::string& why, const pb::Status& status, Context& context);
     static std::optional<Payload> verified_range(const ReadWork& work, const Payload& blocks, std::string* why);
-    void fail_get(const ReplyTo& reply, pb::Status status, Context& context);
+    void fail_get(const ReplyTo& reply, uint64_t since_us, pb::Status status, Context& context);
     void on_chunk_fetch(const Message& message, Context& context);
     void fetch_piece(ChunkKey key, Context& context);
     void on_chunk_get_reply(const Message& message, Context& context);
@@ -273,7 +277,9 @@ class ChunkService final : public Actor {
     uint64_t stats_interval_us_ = 0;
     std::vector<std::string> members_;  // Of the last view, this node left out.
     std::set<std::string> peers_up_;
+    enum Operation : size_t { kPutOperation, kReplicateOperation, kGetOperation };
     Metrics metrics_;
+    std::optional<RequestMetrics> requests_;  // From the start on.
 
     std::map<ChunkKey, Entry> index_;
     uint64_t chunk_count_ = 0;  // Of the index without the damaged ones.

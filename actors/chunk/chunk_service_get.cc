@@ -13,8 +13,9 @@ namespace sandstore {
 // --- Get
 // -------------------------------------------------------------------------------------------------------------------
 
-void ChunkService::fail_get(const ReplyTo& reply, pb::Status status, Context& context) {
+void ChunkService::fail_get(const ReplyTo& reply, uint64_t since_us, pb::Status status, Context& context) {
     metrics_.gets_failed->add();
+    requests_->observe(kGetOperation, status.code(), context.now_us() - since_us);
     pb::ChunkGetReply answer;
     *answer.mutable_status() = std::move(status);
     context.reply(reply, message_of(std::move(answer)));
@@ -25,7 +26,7 @@ void ChunkService::on_chunk_get(const Message& message, Context& context) {
     const ChunkKey key = key_of(get.id());
     const ReplyTo reply = reply_to(message);
     const auto fail = [&](pb::StatusCode code, std::string why) {
-        fail_get(reply, status_of(code, std::move(why)), context);
+        fail_get(reply, context.now_us(), status_of(code, std::move(why)), context);
     };
     if (!is_valid(key)) return fail(pb::STATUS_INVALID_ARGUMENT, "the chunk id has a zero part");
     const auto found = index_.find(key);
@@ -38,6 +39,7 @@ void ChunkService::on_chunk_get(const Message& message, Context& context) {
     }
     ReadWork work;
     work.reply = reply;
+    work.since_us = context.now_us();
     work.key = key;
     work.chunk_length = entry.length;
     work.generation = entry.generation;
@@ -45,6 +47,7 @@ void ChunkService::on_chunk_get(const Message& message, Context& context) {
     work.length = std::min(get.length(), entry.length - work.offset);
     if (work.length == 0) {
         metrics_.gets_ok->add();
+        requests_->observe(kGetOperation, pb::STATUS_OK, 0);
         pb::ChunkGetReply answer;
         answer.set_chunk_length(entry.length);
         return context.reply(reply, message_of(std::move(answer)));
@@ -83,7 +86,7 @@ void ChunkService::read_range(ReadWork work, Context& context) {
 void ChunkService::on_disk(ReadWork& work, DiskOutcome& outcome, Context& context) {
     get_bytes_ -= work.read_bytes;
     const std::string what = str_cat("read chunk ", to_string(work.key));
-    if (!outcome.answered) return fail_get(work.reply, outcome.status(what), context);
+    if (!outcome.answered) return fail_get(work.reply, work.since_us, outcome.status(what), context);
     if (!outcome.ok()) {
         // A sector that cannot be read is damage as much as a wrong bit.
         const pb::Status status = outcome.status(what);
@@ -114,6 +117,7 @@ void ChunkService::on_disk(ReadWork& work, DiskOutcome& outcome, Context& contex
         return end_damaged_get(work, why, status_of(pb::STATUS_CORRUPTED, text), context);
     }
     metrics_.gets_ok->add();
+    requests_->observe(kGetOperation, pb::STATUS_OK, context.now_us() - work.since_us);
     metrics_.get_bytes->add(range->size());
     pb::ChunkGetReply answer;
     answer.set_chunk_length(work.chunk_length);
@@ -149,7 +153,7 @@ void ChunkService::end_damaged_get(const ReadWork& work, const std::string& why,
     } else if (same_file) {
         quarantine(work.key, why, context);
     }
-    fail_get(work.reply, status, context);
+    fail_get(work.reply, work.since_us, status, context);
 }
 
 // --- Fetch
@@ -254,15 +258,15 @@ void ChunkService::store_fetched(ChunkKey key, Context& context) {
     head.allocated_at_us = fetch.place.allocated_at_us();
     head.replicas.assign(fetch.place.replicas().begin(), fetch.place.replicas().end());
     head.block_crc32c = block_checksums(fetch.data);
-    store(std::move(head), std::move(fetch.data), Waiter{Waiter::Kind::kFetch, {}, 0}, context);
+    store(std::move(head), std::move(fetch.data), Waiter{Waiter::Kind::kFetch, {}, 0, context.now_us()}, context);
 }
 
 void ChunkService::end_fetch(ChunkKey key, const pb::Status& status, Context& context) {
     const auto found = fetches_.find(key);
     SANDSTORE_CHECK(found != fetches_.end(), "chunk=", to_string(key));
     const std::vector<ReplyTo> waiters = std::move(found->second.waiters);
+    if (is_ok(status)) metrics_.repaired_bytes->add(found->second.chunk_length);
     fetches_.erase(found);
-    if (is_ok(status)) metrics_.fetched->add();
     pb::StatusReply answer;
     *answer.mutable_status() = status;
     for (const ReplyTo& waiter : waiters) context.reply(waiter, message_of(answer));

@@ -14,6 +14,7 @@ void ChunkService::on_chunk_put(Message message, Context& context) {
     const ReplyTo reply = reply_to(message);
     const auto refused = [&](pb::StatusCode code, std::string why) {
         metrics_.puts_failed->add();
+        requests_->observe(put.forward() ? kPutOperation : kReplicateOperation, code, 0);
         refuse(message, code, std::move(why), context);
     };
     if (draining_) return refused(pb::STATUS_UNAVAILABLE, str_cat("node ", node_id_, " is shutting down"));
@@ -31,7 +32,8 @@ void ChunkService::on_chunk_put(Message message, Context& context) {
                        str_cat("node ", node_id_, " has too many bytes on their way to the disk"));
     }
     if (put.forward()) return forward_put(put, message.payload, reply, std::move(head), context);
-    store(std::move(head), std::move(message.payload), Waiter{Waiter::Kind::kReply, reply, 0}, context);
+    store(std::move(head), std::move(message.payload), Waiter{Waiter::Kind::kReply, reply, 0, context.now_us()},
+          context);
 }
 
 // --- Forwarding
@@ -60,7 +62,7 @@ void ChunkService::forward_put(const pb::ChunkPut& put, const Payload& data, con
         const RequestId id = context.ask(Address(replica, pb::ACTOR_CHUNKS), message_of(copy, data), timeout_us);
         peer_puts_.emplace(id, PeerPut{number, replica});
     }
-    store(std::move(head), data, Waiter{Waiter::Kind::kForward, {}, number}, context);
+    store(std::move(head), data, Waiter{Waiter::Kind::kForward, {}, number, context.now_us()}, context);
 }
 
 void ChunkService::on_chunk_put_reply(const Message& message, Context& context) {
@@ -117,7 +119,7 @@ void ChunkService::settle_forward(uint64_t forward_number, Context& context) {
         forward.answered = true;
         forward_bytes_ -= forward.bytes;
         (enough ? metrics_.puts_ok : metrics_.puts_failed)->add();
-        metrics_.put_seconds->observe_us(context.now_us() - forward.began_at_us);
+        requests_->observe(kPutOperation, answer.status().code(), context.now_us() - forward.began_at_us);
         context.reply(forward.reply, message_of(std::move(answer)));
     }
     if (forward.outstanding == 0) forwards_.erase(found);
@@ -328,6 +330,7 @@ void ChunkService::tell_waiter(const Waiter& waiter, ChunkKey key, const pb::Sta
     *answer.mutable_status() = status;
     if (is_ok(status)) answer.add_stored_on(node_id_);
     (is_ok(status) ? metrics_.puts_ok : metrics_.puts_failed)->add();
+    requests_->observe(kReplicateOperation, status.code(), context.now_us() - waiter.since_us);
     context.reply(waiter.reply, message_of(std::move(answer)));
 }
 

@@ -19,6 +19,18 @@ constexpr uint64_t kHttpSlackUs = 1'000'000;  // The HTTP client ends a request 
 constexpr uint64_t kFailureTextMax = 500;
 constexpr unsigned kBackoffDoublingsMax = 16;
 
+Counter& polls_failed(MetricsRegistry& metrics) {
+    return metrics.counter("sandstore_etcd_polls_failed_total", "Polls that no etcd endpoint answered.");
+}
+
+Counter& polls_answered(MetricsRegistry& metrics) {
+    return metrics.counter("sandstore_etcd_polls_answered_total", "Polls that etcd answered.");
+}
+
+Gauge& connected(MetricsRegistry& metrics) {
+    return metrics.gauge("sandstore_etcd_connected", "Whether etcd answered the last poll.");
+}
+
 // "etcd:2379", "http://etcd:2379/" -> "http://etcd:2379".
 std::string base_url(std::string_view endpoint) {
     while (endpoint.ends_with('/')) endpoint.remove_suffix(1);
@@ -58,6 +70,8 @@ void EtcdPoller::on_start_poller(Message message, Context& context) {
     if (config_.auto_join()) auto_join_.enable();
     for (const std::string& endpoint : config_.endpoints()) endpoints_.push_back(base_url(endpoint));
     if (endpoints_.empty()) return context.fail_stop("no etcd endpoint to ask: give --etcd-endpoints or --peers");
+    polls_failed(context.metrics());
+    polls_answered(context.metrics());
     state_ = State::kReadingCache;
     pb::DiskRequest request;
     auto* read = request.add_operations()->mutable_read();
@@ -189,8 +203,8 @@ void EtcdPoller::endpoint_failed(std::string why, Context& context) {
 void EtcdPoller::round_failed(Context& context) {
     ++attempts_;
     const uint64_t delay_us = backoff_us(context);
-    context.metrics().counter("sandstore_etcd_polls_failed_total", "Polls that no etcd endpoint answered.").add();
-    context.metrics().gauge("sandstore_etcd_connected", "Whether etcd answered the last poll.").set(0);
+    polls_failed(context.metrics()).add();
+    connected(context.metrics()).set(0);
     if (!answered_) {
         context.warn("etcd does not answer, trying again",
                      {{"attempt", attempts_}, {"next_in_ms", delay_us / 1000}, {"error", failures_}});
@@ -227,8 +241,8 @@ void EtcdPoller::round_succeeded(const std::vector<EtcdRecord>& records, Context
     answered_ = true;
     away_ = false;
     attempts_ = 0;
-    context.metrics().counter("sandstore_etcd_polls_answered_total", "Polls that etcd answered.").add();
-    context.metrics().gauge("sandstore_etcd_connected", "Whether etcd answered the last poll.").set(1);
+    polls_answered(context.metrics()).add();
+    connected(context.metrics()).set(1);
     // A start with a list on disk: what etcd says is measured against it.
     const bool had_members = last_view() != nullptr;
     pb::ClusterView view = read_records(records, context);

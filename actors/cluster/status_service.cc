@@ -70,11 +70,9 @@ void StatusService::on_start_status(Message message, Context& context) {
     started_ = true;
     operators_.set_self(config_.node_id());
     started_at_us_ = context.now_us();
+    raft_gauges_.start(context.metrics());
+    count_peers(context);
     watch_.on_start(config_.node_id(), config_.version(), context);
-    context.metrics()
-        .gauge("sandstore_build_info", "Always 1; the labels say which software runs.",
-               {{"version", config_.version()}})
-        .set(1);
     context.arm_timer(kMetricsIntervalUs, kTagMetrics);
 }
 
@@ -129,16 +127,8 @@ void StatusService::on_chunk_stats(Message message, Context&) {
 void StatusService::on_role_changed(Message message, Context& context) {
     const pb::RoleChanged& change = message->role_changed();
     watch_.on_role(change, context);
-    auto& metrics = context.metrics();
-    metrics.gauge("sandstore_raft_term", "Raft's current term.").set(static_cast<double>(change.term()));
-    metrics.gauge("sandstore_raft_is_leader", "Whether this node leads.").set(change.role() == pb::RoleChanged::LEADER);
-    metrics.gauge("sandstore_raft_has_leader", "Whether this node knows a leader.").set(!change.leader_id().empty());
+    raft_gauges_.on_role_changed(change);
     operators_.set_leader(change.leader_id());
-    if (change.leader_id().empty() || change.leader_id() == last_leader_) return;
-    if (!last_leader_.empty()) {
-        metrics.counter("sandstore_raft_leader_changes_total", "Changes of leader that this node saw.").add();
-    }
-    last_leader_ = change.leader_id();
 }
 
 void StatusService::on_peer_up(Message message, Context& context) {
@@ -170,52 +160,17 @@ void StatusService::on_node_figures(Message message, Context& context) {
 void StatusService::note_raft(const pb::RaftStatus& raft, Context& context) {
     watch_.on_raft(raft, context);
     last_raft_ = raft;
-    set_raft_gauges(raft, context);
+    raft_gauges_.on_raft_status(raft);
 }
 
 // --- Metrics --------------------------------------------------------------------------------------------------------
 
 void StatusService::on_timer_fired(Message message, Context& context) {
     if (message->timer_fired().tag() != kTagMetrics) return context.unexpected(message);
-    context.metrics()
-        .gauge("sandstore_uptime_seconds", "Since the start of the process.")
-        .set(static_cast<double>(context.now_us() - started_at_us_) / 1e6);
     if (booted()) {
         ask(pb::ACTOR_RAFT, message_of(pb::RaftStatusRequest()), kLocalTimeoutUs, {Question::kMetrics, 0, ""}, context);
     }
     context.arm_timer(kMetricsIntervalUs, kTagMetrics);
-}
-
-void StatusService::set_raft_gauges(const pb::RaftStatus& raft, Context& context) {
-    const auto set = [&](std::string_view name, std::string_view help, uint64_t value) {
-        context.metrics().gauge(name, help).set(static_cast<double>(value));
-    };
-    set("sandstore_raft_term", "Raft's current term.", raft.term());
-    set("sandstore_raft_is_leader", "Whether this node leads.", raft.role() == pb::RoleChanged::LEADER);
-    set("sandstore_raft_has_leader", "Whether this node knows a leader.", !raft.leader_id().empty());
-    set("sandstore_raft_commit_index", "Last index known to be committed.", raft.commit_index());
-    set("sandstore_raft_applied_index", "Last index that the state machine has applied.", raft.applied_index());
-    set("sandstore_raft_first_index", "First index in the log.", raft.first_index());
-    set("sandstore_raft_last_index", "Last index in the log.", raft.last_index());
-    set("sandstore_raft_voters", "Voting members.", static_cast<uint64_t>(raft.voters_size()));
-    set("sandstore_raft_learners", "Members without a vote.",
-        static_cast<uint64_t>(raft.configuration().learners_size()));
-    set("sandstore_raft_snapshot_index", "Last index in the newest snapshot.", raft.snapshot_index());
-    set("sandstore_raft_disk_full", "Whether the disk has no room for the log.", raft.disk_full());
-    set("sandstore_raft_disk_slow", "Whether a write of the log takes longer than an election timeout.",
-        raft.disk_slow());
-    set("sandstore_raft_removed", "Whether this node is no member any more.", raft.removed());
-    for (auto& [peer, lag] : peer_lags_) lag = 0;  // Only a leader knows; what it knew before is void.
-    for (const pb::RaftPeerStatus& peer : raft.peers()) {
-        peer_lags_[peer.node_id()] =
-            raft.last_index() > peer.match_index() ? raft.last_index() - peer.match_index() : 0;
-    }
-    for (const auto& [peer, lag] : peer_lags_) {
-        context.metrics()
-            .gauge("sandstore_raft_peer_lag_entries", "Entries that a peer has yet to acknowledge, on the leader.",
-                   {{"peer", peer}})
-            .set(static_cast<double>(lag));
-    }
 }
 
 }  // namespace sandstore

@@ -30,6 +30,7 @@
 
 #include "actors/cluster/change_watch.h"
 #include "actors/cluster/operator_requests.h"
+#include "actors/cluster/raft_gauges.h"
 #include "actors/cluster/status_history.h"
 #include "messages/cluster.pb.h"
 #include "runtime/actor.h"
@@ -89,7 +90,6 @@ class StatusService final : public Actor {
     void count_peers(Context& context) const;
     void finish(Gathering gathering, Context& context);
     void note_raft(const pb::RaftStatus& raft, Context& context);
-    void set_raft_gauges(const pb::RaftStatus& raft, Context& context);
 
     bool started_ = false;
     uint64_t started_at_us_ = 0;
@@ -102,11 +102,10 @@ class StatusService final : public Actor {
     OperatorRequests operators_;
     std::map<std::string, pb::ChunkStats> chunk_stats_;  // By node id; of members only.
     std::set<std::string> peers_up_;
+    RaftGauges raft_gauges_;
     ChangeWatch watch_;
     StatusHistory history_;
     pb::RaftStatus last_raft_;  // As of the last second.
-    std::string last_leader_;
-    std::map<std::string, uint64_t> peer_lags_;  // In entries; voters only.
     uint64_t next_gathering_ = 1;
     std::map<uint64_t, Gathering> gatherings_;
     std::map<RequestId, Asked> asked_;

@@ -58,19 +58,46 @@ void ChunkTable::reference(const ChunkKey& key) {
     Chunk* chunk = chunks_.edit(key);
     SANDSTORE_CHECK(chunk != nullptr, "chunk ", key.term, "-", key.number, " is not known");
     hash_ -= hash_of(key, *chunk);
+    if (chunk->unused_since != 0) unused_.erase(Unused{chunk->unused_since, key});
+    chunk->unused_since = 0;
     ++chunk->references;
     hash_ += hash_of(key, *chunk);
 }
 
-void ChunkTable::release(const ChunkKey& key) {
+void ChunkTable::release(const ChunkKey& key, uint64_t held_since) {
     Chunk* chunk = chunks_.edit(key);
     SANDSTORE_CHECK(chunk != nullptr && chunk->references > 0, "chunk ", key.term, "-", key.number);
     hash_ -= hash_of(key, *chunk);
-    if (--chunk->references > 0) {
-        hash_ += hash_of(key, *chunk);
-        return;
+    if (--chunk->references == 0) {
+        if (held_since == 0) return erase(key);
+        chunk->unused_since = held_since;
+        unused_.insert({held_since, key}, {});
     }
-    const uint64_t id = chunk->replica_list;
+    hash_ += hash_of(key, *chunk);
+}
+
+void ChunkTable::drop_unused(uint64_t index, size_t chunks_max) {
+    for (size_t i = 0; i < chunks_max && !unused_.empty() && unused_.begin().key().since <= index; ++i) {
+        const Unused first = unused_.begin().key();
+        unused_.erase(first);
+        hash_ -= hash_of(first.key, *chunks_.find(first.key));
+        erase(first.key);
+    }
+}
+
+bool ChunkTable::restore_unused(const ChunkKey& key, uint64_t since) {
+    Chunk* chunk = chunks_.edit(key);
+    if (chunk == nullptr || chunk->references > 0 || since == 0) return false;
+    if (!unused_.insert({since, key}, {})) return false;
+    hash_ -= hash_of(key, *chunk);
+    chunk->unused_since = since;
+    hash_ += hash_of(key, *chunk);
+    return true;
+}
+
+// Its hash is out already.
+void ChunkTable::erase(const ChunkKey& key) {
+    const uint64_t id = chunks_.find(key)->replica_list;
     chunks_.erase(key);
     ReplicaList* list = replica_lists_.edit(id);
     if (--list->chunks > 0) return;
@@ -88,6 +115,7 @@ uint64_t ChunkTable::hash_of(const ChunkKey& key, const Chunk& chunk) const {
     StateHasher hasher(StateHasher::Kind::kChunk);
     hasher.add(key.term).add(key.number).add(chunk.references).add(chunk.length).add(chunk.allocated_at_us);
     hasher.add(chunk.replica_list);
+    if (chunk.unused_since != 0) hasher.add(chunk.unused_since);
     for (const std::string& node : replicas_of(chunk)) hasher.add(node);
     return hasher.value();
 }

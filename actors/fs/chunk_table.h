@@ -1,5 +1,6 @@
 // The chunks that files use: how many extents use each, how long it is and which nodes were given it. A chunk stands
-// here exactly as long as an extent uses it. Copying a table costs nothing (cow_map.h).
+// here as long as an extent uses it, and beyond that while it is held (Namespace::hold_chunks). Copying a table costs
+// nothing (cow_map.h).
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,16 @@ class ChunkTable {
         uint64_t length = 0;
         uint64_t allocated_at_us = 0;
         uint64_t replica_list = 0;  // Its id.
+        uint64_t unused_since = 0;  // The entry that released its last reference, when it is held; 0: in use.
     };
+    // A chunk that is held though no extent uses it.
+    struct Unused {
+        uint64_t since = 0;
+        ChunkKey key;
+        auto operator<=>(const Unused&) const = default;
+    };
+    struct Nothing {};
+    using UnusedChunks = CowMap<Unused, Nothing>;
     // Millions of chunks share few lists of replicas, so each list is kept once. Ids rise and are never used again.
     struct ReplicaList {
         std::vector<std::string> nodes;
@@ -46,12 +56,16 @@ class ChunkTable {
 
     void insert(const ChunkKey& key, ChunkFacts facts);  // New, without references yet; checked.
     void reference(const ChunkKey& key);                 // One more extent uses it; it must be known.
-    void release(const ChunkKey& key);                   // One fewer; the last one removes the chunk.
+    // One fewer. The last one removes the chunk; with `held_since`, the entry at which that happens, it is kept.
+    void release(const ChunkKey& key, uint64_t held_since);
+    // Removes at most so many of the chunks that nothing has used since `index` or longer.
+    void drop_unused(uint64_t index, size_t chunks_max);
 
     void fill_place(const ChunkKey& key, const Chunk& chunk, pb::ChunkPlace* place) const;
 
     size_t size() const { return chunks_.size(); }
-    const Chunks& chunks() const { return chunks_; }  // In id order.
+    const Chunks& chunks() const { return chunks_; }        // In id order.
+    const UnusedChunks& unused() const { return unused_; }  // In the order in which they were released.
     const ReplicaLists& replica_lists() const { return replica_lists_; }
     uint64_t next_list() const { return next_list_; }
     uint64_t hash() const { return hash_; }
@@ -62,15 +76,19 @@ class ChunkTable {
     void restore_next_list(uint64_t next_list) { next_list_ = next_list; }
     bool restore_list(uint64_t id, std::vector<std::string> nodes);  // False: this id or list is there already.
     bool restore(const ChunkKey& key, const Chunk& chunk);           // False: there already, or no such list.
+    bool restore_unused(const ChunkKey& key, uint64_t since);        // False: no such chunk, or it is in use.
 
     bool discard(size_t* nodes) {
-        return chunks_.discard(nodes) && replica_lists_.discard(nodes) && list_ids_.discard(nodes);
+        return chunks_.discard(nodes) && replica_lists_.discard(nodes) && list_ids_.discard(nodes) &&
+               unused_.discard(nodes);
     }
 
  private:
     uint64_t hash_of(const ChunkKey& key, const Chunk& chunk) const;
+    void erase(const ChunkKey& key);
 
     Chunks chunks_;
+    UnusedChunks unused_;
     ReplicaLists replica_lists_;
     CowMap<std::vector<std::string>, uint64_t> list_ids_;
     uint64_t next_list_ = 1;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/fs/file_operations.h"
 #include "actors/fs/limits.h"
 #include "actors/fs/outcome.h"
 #include "actors/fs/validate.h"
@@ -91,13 +92,9 @@ void FileService::on_start_files(const pb::StartFiles& start, Context& context) 
     started_ = true;
     settings_ = start;
     placement_.set_up(settings_.node_id(), true);
-    MetricsRegistry& metrics = context.metrics();
-    requests_ =
-        &metrics.counter("sandstore_file_requests_total", "Requests of clients and repairers that were taken in.");
-    failures_ =
-        &metrics.counter("sandstore_file_failures_total", "Requests that ended without an answer from the namespace.");
-    in_flight_ = &metrics.gauge("sandstore_file_requests_in_flight", "Requests that wait for Raft or the namespace.");
-    mutation_time_ = &metrics.histogram("sandstore_file_mutation_seconds", "From a mutation's arrival to its result.");
+    metrics_.emplace(context.metrics(), "files", file_operations());
+    in_flight_ = &context.metrics().gauge("sandstore_requests_in_flight",
+                                          "Requests that wait for Raft or the namespace.", {{"api", "files"}});
 }
 
 void FileService::on_role_changed(const pb::RoleChanged& role) {
@@ -112,32 +109,32 @@ void FileService::on_role_changed(const pb::RoleChanged& role) {
 
 // --- Requests --------------------------------------------------------------------------------------------------------
 
-bool FileService::admit(Kind kind, const ReplyTo& asker, bool leader_only, Context& context) {
+bool FileService::admit(const Origin& origin, bool leader_only, Context& context) {
+    const ReplyTo& asker = origin.asker;
     if (!started_) {
-        refuse(kind, asker, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
+        refuse(origin, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
     } else if (leader_only && role_known_ && role_.role() != pb::RoleChanged::LEADER) {
-        refuse(kind, asker, not_leader(role_.leader_id()), context);
+        refuse(origin, not_leader(role_.leader_id()), context);
     } else if (asker.deadline_us != 0 && asker.deadline_us <= context.now_us()) {
-        refuse(kind, asker, pb::STATUS_DEADLINE_EXCEEDED, "The deadline had passed before the request was looked at",
+        refuse(origin, pb::STATUS_DEADLINE_EXCEEDED, "The deadline had passed before the request was looked at",
                context);
     } else if (pending_.size() >= settings_.requests_max()) {
-        refuse(kind, asker, pb::STATUS_RESOURCE_EXHAUSTED, "The node has too many requests in flight: try again later",
+        refuse(origin, pb::STATUS_RESOURCE_EXHAUSTED, "The node has too many requests in flight: try again later",
                context);
     } else {
-        requests_->add();
         return true;
     }
     return false;
 }
 
 void FileService::on_mutation(Message message, Context& context) {
-    const ReplyTo asker = reply_to(message);
     pb::Mutation& mutation = *message->mutable_mutation();
-    if (!started_) return refuse(Kind::kMutation, asker, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
+    const Origin origin{Kind::kMutation, operation_of(mutation), reply_to(message), context.now_us()};
+    if (!started_) return refuse(origin, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
     Outcome outcome = check_mutation(mutation);
     if (outcome.ok()) outcome = check_chunk_lengths(mutation, settings_.chunk_bytes_max());
-    if (!outcome.ok()) return refuse(Kind::kMutation, asker, status_of(outcome), context);
-    if (!admit(Kind::kMutation, asker, true, context)) return;
+    if (!outcome.ok()) return refuse(origin, status_of(outcome), context);
+    if (!admit(origin, true, context)) return;
     // Addresses change; the log keeps node ids only.
     if (mutation.has_commit_extents()) {
         for (pb::Extent& extent : *mutation.mutable_commit_extents()->mutable_extents()) {
@@ -149,25 +146,21 @@ void FileService::on_mutation(Message message, Context& context) {
     *command.mutable_mutation() = std::move(mutation);
     std::string bytes = command.SerializeAsString();
     if (bytes.size() > kCommandBytesMax) {
-        return refuse(Kind::kMutation, asker, pb::STATUS_INVALID_ARGUMENT, "The mutation is too large: split it",
-                      context);
+        return refuse(origin, pb::STATUS_INVALID_ARGUMENT, "The mutation is too large: split it", context);
     }
     Pending pending;
-    pending.kind = Kind::kMutation;
-    pending.asker = asker;
-    pending.since_us = context.now_us();
+    pending.origin = origin;
     ask(pb::ACTOR_RAFT, message_of(pb::Propose(), Payload(std::move(bytes))), std::move(pending), context);
 }
 
 void FileService::on_query(Message message, Context& context) {
-    const ReplyTo asker = reply_to(message);
+    const Origin origin{Kind::kQuery, operation_of(message->query()), reply_to(message), context.now_us()};
     if (Outcome outcome = check_query(message->query()); !outcome.ok()) {
-        return refuse(Kind::kQuery, asker, status_of(outcome), context);
+        return refuse(origin, status_of(outcome), context);
     }
-    if (!admit(Kind::kQuery, asker, false, context)) return;
+    if (!admit(origin, false, context)) return;
     Pending pending;
-    pending.kind = Kind::kQuery;
-    pending.asker = asker;
+    pending.origin = origin;
     pending.query = std::move(*message->mutable_query());
     pb::ReadIndex read;
     read.set_leader_only(!pending.query.any_node());
@@ -175,15 +168,14 @@ void FileService::on_query(Message message, Context& context) {
 }
 
 void FileService::on_chunk_audit(const Message& message, Context& context) {
-    const ReplyTo asker = reply_to(message);
+    const Origin origin{Kind::kAudit, kAuditOperation, reply_to(message), context.now_us()};
     const pb::ChunkAudit& audit = message->chunk_audit();
     if (Outcome outcome = check_audit(audit); !outcome.ok()) {
-        return refuse(Kind::kAudit, asker, status_of(outcome), context);
+        return refuse(origin, status_of(outcome), context);
     }
-    if (!admit(Kind::kAudit, asker, true, context)) return;
+    if (!admit(origin, true, context)) return;
     Pending pending;
-    pending.kind = Kind::kAudit;
-    pending.asker = asker;
+    pending.origin = origin;
     pb::ChunksOfNode& chunks = *pending.query.mutable_chunks_of_node();
     chunks.set_node_id(audit.node_id());
     *chunks.mutable_after() = audit.after();
@@ -194,33 +186,33 @@ void FileService::on_chunk_audit(const Message& message, Context& context) {
 }
 
 void FileService::on_allocate_chunks(const Message& message, Context& context) {
-    const ReplyTo asker = reply_to(message);
+    const Origin origin{Kind::kAllocation, kAllocateOperation, reply_to(message), context.now_us()};
     const uint32_t count = message->allocate_chunks().count();
     if (count < 1 || count > kAllocationsPerRequestMax) {
-        return refuse(Kind::kAllocation, asker, pb::STATUS_INVALID_ARGUMENT, "count is 1 to 64", context);
+        return refuse(origin, pb::STATUS_INVALID_ARGUMENT, "count is 1 to 64", context);
     }
-    if (!admit(Kind::kAllocation, asker, true, context)) return;
-    if (!role_known_) return refuse(Kind::kAllocation, asker, not_leader(""), context);
+    if (!admit(origin, true, context)) return;
+    if (!role_known_) return refuse(origin, not_leader(""), context);
     pb::AllocateChunksReply reply;
     for (uint32_t i = 0; i < count; ++i) {
         pb::ChunkPlace* place = reply.add_places();
         std::string why;
         const auto random = [&context] { return context.random(); };
         if (!placement_.choose(settings_.copies(), settings_.chunk_bytes_max(), random, place, &why)) {
-            return refuse(Kind::kAllocation, asker, pb::STATUS_UNAVAILABLE, why, context);
+            return refuse(origin, pb::STATUS_UNAVAILABLE, why, context);
         }
         place->mutable_id()->set_term(allocation_term_);
         place->mutable_id()->set_number(next_number_++);
         // A wall clock that was set back must not make new chunks look old.
         place->set_allocated_at_us(std::max(context.wall_us(), cluster_clock_us_));
     }
-    context.reply(asker, message_of(std::move(reply)));
+    answer(origin, pb::STATUS_OK, message_of(std::move(reply)), context);
 }
 
 // --- Answers from Raft and the state machine -------------------------------------------------------------------------
 
 void FileService::ask(pb::ActorKind whom, Message message, Pending pending, Context& context) {
-    const uint64_t timeout_us = time_left_us(pending.asker, context);
+    const uint64_t timeout_us = time_left_us(pending.origin.asker, context);
     const RequestId id = context.ask({whom, context.self().instance}, std::move(message), timeout_us);
     pending_.emplace(id, std::move(pending));
     in_flight_->set(static_cast<double>(pending_.size()));
@@ -239,15 +231,15 @@ void FileService::on_propose_reply(Message message, Context& context) {
     if (!take_pending(message, &pending)) return;
     const pb::ProposeReply& outcome = message->propose_reply();
     if (outcome.status().code() != pb::STATUS_OK) {
-        return refuse(Kind::kMutation, pending.asker, status_for_client(outcome.status()), context);
+        return refuse(pending.origin, status_for_client(outcome.status()), context);
     }
     Message reply;
     if (!reply->mutable_mutation_result()->ParseFromString(outcome.result())) {
-        return refuse(Kind::kMutation, pending.asker, pb::STATUS_INTERNAL, "The result cannot be read", context);
+        return refuse(pending.origin, pb::STATUS_INTERNAL, "The result cannot be read", context);
     }
     cluster_clock_us_ = std::max(cluster_clock_us_, reply->mutation_result().clock_us());
-    mutation_time_->observe_us(context.now_us() - pending.since_us);
-    context.reply(pending.asker, std::move(reply));
+    const pb::StatusCode code = reply->mutation_result().status().code();
+    answer(pending.origin, code, std::move(reply), context);
 }
 
 void FileService::on_read_index_reply(const Message& message, Context& context) {
@@ -255,11 +247,11 @@ void FileService::on_read_index_reply(const Message& message, Context& context) 
     if (!take_pending(message, &pending)) return;
     const pb::ReadIndexReply& outcome = message->read_index_reply();
     if (outcome.status().code() != pb::STATUS_OK) {
-        return refuse(pending.kind, pending.asker, status_for_client(outcome.status()), context);
+        return refuse(pending.origin, status_for_client(outcome.status()), context);
     }
     pending.query.set_minimum_index(outcome.index());
-    if (pending.asker.deadline_us != 0 && pending.asker.deadline_us <= context.now_us()) {
-        return refuse(pending.kind, pending.asker, pb::STATUS_DEADLINE_EXCEEDED, "The read took too long", context);
+    if (pending.origin.asker.deadline_us != 0 && pending.origin.asker.deadline_us <= context.now_us()) {
+        return refuse(pending.origin, pb::STATUS_DEADLINE_EXCEEDED, "The read took too long", context);
     }
     Message question = message_of(pending.query);
     ask(pb::ACTOR_STATE_MACHINE, std::move(question), std::move(pending), context);
@@ -268,17 +260,17 @@ void FileService::on_read_index_reply(const Message& message, Context& context) 
 void FileService::on_query_result(Message message, Context& context) {
     Pending pending;
     if (!take_pending(message, &pending)) return;
-    if (pending.kind == Kind::kAudit) return answer_audit(message->mutable_query_result(), pending, context);
-    answer_query(message->mutable_query_result(), pending, context);
+    if (pending.origin.kind == Kind::kAudit) return answer_audit(message->mutable_query_result(), pending, context);
+    answer_query(message->mutable_query_result(), std::move(message.payload), pending, context);
 }
 
 void FileService::on_request_failed(const Message& message, Context& context) {
     Pending pending;
     if (!take_pending(message, &pending)) return;
-    refuse(pending.kind, pending.asker, status_for_client(message->request_failed().status()), context);
+    refuse(pending.origin, status_for_client(message->request_failed().status()), context);
 }
 
-void FileService::answer_query(pb::QueryResult* result, const Pending& pending, Context& context) {
+void FileService::answer_query(pb::QueryResult* result, Payload payload, const Pending& pending, Context& context) {
     for (pb::Extent& extent : *result->mutable_extents()) fill_addresses(extent.mutable_chunk());
     for (pb::ChunkPlace& place : *result->mutable_chunks()) fill_addresses(&place);
     if (pending.query.has_stat_file_system()) {
@@ -286,7 +278,8 @@ void FileService::answer_query(pb::QueryResult* result, const Pending& pending, 
         result->set_disk_free_bytes(placement_.disk_free_bytes());
         result->set_copies(placement_.copies_of(settings_.copies()));
     }
-    context.reply(pending.asker, message_of(std::move(*result)));
+    const pb::StatusCode code = result->status().code();
+    answer(pending.origin, code, message_of(std::move(*result), std::move(payload)), context);
 }
 
 void FileService::answer_audit(pb::QueryResult* result, const Pending& pending, Context& context) {
@@ -299,7 +292,8 @@ void FileService::answer_audit(pb::QueryResult* result, const Pending& pending, 
     // An empty answer is one too: nothing beyond `after`.
     *reply.mutable_last() = result->has_last_chunk() ? result->last_chunk() : pending.query.chunks_of_node().after();
     reply.set_done(reply.status().code() == pb::STATUS_OK && !result->more());
-    context.reply(pending.asker, message_of(std::move(reply)));
+    const pb::StatusCode code = reply.status().code();
+    answer(pending.origin, code, message_of(std::move(reply)), context);
 }
 
 void FileService::fill_addresses(pb::ChunkPlace* place) const {
@@ -309,10 +303,15 @@ void FileService::fill_addresses(pb::ChunkPlace* place) const {
 
 // --- Refusals --------------------------------------------------------------------------------------------------------
 
-void FileService::refuse(Kind kind, const ReplyTo& asker, pb::Status status, Context& context) {
-    if (failures_ != nullptr) failures_->add();
+void FileService::answer(const Origin& origin, pb::StatusCode code, Message reply, Context& context) {
+    if (metrics_) metrics_->observe(origin.operation, code, context.now_us() - origin.since_us);
+    context.reply(origin.asker, std::move(reply));
+}
+
+void FileService::refuse(const Origin& origin, pb::Status status, Context& context) {
+    const pb::StatusCode code = status.code();
     Message reply;
-    switch (kind) {
+    switch (origin.kind) {
         case Kind::kMutation:
             *reply->mutable_mutation_result()->mutable_status() = std::move(status);
             break;
@@ -326,14 +325,14 @@ void FileService::refuse(Kind kind, const ReplyTo& asker, pb::Status status, Con
             *reply->mutable_chunk_audit_reply()->mutable_status() = std::move(status);
             break;
     }
-    context.reply(asker, std::move(reply));
+    answer(origin, code, std::move(reply), context);
 }
 
-void FileService::refuse(Kind kind, const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context) {
+void FileService::refuse(const Origin& origin, pb::StatusCode code, std::string_view why, Context& context) {
     pb::Status status;
     status.set_code(code);
     status.set_message(std::string(why));
-    refuse(kind, asker, std::move(status), context);
+    refuse(origin, std::move(status), context);
 }
 
 pb::Status FileService::not_leader(std::string_view leader_id) const {

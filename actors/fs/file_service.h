@@ -15,13 +15,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "actors/fs/placement.h"
 #include "messages/envelope.pb.h"
 #include "runtime/actor.h"
-#include "runtime/metrics.h"
+#include "runtime/request_metrics.h"
 
 namespace sandstore {
 
@@ -35,11 +36,17 @@ class FileService final : public Actor {
  private:
     enum class Kind { kMutation, kQuery, kAllocation, kAudit };
 
-    // A request that Raft or the state machine is asked about.
-    struct Pending {
+    // A request as it came in.
+    struct Origin {
         Kind kind = Kind::kMutation;
+        size_t operation = 0;  // As operation_of() counts.
         ReplyTo asker;
         uint64_t since_us = 0;
+    };
+
+    // A request that Raft or the state machine is asked about.
+    struct Pending {
+        Origin origin;
         pb::Query query;  // Of a query or an audit: what to ask the state machine.
     };
 
@@ -55,18 +62,19 @@ class FileService final : public Actor {
     void on_request_failed(const Message& message, Context& context);
 
     // True when the request may go on; otherwise it has been answered.
-    bool admit(Kind kind, const ReplyTo& asker, bool leader_only, Context& context);
+    bool admit(const Origin& origin, bool leader_only, Context& context);
     // Raft or the state machine of this service's own group.
     void ask(pb::ActorKind whom, Message message, Pending pending, Context& context);
     bool take_pending(const Message& answer, Pending* pending);
 
-    void refuse(Kind kind, const ReplyTo& asker, pb::Status status, Context& context);
-    void refuse(Kind kind, const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context);
+    void answer(const Origin& origin, pb::StatusCode code, Message reply, Context& context);
+    void refuse(const Origin& origin, pb::Status status, Context& context);
+    void refuse(const Origin& origin, pb::StatusCode code, std::string_view why, Context& context);
     pb::Status not_leader(std::string_view leader_id) const;
     pb::Status status_for_client(const pb::Status& status) const;
     uint64_t time_left_us(const ReplyTo& asker, const Context& context) const;
 
-    void answer_query(pb::QueryResult* result, const Pending& pending, Context& context);
+    void answer_query(pb::QueryResult* result, Payload payload, const Pending& pending, Context& context);
     void answer_audit(pb::QueryResult* result, const Pending& pending, Context& context);
     void fill_addresses(pb::ChunkPlace* place) const;
 
@@ -80,10 +88,8 @@ class FileService final : public Actor {
     uint64_t next_number_ = 1;
     std::map<RequestId, Pending> pending_;
 
-    Counter* requests_ = nullptr;  // Of the node's registry; set at the start.
-    Counter* failures_ = nullptr;
-    Gauge* in_flight_ = nullptr;
-    Histogram* mutation_time_ = nullptr;
+    std::optional<RequestMetrics> metrics_;  // From the start on.
+    Gauge* in_flight_ = nullptr;             // Likewise.
 };
 
 }  // namespace sandstore

@@ -34,6 +34,10 @@ inline constexpr uint32_t kAuditChunksMax = 10'000;
 inline constexpr uint32_t kAuditScanMax = 20'000;
 inline constexpr uint32_t kAllocationsPerRequestMax = 64;
 
+// Holds on chunks that are there at once, and how long one lasts when it is not prolonged.
+inline constexpr size_t kHoldsMax = 64;
+inline constexpr uint64_t kHoldLifetimeMaxUs = uint64_t{24} * 3600 * 1'000'000;
+
 // Results kept for one session whose client does not say which it has.
 inline constexpr size_t kSessionResultsMax = 1024;
 // Work that one command does on behalf of earlier ones.

@@ -26,6 +26,7 @@ struct Occasion {
     uint32_t uid = 0;
     uint32_t gid = 0;
     uint64_t chunk_commit_window_us = 0;
+    uint64_t index = 0;  // Of the entry in the log.
 };
 
 class Namespace {
@@ -41,7 +42,14 @@ class Namespace {
     Outcome set_attributes(const pb::SetAttributes& request, const Occasion& when, pb::MutationResult* result);
     Outcome commit_extents(const pb::CommitExtents& request, const Occasion& when, pb::MutationResult* result);
 
-    // Releases at most this many extents of files that were removed or cut.
+    // While there is a hold, no chunk that is in use now or later disappears (messages/fs.proto).
+    Outcome hold_chunks(const pb::HoldChunks& request, const Occasion& when, pb::MutationResult* result);
+    Outcome release_hold(const pb::ReleaseHold& request);
+    void expire_holds(uint64_t clock_us);
+
+    // What is released from here on is released by this entry.
+    void set_index(uint64_t index) { index_ = index; }
+    // Releases at most this many extents of files that were removed or cut, and as many chunks that are held no longer.
     void reclaim(size_t extents_max);
     bool reclaiming() const { return !detached_.empty(); }
 
@@ -52,6 +60,13 @@ class Namespace {
     void stat_file_system(pb::QueryResult* result) const;
     void chunks_of_node(const pb::ChunksOfNode& query, pb::QueryResult* result) const;
 
+    // --- The tables, to be read
+    // -------------------------------------------------------------------------------------
+    const InodeTable& inodes() const { return inodes_; }
+    const ChunkTable& chunks() const { return chunks_; }
+    const ExtentTable& extents() const { return extents_; }
+    size_t hold_count() const { return holds_.size(); }
+
     size_t inode_count() const { return inodes_.size(); }
     size_t chunk_count() const { return chunks_.size(); }
     uint64_t hash() const;
@@ -60,7 +75,8 @@ class Namespace {
 
     // Takes it apart: see CowMap::discard().
     bool discard(size_t* nodes) {
-        return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) && detached_.discard(nodes);
+        return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) &&
+               detached_.discard(nodes) && holds_.discard(nodes);
     }
 
  private:
@@ -109,12 +125,16 @@ class Namespace {
     void detach(uint64_t inode, const Content& content);
     static uint64_t hash_of(uint64_t inode, const FileExtent& extent);
     static uint64_t hash_of_detached(uint64_t content, uint64_t inode);
+    uint64_t combine(uint64_t inodes_hash, uint64_t chunks_hash, uint64_t extents_hash) const;
+    void check_holds() const;
     void fill_attributes(uint64_t id, pb::Attributes* attributes) const;
 
     InodeTable inodes_;
     ChunkTable chunks_;
     ExtentTable extents_;
     CowMap<uint64_t, Detached> detached_;  // By content.
+    CowMap<uint64_t, uint64_t> holds_;     // The entry that made it -> the cluster's clock when it ends.
+    uint64_t index_ = 0;
     uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
     uint64_t extents_hash_ = 0;  // Of all extents, and of detached_.

@@ -41,7 +41,7 @@ void Namespace::account(uint64_t inode, const ExtentChanges& changes, Content* c
         content->stored_bytes += extent.length;
     }
     for (const FileExtent& extent : changes.removed) {
-        chunks_.release(extent.chunk);
+        chunks_.release(extent.chunk, holds_.empty() ? 0 : index_);
         extents_hash_ -= hash_of(inode, extent);
         --content->extents;
         content->stored_bytes -= extent.length;
@@ -58,12 +58,16 @@ void Namespace::detach(uint64_t inode, const Content& content) {
 }
 
 void Namespace::reclaim(size_t extents_max) {
+    // A chunk released before the oldest hold was made is not in what that hold is for.
+    if (!chunks_.unused().empty()) {
+        chunks_.drop_unused(holds_.empty() ? index_ : holds_.begin().key(), extents_max);
+    }
     for (size_t i = 0; i < extents_max && !detached_.empty(); ++i) {
         const uint64_t content = detached_.begin().key();
         Detached* detached = detached_.edit(content);
         const uint64_t inode = detached->inode;
         const FileExtent extent = extents_.take_first(content);
-        chunks_.release(extent.chunk);
+        chunks_.release(extent.chunk, holds_.empty() ? 0 : index_);
         extents_hash_ -= hash_of(inode, extent);
         if (--detached->extents > 0) continue;
         detached_.erase(content);
@@ -187,14 +191,7 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
 // --- The whole -------------------------------------------------------------------------------------------------------
 
 uint64_t Namespace::hash() const {
-    return StateHasher(StateHasher::Kind::kState)
-        .add(inodes_.next_id())
-        .add(next_content_)
-        .add(chunks_.next_list())
-        .add(inodes_.hash())
-        .add(chunks_.hash())
-        .add(extents_hash_)
-        .value();
+    return combine(inodes_.hash(), chunks_.hash(), extents_hash_);
 }
 
 uint64_t Namespace::walk_hash() const {
@@ -210,14 +207,7 @@ uint64_t Namespace::walk_hash() const {
     for (auto at = extents_.runs().begin(); at.valid(); at.next()) {
         extents_hash += hash_of(inode_of[at.key().content], ExtentTable::extent_of(at));
     }
-    return StateHasher(StateHasher::Kind::kState)
-        .add(inodes_.next_id())
-        .add(next_content_)
-        .add(chunks_.next_list())
-        .add(inodes_.walk_hash())
-        .add(chunks_.walk_hash())
-        .add(extents_hash)
-        .value();
+    return combine(inodes_.walk_hash(), chunks_.walk_hash(), extents_hash);
 }
 
 void Namespace::check_invariants() const {
@@ -274,7 +264,9 @@ void Namespace::check_invariants() const {
     }
     SANDSTORE_CHECK(extents == extents_.size(), "extents=", extents_.size(), " in use=", extents);
     SANDSTORE_CHECK(file_bytes == file_bytes_, "file_bytes=", file_bytes_, " walked=", file_bytes);
-    SANDSTORE_CHECK(references.size() == chunks_.size(), "chunks=", chunks_.size(), " used=", references.size());
+    const size_t known = references.size() + chunks_.unused().size();
+    SANDSTORE_CHECK(known == chunks_.size(), "chunks=", chunks_.size(), " used or held=", known);
+    check_holds();
     for (auto at = chunks_.chunks().begin(); at.valid(); at.next()) {
         SANDSTORE_CHECK(references[at.key()] == at.value().references, "chunk ", at.key().term, "-", at.key().number);
     }

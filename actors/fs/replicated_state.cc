@@ -32,6 +32,7 @@ void ReplicatedState::configure(const pb::StartStateMachine& settings) {
 void ReplicatedState::advance(uint64_t index) {
     SANDSTORE_CHECK(index == applied_index_ + 1, "index=", index, " applied=", applied_index_);
     applied_index_ = index;
+    namespace_.set_index(index);
 }
 
 void ReplicatedState::skip(uint64_t index) {
@@ -48,6 +49,7 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
     clock_us_ = std::max(clock_us_, command.time_us());
     if (planted("session-expiry-by-local-order")) clock_us_ += commands_of_this_process++ % 2;
     sessions_.expire(clock_us_, kSessionsExpiredPerCommand);
+    namespace_.expire_holds(clock_us_);
     const pb::Mutation& mutation = command.mutation();
     std::string bytes;
     if (Outcome outcome = check_mutation(mutation); !outcome.ok()) {
@@ -61,7 +63,8 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
         const bool closed = sessions_.close(mutation.session_id(), clock_us_);
         bytes = result_of(closed ? Outcome() : Outcome(pb::STATUS_SESSION_EXPIRED));
     } else {
-        const Occasion when{command.time_us(), clock_us_, mutation.uid(), mutation.gid(), chunk_commit_window_us_};
+        const Occasion when{command.time_us(),       clock_us_, mutation.uid(), mutation.gid(),
+                            chunk_commit_window_us_, index};
         bytes = apply_in_session(mutation, when);
     }
     namespace_.reclaim(kExtentsReclaimedPerCommand);
@@ -113,6 +116,10 @@ Outcome ReplicatedState::perform(const pb::Mutation& mutation, const Occasion& w
             return namespace_.set_attributes(mutation.set_attributes(), when, result);
         case pb::Mutation::kCommitExtents:
             return namespace_.commit_extents(mutation.commit_extents(), when, result);
+        case pb::Mutation::kHoldChunks:
+            return namespace_.hold_chunks(mutation.hold_chunks(), when, result);
+        case pb::Mutation::kReleaseHold:
+            return namespace_.release_hold(mutation.release_hold());
         case pb::Mutation::kOpenSession:
         case pb::Mutation::kCloseSession:
         case pb::Mutation::OPERATION_NOT_SET:
@@ -141,7 +148,9 @@ void ReplicatedState::answer(const pb::Query& query, pb::QueryResult* result) co
             case pb::Query::kChunksOfNode:
                 namespace_.chunks_of_node(query.chunks_of_node(), result);
                 break;
+            case pb::Query::kExportState:  // The state machine's own affair.
             case pb::Query::OPERATION_NOT_SET:
+                outcome = {pb::STATUS_INVALID_ARGUMENT, "Not a question about the state"};
                 break;
         }
     }

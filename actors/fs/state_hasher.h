@@ -13,7 +13,17 @@ namespace sandstore {
 class StateHasher {
  public:
     // Objects of different kinds with the same content hash differently.
-    enum class Kind : uint64_t { kInode = 1, kEntry, kExtent, kChunk, kSession, kSessionResult, kState, kDetached };
+    enum class Kind : uint64_t {
+        kInode = 1,
+        kEntry,
+        kExtent,
+        kChunk,
+        kSession,
+        kSessionResult,
+        kState,
+        kDetached,
+        kHold
+    };
 
     explicit StateHasher(Kind kind) : hash_(mix64(static_cast<uint64_t>(kind))) {}
 

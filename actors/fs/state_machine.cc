@@ -33,6 +33,8 @@ void StateMachine::receive(Message message, Context& context) {
             return on_request_failed(message, context);
         case pb::Envelope::kFlush:
             return on_flush(context);
+        case pb::Envelope::kTimerFired:
+            return on_timer_fired(context);
         default:
             return context.unexpected(message);
     }
@@ -103,6 +105,7 @@ void StateMachine::hold(uint64_t minimum_index, Message request, Context& contex
 
 void StateMachine::answer(const Message& request, const ReplyTo& asker, Context& context) {
     if (request->has_query()) {
+        if (request->query().has_export_state()) return answer_export(request->query().export_state(), asker, context);
         Message reply;
         state_.answer(request->query(), reply->mutable_query_result());
         return context.reply(asker, std::move(reply));

@@ -3,7 +3,7 @@
 // In:  StartStateMachine (once, before all else), Apply (from RaftNode: committed entries, in order and without gaps),
 //      Query and StateHashRequest (requests; held until minimum_index is applied).
 //      TakeSnapshot, DropSnapshot, RestoreSnapshot (from RaftNode), ReadState (from SnapshotStore); SnapshotSection
-//      (its reply), Flush (to itself: memory to let go).
+//      (its reply), Flush (to itself: memory to let go), TimerFired (exports that nobody reads any more).
 // Out: StateMachineReady to RaftNode at the start; Applied for each Apply; QueryResult, StateHash; SnapshotTaken,
 //      StatePiece, SnapshotRestored; ReadSection to SnapshotStore.
 //
@@ -34,6 +34,9 @@ class StateMachine final : public Actor {
     // Of a state's maps, freed in one turn: takes about half a millisecond.
     static constexpr size_t kNodesFreedPerTurn = 200;
     static constexpr uint64_t kSectionTimeoutUs = 60'000'000;
+    // Namespaces that clients are reading whole, and how long one is kept when its client does not come back.
+    static constexpr size_t kExportsMax = 4;
+    static constexpr uint64_t kExportIdleUs = 60'000'000;
 
     void receive(Message message, Context& context) override;
 
@@ -67,6 +70,8 @@ class StateMachine final : public Actor {
         StateRestorer restorer;
     };
 
+    // The piece that comes next, or once more the last one; false: neither is asked for.
+    bool give_piece(Frozen* frozen, uint64_t piece, Context& context);
     void on_take_snapshot(const Message& message, Context& context);
     void on_read_state(const Message& message, Context& context);
     void on_restore_snapshot(const Message& message, Context& context);
@@ -80,6 +85,16 @@ class StateMachine final : public Actor {
     void end_restoring(pb::StatusCode code, std::string_view why, Context& context);
     void let_go(const ReplicatedState& state, Context& context);
 
+    // --- Exports (state_machine_exports.cc)
+    // --------------------------------------------------------------------------- A frozen state that a client reads.
+    struct Export {
+        Frozen frozen;
+        uint64_t used_at_us = 0;
+    };
+    void answer_export(const pb::ExportState& query, const ReplyTo& asker, Context& context);
+    void on_timer_fired(Context& context);
+    void watch_exports(Context& context);
+
     bool ready_for(uint64_t minimum_index) const { return started_ && minimum_index <= state_.applied_index(); }
     void hold(uint64_t minimum_index, Message request, Context& context);
     void answer(const Message& request, const ReplyTo& asker, Context& context);
@@ -92,6 +107,8 @@ class StateMachine final : public Actor {
     pb::StartStateMachine settings_;
     ReplicatedState state_;
     std::unique_ptr<Frozen> frozen_;
+    std::map<uint64_t, Export> exports_;
+    bool watching_exports_ = false;  // A timer is armed.
     std::unique_ptr<Restoring> restoring_;
     std::deque<ReplicatedState> discarded_;
     bool freeing_ = false;                // A Flush to ourselves is on its way.

@@ -31,21 +31,25 @@ void StateMachine::on_read_state(const Message& message, Context& context) {
         fill_status({pb::STATUS_CORRUPTED, "No snapshot at this index is held"}, answer.mutable_status());
         return context.reply(reply_to(message), message_of(std::move(answer)));
     }
-    if (read.piece() == frozen_->next_piece && frozen_->writer != nullptr) {
-        frozen_->last_given = Payload(frozen_->writer->next_piece());
-        ++frozen_->next_piece;
-        if (frozen_->writer->done()) {
-            let_go(frozen_->writer->state(), context);
-            frozen_->writer.reset();
-        }
-    }
-    // Once more, when the answer was lost.
-    if (read.piece() + 1 != frozen_->next_piece) {
+    if (!give_piece(frozen_.get(), read.piece(), context)) {
         fill_status({pb::STATUS_CORRUPTED, "Pieces are read in order"}, answer.mutable_status());
         return context.reply(reply_to(message), message_of(std::move(answer)));
     }
     answer.set_last(frozen_->writer == nullptr);
     context.reply(reply_to(message), message_of(std::move(answer), frozen_->last_given));
+}
+
+bool StateMachine::give_piece(Frozen* frozen, uint64_t piece, Context& context) {
+    if (piece == frozen->next_piece && frozen->writer != nullptr) {
+        frozen->last_given = Payload(frozen->writer->next_piece());
+        ++frozen->next_piece;
+        if (frozen->writer->done()) {
+            let_go(frozen->writer->state(), context);
+            frozen->writer.reset();
+        }
+    }
+    // Once more, when the answer was lost.
+    return piece + 1 == frozen->next_piece;
 }
 
 void StateMachine::drop_frozen(Context& context) {

@@ -59,13 +59,15 @@ bool StateRestorer::finish(uint64_t index) {
 // --- The order of records --------------------------------------------------------------------------------------------
 
 StateRestorer::Problem StateRestorer::begin_record(StateRecord kind) {
-    if (kind < StateRecord::kHeader || kind > StateRecord::kTrailer) return "A record is of no known kind";
+    if (kind < StateRecord::kHeader || kind > StateRecord::kUnusedChunk) return "A record is of no known kind";
+    if (kind > StateRecord::kTrailer && version_ != kStateFormatVersionWithHolds)
+        return "A record is of a later version";
     if (has_header_ == (kind == StateRecord::kHeader)) return "The header is not exactly the first record";
     if (has_trailer_) return "Something follows the end";
     if ((extents_left_ > 0) != (kind == StateRecord::kExtent)) return "There are more or fewer extents than announced";
     if ((results_left_ > 0) != (kind == StateRecord::kResult)) return "There are more or fewer results than announced";
     if (kind == StateRecord::kExtent || kind == StateRecord::kResult) return {};
-    if (kind < last_) return "Records are out of order";
+    if (order_of(kind) < order_of(last_)) return "Records are out of order";
     last_ = kind;
     return kind == StateRecord::kEntry ? Problem() : end_directory();
 }
@@ -90,6 +92,10 @@ StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder
             return read_session(in);
         case StateRecord::kResult:
             return read_result(in);
+        case StateRecord::kHold:
+            return read_hold(in);
+        case StateRecord::kUnusedChunk:
+            return read_unused_chunk(in);
         case StateRecord::kTrailer:
             return read_trailer(in);
     }
@@ -98,7 +104,10 @@ StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder
 
 StateRestorer::Problem StateRestorer::read_header(StateDecoder& in) {
     has_header_ = true;
-    if (in.number() != kStateFormatVersion) return "It was written by a newer version of this program";
+    version_ = in.number();
+    if (version_ != kStateFormatVersion && version_ != kStateFormatVersionWithHolds) {
+        return "It was written by a newer version of this program";
+    }
     state_.applied_index_ = in.number();
     state_.clock_us_ = in.number();
     const bool same_settings = in.number() == state_.chunk_commit_window_us_ &&
@@ -321,7 +330,36 @@ StateRestorer::Problem StateRestorer::read_result(StateDecoder& in) {
     return {};
 }
 
+// --- Holds -----------------------------------------------------------------------------------------------------------
+
+StateRestorer::Problem StateRestorer::read_hold(StateDecoder& in) {
+    const uint64_t id = in.number();
+    const uint64_t ends_us = in.number();
+    if (in.damaged()) return "A record is cut short";
+    // A hold has the number of the entry that made it.
+    if (id <= last_hold_ || id > state_.applied_index_) return "Holds are out of order";
+    if (state_.namespace_.holds_.size() >= kHoldsMax) return "There are too many holds";
+    state_.namespace_.holds_.insert(id, ends_us);
+    last_hold_ = id;
+    return {};
+}
+
+StateRestorer::Problem StateRestorer::read_unused_chunk(StateDecoder& in) {
+    ChunkTable::Unused unused;
+    unused.since = in.number();
+    unused.key.term = in.number();
+    unused.key.number = in.number();
+    if (in.damaged()) return "A record is cut short";
+    if (unused.since > state_.applied_index_ || unused <= last_unused_) return "Held chunks are out of order";
+    if (!state_.namespace_.chunks_.restore_unused(unused.key, unused.since)) return "A held chunk is unknown or in use";
+    last_unused_ = unused;
+    --chunks_unused_;
+    return {};
+}
+
 StateRestorer::Problem StateRestorer::read_trailer(StateDecoder& in) {
+    const bool plain = state_.namespace_.holds_.empty() && state_.namespace_.chunks_.unused().empty();
+    if (plain != (version_ == kStateFormatVersion)) return "The version is not that of what it holds";
     written_hash_ = in.number();
     has_trailer_ = true;
     return {};

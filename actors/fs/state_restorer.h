@@ -41,6 +41,8 @@ class StateRestorer {
     Problem read_detached(StateDecoder& in);
     Problem read_session(StateDecoder& in);
     Problem read_result(StateDecoder& in);
+    Problem read_hold(StateDecoder& in);
+    Problem read_unused_chunk(StateDecoder& in);
     Problem read_trailer(StateDecoder& in);
 
     Problem begin_extents(uint64_t content, uint64_t count, uint64_t end_max);
@@ -79,6 +81,10 @@ class StateRestorer {
     uint64_t session_ = 0;
     uint64_t results_left_ = 0;
     uint64_t last_sequence_ = 0;
+
+    uint64_t version_ = 0;
+    uint64_t last_hold_ = 0;
+    ChunkTable::Unused last_unused_;
 };
 
 }  // namespace sandstore

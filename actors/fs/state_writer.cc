@@ -27,6 +27,10 @@ void StateWriter::step() {
             return write_detached();
         case Stage::kSessions:
             return write_session();
+        case Stage::kHolds:
+            return write_hold();
+        case Stage::kUnusedChunks:
+            return write_unused_chunk();
         case Stage::kTrailer:
             return write_trailer();
         case Stage::kDone:
@@ -37,7 +41,8 @@ void StateWriter::step() {
 void StateWriter::write_header() {
     const Namespace& files = state_.namespace_;
     out_.kind(StateRecord::kHeader);
-    out_.number(kStateFormatVersion);
+    const bool plain = files.holds_.empty() && files.chunks_.unused().empty();
+    out_.number(plain ? kStateFormatVersion : kStateFormatVersionWithHolds);
     out_.number(state_.applied_index_);
     out_.number(state_.clock_us_);
     out_.number(state_.chunk_commit_window_us_);
@@ -53,6 +58,8 @@ void StateWriter::write_header() {
     detached_ = files.detached_.begin();
     session_ = state_.sessions_.table().begin();
     result_ = state_.sessions_.results().begin();
+    hold_ = files.holds_.begin();
+    unused_ = files.chunks_.unused().begin();
     stage_ = Stage::kReplicaLists;
 }
 
@@ -157,7 +164,7 @@ void StateWriter::write_detached() {
 void StateWriter::write_session() {
     if (write_result()) return;
     if (!session_.valid()) {
-        stage_ = Stage::kTrailer;
+        stage_ = Stage::kHolds;
         return;
     }
     out_.kind(StateRecord::kSession);
@@ -177,6 +184,29 @@ bool StateWriter::write_result() {
     out_.text(result_.value());
     result_.next();
     return true;
+}
+
+void StateWriter::write_hold() {
+    if (!hold_.valid()) {
+        stage_ = Stage::kUnusedChunks;
+        return;
+    }
+    out_.kind(StateRecord::kHold);
+    out_.number(hold_.key());
+    out_.number(hold_.value());
+    hold_.next();
+}
+
+void StateWriter::write_unused_chunk() {
+    if (!unused_.valid()) {
+        stage_ = Stage::kTrailer;
+        return;
+    }
+    out_.kind(StateRecord::kUnusedChunk);
+    out_.number(unused_.key().since);
+    out_.number(unused_.key().key.term);
+    out_.number(unused_.key().key.number);
+    unused_.next();
 }
 
 void StateWriter::write_trailer() {

@@ -24,7 +24,19 @@ class StateWriter {
     bool discard(size_t* nodes) { return state_.discard(nodes); }  // Lets go of the state: see ReplicatedState.
 
  private:
-    enum class Stage { kHeader, kReplicaLists, kChunks, kInodes, kEntries, kDetached, kSessions, kTrailer, kDone };
+    enum class Stage {
+        kHeader,
+        kReplicaLists,
+        kChunks,
+        kInodes,
+        kEntries,
+        kDetached,
+        kSessions,
+        kHolds,
+        kUnusedChunks,
+        kTrailer,
+        kDone
+    };
 
     // Each writes one record and goes on to the next one, or to the next stage.
     void step();
@@ -35,6 +47,8 @@ class StateWriter {
     void write_entry();
     void write_detached();
     void write_session();
+    void write_hold();
+    void write_unused_chunk();
     void write_trailer();
 
     void begin_extents(uint64_t content, uint64_t count);
@@ -55,6 +69,8 @@ class StateWriter {
     Sessions::Table::Cursor session_;
     Sessions::Results::Cursor result_;
     uint64_t results_left_ = 0;
+    CowMap<uint64_t, uint64_t>::Cursor hold_;
+    ChunkTable::UnusedChunks::Cursor unused_;
 };
 
 }  // namespace sandstore

@@ -107,6 +107,14 @@ Outcome check_operation(const pb::Mutation& mutation) {
             return check_attributes(mutation.set_attributes());
         case pb::Mutation::kCommitExtents:
             return check_commit(mutation.commit_extents());
+        case pb::Mutation::kHoldChunks:
+            if (mutation.hold_chunks().lifetime_us() == 0 ||
+                mutation.hold_chunks().lifetime_us() > kHoldLifetimeMaxUs) {
+                return {pb::STATUS_INVALID_ARGUMENT, "A hold lasts at most a day"};
+            }
+            return {};
+        case pb::Mutation::kReleaseHold:
+            return {};
         case pb::Mutation::OPERATION_NOT_SET:
             break;
     }
@@ -146,6 +154,12 @@ Outcome check_query(const pb::Query& query) {
             if (query.chunks_of_node().node_id().empty()) return {pb::STATUS_INVALID_ARGUMENT, "No node is named"};
             if (query.chunks_of_node().limit() > kAuditChunksMax) {
                 return {pb::STATUS_INVALID_ARGUMENT, "limit is at most 10000"};
+            }
+            return {};
+        case pb::Query::kExportState:
+            if (query.any_node()) return {pb::STATUS_INVALID_ARGUMENT, "The node that leads exports the namespace"};
+            if ((query.export_state().export_id() == 0) != (query.export_state().piece() == 0)) {
+                return {pb::STATUS_INVALID_ARGUMENT, "The first piece, and only that, is asked for without an id"};
             }
             return {};
         case pb::Query::OPERATION_NOT_SET:

@@ -7,15 +7,15 @@
 namespace sandstore {
 
 LogStore::Metrics::Metrics(MetricsRegistry& registry)
-    : sync_seconds(
-          registry.histogram("sandstore_log_sync_seconds", "Time of one log write with its sync, on the disk")),
-      bytes(registry.counter("sandstore_log_bytes_total", "Bytes written to the log, block headers included")),
-      blocks(registry.counter("sandstore_log_blocks_total", "Blocks written: one sync each")),
-      records(registry.counter("sandstore_log_records_total", "Records written; by blocks: records of a group commit")),
-      writes(registry.counter("sandstore_log_writes_total", "LogWrites made durable")),
-      segments_made(registry.counter("sandstore_log_segments_made_total", "Segments begun")),
-      segments(registry.gauge("sandstore_log_segments", "Segments of the log")),
-      last_index(registry.gauge("sandstore_log_last_index", "Last durable entry")) {}
+    : sync_seconds(registry.histogram("sandstore_wal_fsync_duration_seconds",
+                                      "One write to the log with its sync, on the disk.")),
+      bytes(registry.counter("sandstore_wal_append_bytes_total", "Bytes written to the log, block headers included.")),
+      blocks(registry.counter("sandstore_wal_blocks_total", "Blocks written to the log: one sync each.")),
+      records(registry.counter("sandstore_wal_records_total", "Records written to the log.")),
+      writes(registry.counter("sandstore_wal_writes_total", "Writes of Raft made durable; several may share a block.")),
+      segments_made(registry.counter("sandstore_wal_segments_made_total", "Segments of the log begun.")),
+      segments(registry.gauge("sandstore_wal_segments", "Segments of the log on disk.")),
+      last_index(registry.gauge("sandstore_wal_last_index", "Last index that is durable on this node.")) {}
 
 LogStore::LogStore() = default;
 LogStore::~LogStore() = default;

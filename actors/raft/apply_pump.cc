@@ -5,6 +5,7 @@
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
+#include "runtime/metrics.h"
 
 namespace sandstore {
 
@@ -12,15 +13,20 @@ namespace {
 constexpr uint64_t kLogReadTimeoutUs = 30'000'000;
 }
 
+void ApplyPump::set_metrics(MetricsRegistry& metrics) {
+    apply_duration_ = &metrics.histogram("sandstore_fsm_apply_duration_seconds",
+                                         "From handing committed entries to the state machine to its answer.");
+}
+
 void ApplyPump::start(uint64_t applied_index) {
     applied_ = sent_ = applied_index;
-    in_flight_ = 0;
+    sent_at_us_.clear();
     read_ = 0;
     paused_ = false;
 }
 
 void ApplyPump::pump(Context& context, const EntryCache& cache, uint64_t commit_index, bool want_results) {
-    while (!paused_ && sent_ < commit_index && in_flight_ < kApplyBatchesInFlight && read_ == 0) {
+    while (!paused_ && sent_ < commit_index && sent_at_us_.size() < kApplyBatchesInFlight && read_ == 0) {
         const uint64_t next = sent_ + 1;
         if (!cache.contains(next)) {
             pb::LogRead read;
@@ -57,15 +63,17 @@ void ApplyPump::send(Context& context, uint32_t count, Payload records, bool wan
     apply.set_want_results(want_results);
     sent_ += count;
     sent_bytes_ += records.size();
-    in_flight_++;
+    sent_at_us_.push_back(context.now_us());
     context.send({pb::ACTOR_STATE_MACHINE, context.self().instance}, message_of(std::move(apply), std::move(records)));
 }
 
-void ApplyPump::on_applied(const pb::Applied& applied) {
+void ApplyPump::on_applied(const pb::Applied& applied, Context& context) {
     SANDSTORE_CHECK(applied.last_index() > applied_ && applied.last_index() <= sent_, "applied=", applied.last_index(),
                     " before=", applied_, " sent=", sent_);
     applied_ = applied.last_index();
-    in_flight_--;
+    SANDSTORE_CHECK(!sent_at_us_.empty(), "applied=", applied_, " was not asked for");
+    if (apply_duration_ != nullptr) apply_duration_->observe_us(context.now_us() - sent_at_us_.front());
+    sent_at_us_.pop_front();
 }
 
 }  // namespace sandstore

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 
 #include "actors/raft/entry_cache.h"
 #include "runtime/actor.h"
@@ -12,12 +13,16 @@ namespace pb {
 class Applied;
 }
 
+class Histogram;
+class MetricsRegistry;
+
 inline constexpr uint32_t kApplyRecordsMax = 1024;    // Of one Apply: keeps the state machine's turn short.
 inline constexpr uint64_t kApplyBytesMax = 1u << 20;  // Likewise.
 inline constexpr uint32_t kApplyBatchesInFlight = 2;  // One being applied, one waiting.
 
 class ApplyPump {
  public:
+    void set_metrics(MetricsRegistry& metrics);  // Before all else.
     // The state machine holds everything up to here already. Whatever was on its way is done or void.
     void start(uint64_t applied_index);
     // Nothing is sent until start(): the state machine is being restored from a snapshot.
@@ -28,7 +33,7 @@ class ApplyPump {
     void pump(Context& context, const EntryCache& cache, uint64_t commit_index, bool want_results);
     // True when the message was the answer to a read of this pump; then pump() should follow.
     bool on_log_answer(Context& context, const Message& message, bool want_results);
-    void on_applied(const pb::Applied& applied);
+    void on_applied(const pb::Applied& applied, Context& context);
 
     uint64_t applied_index() const { return applied_; }
     uint64_t sent_index() const { return sent_; }
@@ -41,7 +46,8 @@ class ApplyPump {
     uint64_t sent_ = 0;
     uint64_t sent_bytes_ = 0;
     bool paused_ = false;
-    uint32_t in_flight_ = 0;
+    std::deque<uint64_t> sent_at_us_;  // Of the Apply messages in flight.
+    Histogram* apply_duration_ = nullptr;
     RequestId read_ = 0;
 };
 

@@ -11,19 +11,14 @@ namespace {
 
 constexpr uint64_t kUnwrittenBytesMax = 64u << 20;
 
-void refuse(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context) {
-    pb::ProposeReply reply;
-    reply.mutable_status()->set_code(code);
-    reply.mutable_status()->set_message(std::string(why));
-    context.reply(asker, message_of(std::move(reply)));
-}
-
 }  // namespace
 
 void NoOpReplicator::receive(Message message, Context& context) {
     switch (message->body_case()) {
         case pb::Envelope::kStartRaft:
             start_ = message->start_raft();
+            metrics_.emplace(context.metrics());
+            applier_.set_metrics(context.metrics());
             return begin_when_ready(context);
         case pb::Envelope::kLogRecovered:
             recovered_ = message->log_recovered();
@@ -106,8 +101,17 @@ void NoOpReplicator::write(Context& context, bool with_term) {
     context.send(pb::ACTOR_LOG, message_of(std::move(log_write), std::move(records)));
 }
 
+void NoOpReplicator::refuse(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context) {
+    if (metrics_) metrics_->proposals_failed(code, 1);
+    pb::ProposeReply reply;
+    reply.mutable_status()->set_code(code);
+    reply.mutable_status()->set_message(std::string(why));
+    context.reply(asker, message_of(std::move(reply)));
+}
+
 void NoOpReplicator::on_propose(Message message, Context& context) {
     const ReplyTo asker = reply_to(message);
+    if (metrics_) metrics_->proposal_arrived();
     if (!started_) return refuse(asker, pb::STATUS_UNAVAILABLE, "this node is starting", context);
     if (unwritten_bytes_ >= kUnwrittenBytesMax) {
         return refuse(asker, pb::STATUS_RESOURCE_EXHAUSTED, "too much waits for the disk", context);
@@ -128,6 +132,7 @@ void NoOpReplicator::on_flush(Context& context) {
         proposals_.add(first_encoded_ + encoded_count_ - 1, std::move(asker));
     }
     batch_.clear();
+    metrics_->set_pending(proposals_.size());
     write(context, false);
 }
 
@@ -151,6 +156,7 @@ void NoOpReplicator::on_log_persisted(const pb::LogPersisted& persisted, Context
     commit_index_ = persisted.last_index();
     if (!started_) {
         started_ = true;
+        metrics_->elections_won.add();
         context.info("Became Leader", {{"term", term_}, {"index", commit_index_}, {"votes", "1/1"}, {"took", "0ms"}});
         for (const pb::ActorKind listener : {pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_REPAIRER}) {
             pb::RoleChanged role;
@@ -164,8 +170,9 @@ void NoOpReplicator::on_log_persisted(const pb::LogPersisted& persisted, Context
 }
 
 void NoOpReplicator::on_applied(pb::Applied* applied, Context& context) {
-    applier_.on_applied(*applied);
+    applier_.on_applied(*applied, context);
     proposals_.resolve(context, applied);
+    metrics_->set_pending(proposals_.size());
     cache_.evict(std::min(applier_.applied_index(), commit_index_));
     pump(context);
 }

@@ -14,6 +14,7 @@
 #include "actors/raft/apply_pump.h"
 #include "actors/raft/entry_cache.h"
 #include "actors/raft/proposal_table.h"
+#include "actors/raft/raft_metrics.h"
 #include "messages/envelope.pb.h"
 #include "runtime/actor.h"
 
@@ -36,7 +37,10 @@ class NoOpReplicator final : public Actor {
     void write(Context& context, bool with_term);
     void pump(Context& context);
 
+    void refuse(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context);
+
     std::optional<pb::StartRaft> start_;
+    std::optional<RaftMetrics> metrics_;  // From StartRaft on.
     std::optional<pb::LogRecovered> recovered_;
     std::optional<uint64_t> state_machine_index_;
     bool started_ = false;  // The term of this start is durable.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 
 #include "runtime/check.h"
 
@@ -93,6 +94,20 @@ class Progress {
         if (round > round_) round_ = round;
     }
     uint64_t round() const { return round_; }
+    // One heartbeat at a time is timed: the first one sent after the answer to the one before.
+    void time_round(uint64_t round, uint64_t now_us) {
+        if (timed_round_ != 0) return;
+        timed_round_ = round;
+        timed_since_us_ = now_us;
+    }
+    // The answer to `round` is here: how long it took, if that one was timed. An answer to a later one says that the
+    // timed one, or its answer, was lost.
+    std::optional<uint64_t> round_trip_us(uint64_t round, uint64_t now_us) {
+        if (timed_round_ == 0 || round < timed_round_) return std::nullopt;
+        const bool is_timed = round == timed_round_;
+        timed_round_ = 0;
+        return is_timed ? std::optional(now_us - timed_since_us_) : std::nullopt;
+    }
     // Older entries for this peer are being read from the log.
     void set_reading(bool reading) { reading_ = reading; }
     bool reading() const { return reading_; }
@@ -124,6 +139,8 @@ class Progress {
     uint64_t sent_at_us_ = 0;
     uint64_t last_contact_us_ = 0;
     uint64_t round_ = 0;
+    uint64_t timed_round_ = 0;  // 0: none.
+    uint64_t timed_since_us_ = 0;
     uint64_t leaving_at_ = 0;
     uint64_t leaving_since_us_ = 0;
 };

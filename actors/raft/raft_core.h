@@ -58,6 +58,10 @@ struct RaftEffects {
         uint64_t last_index;
         uint64_t bytes_max;
     };
+    struct RoundTrip {  // Of a heartbeat.
+        std::string peer;
+        uint64_t took_us;
+    };
     struct ReadReady {
         uint64_t token;
         uint64_t index;
@@ -68,7 +72,8 @@ struct RaftEffects {
     std::vector<std::string> snapshots_for_peers;  // They need entries that are gone: send the newest snapshot.
     std::vector<ReadReady> reads_ready;
     std::vector<uint64_t> reads_failed;  // Leadership is lost.
-    bool role_changed = false;           // Role, term or known leader.
+    std::vector<RoundTrip> round_trips;
+    bool role_changed = false;  // Role, term or known leader.
     bool commit_advanced = false;
     bool configuration_changed = false;  // Another one is in force, or it is committed now.
     bool damaged_message = false;        // A peer's records did not check out; they were ignored.
@@ -220,7 +225,7 @@ class RaftCore {
 
     // Heartbeats and reads (raft_reads.cc)
     void send_heartbeats();
-    void send_heartbeat(const std::string& peer, const Progress& progress);
+    void send_heartbeat(const std::string& peer, Progress& progress);
     void on_heartbeat(std::string_view from, const pb::Heartbeat& heartbeat);
     void on_heartbeat_reply(std::string_view from, const pb::HeartbeatReply& reply);
     void resend_to(const std::string& peer, Progress& progress);

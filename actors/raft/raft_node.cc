@@ -4,7 +4,6 @@
 
 #include "runtime/check.h"
 #include "runtime/message_of.h"
-#include "runtime/metrics.h"
 #include "runtime/planted.h"
 #include "runtime/text.h"
 
@@ -111,6 +110,8 @@ void RaftNode::receive(Message message, Context& context) {
 
 void RaftNode::on_start_raft(const pb::StartRaft& start, Context& context) {
     options_ = options_of(start);
+    metrics_.emplace(context.metrics());
+    applier_.set_metrics(context.metrics());
     begin_when_ready(context);
 }
 
@@ -162,6 +163,7 @@ void RaftNode::on_peer_message(const Message& message, Context& context) {
 // Proposals that arrive together become one append: the Flush sent to ourselves comes after what is in the mailbox now.
 void RaftNode::on_propose(Message message, Context& context) {
     const ReplyTo asker = reply_to(message);
+    if (metrics_) metrics_->proposal_arrived();
     if (core_ == nullptr) return refuse_proposal(asker, pb::STATUS_UNAVAILABLE, "this node is starting", context);
     if (!core_->is_leader()) return refuse_proposal(asker, pb::STATUS_NOT_LEADER, "not the leader", context);
     if (message.payload.size() > kRecordDataBytesMax && !planted("oversized-command-taken")) {
@@ -200,12 +202,14 @@ void RaftNode::on_flush(Context& context) {
             return refuse_all(pb::STATUS_ENOSPC, "the leader's disk has no room for the log");
         case RaftCore::ProposeOutcome::kAccepted:
             for (ReplyTo& asker : askers) proposals_.add(index++, std::move(asker));
+            metrics_->set_pending(proposals_.size());
             carry_out(context);
             return;
     }
 }
 
 void RaftNode::refuse_proposal(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context) {
+    if (metrics_) metrics_->proposals_failed(code, 1);
     pb::ProposeReply reply;
     fill_status(code, why, reply.mutable_status());
     context.reply(asker, message_of(std::move(reply)));
@@ -252,8 +256,9 @@ void RaftNode::on_log_answer(const Message& message, Context& context) {
 }
 
 void RaftNode::on_applied(pb::Applied* applied, Context& context) {
-    applier_.on_applied(*applied);
+    applier_.on_applied(*applied, context);
     proposals_.resolve(context, applied);
+    metrics_->set_pending(proposals_.size());
     core_->evict_cache(applier_.applied_index());
     pump(context);
     consider_snapshot(context);
@@ -303,6 +308,7 @@ void RaftNode::carry_out(Context& context) {
     }
     begin_transfers(effects.snapshots_for_peers, context);
     answer_reads(effects, context);
+    for (const RaftEffects::RoundTrip& trip : effects.round_trips) metrics_->round_trip(trip.peer, trip.took_us);
     if (effects.damaged_message) context.warn("a peer's entries did not check out and were ignored");
     if (!effects.notice.empty()) context.warn(effects.notice);
     if (effects.role_changed) announce_role(context);
@@ -363,13 +369,27 @@ void RaftNode::announce_role(Context& context) {
     if (same) return;
     const bool was_leader = announced_.role() == pb::RoleChanged::LEADER;
     if (was_leader && (!core_->is_leader() || now.term() != announced_.term())) {
+        metrics_->proposals_failed(pb::STATUS_UNAVAILABLE, proposals_.size());
+        metrics_->set_pending(0);
         proposals_.fail_all(context, pb::STATUS_UNAVAILABLE,
                             "the leader changed before the outcome was known: ask again with the same sequence");
     }
+    count_elections(now);
     announced_ = now;
     log_role(context);
     for (const pb::ActorKind listener : kListeners) {
         context.send(neighbour(listener, context), message_of(pb::RoleChanged(now)));
+    }
+}
+
+// Called with each change of role, term or leader; what was announced before is still known.
+void RaftNode::count_elections(const pb::RoleChanged& now) {
+    const bool was_leader = announced_.role() == pb::RoleChanged::LEADER && announced_.term() == now.term();
+    if (now.role() == pb::RoleChanged::LEADER) {
+        if (!was_leader) metrics_->elections_won.add();
+    } else if (announced_.role() == pb::RoleChanged::CANDIDATE) {
+        const bool stands_still = now.role() == pb::RoleChanged::CANDIDATE && now.term() == announced_.term();
+        if (!stands_still) metrics_->elections_lost.add();
     }
 }
 
@@ -410,7 +430,6 @@ void RaftNode::log_role(Context& context) {
                                        {"index", core_->last_index()},
                                        {"votes", str_cat(core_->votes(), "/", core_->voters().size())},
                                        {"took", str_cat(took_us / 1000, "ms")}});
-        context.metrics().counter("sandstore_raft_elections_won_total", "Elections that this node won.").add();
     } else if (core_->role() == pb::RoleChanged::FOLLOWER && !core_->leader_id().empty()) {
         context.info("Became Follower", {{"term", core_->term()}, {"leader", core_->leader_id()}});
     } else {

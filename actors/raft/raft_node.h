@@ -31,6 +31,7 @@
 #include "actors/raft/apply_pump.h"
 #include "actors/raft/proposal_table.h"
 #include "actors/raft/raft_core.h"
+#include "actors/raft/raft_metrics.h"
 #include "actors/raft/snapshot_transfer.h"
 #include "runtime/actor.h"
 
@@ -74,6 +75,7 @@ class RaftNode final : public Actor {
     void log_role(Context& context);
     void log_members(Context& context);
     void pump(Context& context);
+    void count_elections(const pb::RoleChanged& now);
     void arm_tick(Context& context);
     void refuse_proposal(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context);
     RaftInput input(Context& context) { return {context.now_us(), context.random()}; }
@@ -104,6 +106,7 @@ class RaftNode final : public Actor {
     void on_install_snapshot(const Message& message, Context& context);
     void on_snapshot_received(const Message& message, const std::string& leader, Context& context);
     void install(const pb::SnapshotReceived& received, Context& context);
+    void end_install(Context& context);
     void restore(const pb::SnapshotMeta& meta, Context& context);
     void on_snapshot_restored(const Message& message, Context& context);
     void begin_transfers(const std::vector<std::string>& peers, Context& context);
@@ -122,6 +125,7 @@ class RaftNode final : public Actor {
     };
 
     std::optional<RaftOptions> options_;
+    std::optional<RaftMetrics> metrics_;  // From StartRaft on.
     std::optional<pb::LogRecovered> recovered_;
     std::optional<pb::SnapshotsRecovered> snapshots_recovered_;
     std::optional<uint64_t> state_machine_index_;
@@ -163,7 +167,9 @@ class RaftNode final : public Actor {
     uint64_t sent_bytes_at_snapshot_ = 0;  // applier_.sent_bytes() when the last one was begun.
     RequestId restore_request_ = 0;
     pb::SnapshotMeta restoring_;
-    bool installing_ = false;                               // What is being restored came from a leader.
+    bool installing_ = false;        // What is being restored came from a leader.
+    uint64_t installing_index_ = 0;  // Of the leader's snapshot that is being received or restored; 0: none.
+    uint64_t install_began_us_ = 0;  // With its first piece.
     std::map<RequestId, std::string> receiving_;            // Pieces on their way to our disk, and who sent them.
     std::map<std::string, SnapshotTransfer> transfers_;     // By peer, on the leader.
     std::map<RequestId, std::string> reads_for_transfers_;  // By peer.

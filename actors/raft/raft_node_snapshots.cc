@@ -106,6 +106,7 @@ void RaftNode::on_snapshot_saved(const Message& message, Context& context) {
         return snapshot_failed(status, context);
     }
     snapshots_.assign(saved.kept().begin(), saved.kept().end());
+    metrics_->snapshot_save.observe_us(context.now_us() - snapshot_began_us_);
     context.info("Snapshot taken", {{"index", saved.meta().index()},
                                     {"bytes", saved.meta().file_bytes()},
                                     {"took", str_cat((context.now_us() - snapshot_began_us_) / 1000, "ms")}});
@@ -115,6 +116,7 @@ void RaftNode::on_snapshot_saved(const Message& message, Context& context) {
 }
 
 void RaftNode::snapshot_failed(pb::Status status, Context& context) {
+    metrics_->snapshots_failed.add();
     context.warn("no snapshot could be taken", {{"why", status.message()}});
     for (const ReplyTo& asker : snapshot_askers_) {
         pb::SnapshotSaved reply;
@@ -148,6 +150,10 @@ void RaftNode::on_install_snapshot(const Message& message, Context& context) {
     const bool wanted = core_->on_install_snapshot(input(context), message->from_node(), request);
     carry_out(context);
     if (!wanted || receiving_.size() >= kPiecesBeingReceived) return;
+    if (installing_index_ != request.meta().index()) {
+        installing_index_ = request.meta().index();
+        install_began_us_ = context.now_us();
+    }
     pb::SnapshotReceive receive;
     *receive.mutable_meta() = request.meta();
     receive.set_offset(request.offset());
@@ -183,8 +189,16 @@ void RaftNode::install(const pb::SnapshotReceived& received, Context& context) {
         context.info("the log begins anew after a leader's snapshot", {{"index", received.meta().index()}});
         installing_ = true;
         restore(received.meta(), context);
+    } else {
+        end_install(context);
     }
     carry_out(context);
+}
+
+void RaftNode::end_install(Context& context) {
+    if (installing_index_ == 0) return;  // What was restored was found at the start.
+    installing_index_ = 0;
+    metrics_->snapshot_install.observe_us(context.now_us() - install_began_us_);
 }
 
 // The state machine takes over the snapshot's state; until then it is sent nothing.
@@ -214,6 +228,7 @@ void RaftNode::on_snapshot_restored(const Message& message, Context& context) {
     } else {
         context.info("snapshot restored", {{"index", restoring_.index()}});
     }
+    end_install(context);
     applier_.start(restoring_.index() - (planted("snapshot-entry-applied-again") ? 1 : 0));
     sent_bytes_at_snapshot_ = applier_.sent_bytes();
     core_->evict_cache(applier_.applied_index());

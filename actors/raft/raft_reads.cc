@@ -14,7 +14,8 @@ namespace {
 constexpr uint64_t kLeaseTenths = 8;
 }  // namespace
 
-void RaftCore::send_heartbeat(const std::string& peer, const Progress& progress) {
+void RaftCore::send_heartbeat(const std::string& peer, Progress& progress) {
+    progress.time_round(round_, input_.now_us);
     pb::Heartbeat heartbeat;
     heartbeat.set_term(term_);
     heartbeat.set_leader_commit(std::min(commit_index_, progress.match()));
@@ -26,7 +27,7 @@ void RaftCore::send_heartbeats() {
     round_++;
     heartbeat_due_us_ = input_.now_us + options_.heartbeat_interval_us;
     rounds_in_flight_.push_back({round_, input_.now_us});
-    for (const auto& [peer, progress] : peers_) {
+    for (auto& [peer, progress] : peers_) {
         if (!unreachable_.contains(peer)) send_heartbeat(peer, progress);
     }
     drop_leavers();
@@ -58,6 +59,9 @@ void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatRepl
     Progress& progress = found->second;
     progress.contact(input_.now_us);
     progress.confirm_round(std::min(reply.round(), round_));
+    if (const std::optional<uint64_t> took_us = progress.round_trip_us(reply.round(), input_.now_us)) {
+        effects_.round_trips.push_back({found->first, *took_us});
+    }
     progress.health = {reply.election_priority(), reply.disk_full(), reply.disk_slow()};
     confirm_reads();  // A new round may drop a peer that has left.
     found = peers_.find(from);

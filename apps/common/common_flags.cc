@@ -8,7 +8,6 @@
 
 DEFINE_string(log_level, "info", "the least level that is logged");
 DEFINE_string(log_format, "text", "log lines as text, or as one JSON object a line");
-DEFINE_string(etcd_endpoints, "127.0.0.1:2379", "where etcd answers; all are tried");
 
 namespace sandstore {
 
@@ -16,7 +15,6 @@ namespace {
 
 const FlagRule kLogLevelRule("log_level", one_of({"debug", "info", "warn", "warning", "error"}));
 const FlagRule kLogFormatRule("log_format", one_of({"text", "json"}));
-const FlagRule kEtcdEndpointsRule("etcd_endpoints", host_and_port_list());
 
 }  // namespace
 

@@ -8,7 +8,6 @@
 
 DECLARE_string(log_level);
 DECLARE_string(log_format);
-DECLARE_string(etcd_endpoints);
 
 namespace sandstore {
 

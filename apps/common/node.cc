@@ -9,31 +9,30 @@
 #include "actors/chunk/chunk_service.h"
 #include "actors/chunk/repairer.h"
 #include "actors/cluster/bootstrap.h"
-#include "actors/cluster/etcd_poller.h"
 #include "actors/cluster/member_record.h"
 #include "actors/cluster/status_service.h"
 #include "actors/fs/file_service.h"
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
-#include "actors/raft/noop_replicator.h"
-#include "actors/raft/raft_node.h"
+#include "apps/common/debug_faults.h"
+#include "apps/modules/modules.h"
 #include "net/figures_sampler.h"
-#include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/transport.h"
 #include "runtime/event_runtime.h"
+#include "runtime/fault_points.h"
 #include "runtime/message_of.h"
+#include "runtime/process_metrics.h"
 #include "runtime/text.h"
 #include "runtime/thread_disk.h"
-#include "runtime/trace_writer.h"
 #include "runtime/version.h"
 
 namespace sandstore {
 
 namespace {
 
-constexpr int kChunkDiskThreads = 4;
+constexpr int kLogDiskThreads = 1;                // Its requests take effect in the order sent.
 constexpr uint64_t kHandOverUs = 500'000;         // SIGTERM to exit: for another leader, at most,
 constexpr uint64_t kDrainUs = 300'000;            // and for what is queued.
 constexpr uint64_t kStatusTimeoutUs = 1'500'000;  // Of a question over HTTP; StatusService answers sooner.
@@ -48,10 +47,6 @@ constexpr uint32_t kFileRequestsMax = 8'192;
 constexpr uint64_t kChunkStatsIntervalMs = 2'000;
 constexpr uint64_t kRepairIntervalMs = 10'000;
 
-constexpr uint64_t kEtcdRequestTimeoutMs = 2'000;
-constexpr uint64_t kEtcdRetryMinMs = 250;
-constexpr uint64_t kEtcdRetryMaxMs = 5'000;
-
 struct EventFree {
     void operator()(event* event) const { event_free(event); }
 };
@@ -62,9 +57,12 @@ using EventPtr = std::unique_ptr<event, EventFree>;
 // In the order of making; destroyed in the opposite one.
 struct Node::Parts {
     Parts(const NodeOptions& options, Logger& logger, MetricsRegistry& metrics)
-        : runtime({.node_id = options.node_id}, logger, metrics) {}
+        : runtime({.node_id = options.node_id, .clock = options.debug_faults ? &clock : nullptr}, logger, metrics) {}
 
-    std::unique_ptr<TraceWriter> trace;
+    FaultPoints faults;
+    ShiftedClock clock{faults};
+
+    std::unique_ptr<Recording> recording;
     EventRuntime runtime;
     Transport* transport = nullptr;  // Owned by the runtime.
     std::unique_ptr<HttpServer> http;
@@ -77,23 +75,17 @@ struct Node::Parts {
 
 namespace {
 
-void add_actors(Dispatcher& dispatcher, const NodeOptions& options) {
-    const auto add = [&]<typename SomeActor>(pb::ActorKind kind, SomeActor*, bool restartable = false) {
-        dispatcher.add_actor({{kind}, [] { return std::make_unique<SomeActor>(); }, restartable});
+void add_actors(Dispatcher& dispatcher) {
+    const auto add = [&]<typename SomeActor>(pb::ActorKind kind, SomeActor*) {
+        dispatcher.add_actor({{kind}, [] { return std::make_unique<SomeActor>(); }});
     };
     add(pb::ACTOR_BOOTSTRAP, static_cast<Bootstrap*>(nullptr));
-    if (options.single_node) {
-        add(pb::ACTOR_RAFT, static_cast<NoOpReplicator*>(nullptr));
-    } else {
-        add(pb::ACTOR_RAFT, static_cast<RaftNode*>(nullptr));
-    }
     add(pb::ACTOR_LOG, static_cast<LogStore*>(nullptr));
     add(pb::ACTOR_SNAPSHOTS, static_cast<SnapshotStore*>(nullptr));
     add(pb::ACTOR_STATE_MACHINE, static_cast<StateMachine*>(nullptr));
     add(pb::ACTOR_FILES, static_cast<FileService*>(nullptr));
     add(pb::ACTOR_CHUNKS, static_cast<ChunkService*>(nullptr));
     add(pb::ACTOR_REPAIRER, static_cast<Repairer*>(nullptr));
-    add(pb::ACTOR_ETCD_POLLER, static_cast<EtcdPoller*>(nullptr), true);
     add(pb::ACTOR_STATUS, static_cast<StatusService*>(nullptr));
 }
 
@@ -165,17 +157,7 @@ void send_start(Dispatcher& dispatcher, const NodeOptions& options) {
         self->set_address(options.listen.starts_with(':') ? "127.0.0.1" + options.listen : options.listen);
         self->set_role(std::string(kMemberRole));
     }
-    const bool ask_etcd = start.static_members().empty();
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(start)));
-    if (!ask_etcd) return;
-    pb::StartPoller poller;
-    for (const std::string& endpoint : options.etcd_endpoints) poller.add_endpoints(endpoint);
-    poller.set_poll_interval_ms(options.poll_interval_ms);
-    poller.set_request_timeout_ms(kEtcdRequestTimeoutMs);
-    poller.set_retry_min_ms(kEtcdRetryMinMs);
-    poller.set_retry_max_ms(kEtcdRetryMaxMs);
-    poller.set_auto_join(options.auto_join);
-    dispatcher.send(pb::ACTOR_ETCD_POLLER, message_of(std::move(poller)));
 }
 
 // HTTP's way to the StatusService.
@@ -202,18 +184,13 @@ Node::~Node() = default;
 std::string Node::start() {
     if (std::optional<std::string> problem = lock_directory(options_.data_directory)) return *problem;
     parts_ = std::make_unique<Parts>(options_, logger_, metrics_);
+    add_process_metrics(metrics_, {version_number(), version_commit(), build_profile()},
+                        [parts = parts_.get()] { return parts->runtime.dispatcher().wall_us(); });
     EventRuntime& runtime = parts_->runtime;
     Dispatcher& dispatcher = runtime.dispatcher();
-    if (!options_.trace_file.empty()) {
-        std::string error;
-        parts_->trace = TraceWriter::open(options_.trace_file, options_.node_id, runtime.root_seed(), &error,
-                                          TraceWriter::Writing::kInBackground,
-                                          options_.trace_content ? PayloadDetail::kAll : PayloadDetail::kContent);
-        if (!parts_->trace) return error;
-        dispatcher.set_trace(parts_->trace.get());
-    } else {
-        dispatcher.record_lives();
-    }
+    std::string error;
+    parts_->recording = begin_recording(dispatcher, options_, &error);
+    if (!error.empty()) return error;
     TransportOptions transport_options;
     transport_options.software_version = version_number();
     parts_->transport = &runtime.own_port(
@@ -222,23 +199,31 @@ std::string Node::start() {
         return str_cat(problem, " (--listen chooses another address)");
     }
     parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, options_.node_id, ask_status(dispatcher));
+    if (options_.debug_faults) {
+        options_.faults = &parts_->faults;
+        parts_->http->add_handler("/debug/faults", debug_faults_handler(parts_->faults));
+        logger_.write(LogLevel::kWarning, dispatcher.wall_us(), "main", kDebugFaultsWarning, {});
+    }
     if (const std::string problem = parts_->http->listen(options_.http_listen); !problem.empty()) {
         return str_cat(problem, " (--http-listen chooses another address)");
     }
-    runtime.own_port({pb::PORT_HTTP_CLIENT}, std::make_unique<HttpClient>(runtime.base(), dispatcher));
+    add_actors(dispatcher);
     try {
-        const auto add_disk = [&](pb::ActorKind kind, int threads) {
-            runtime.own_port({kind}, std::make_unique<ThreadDisk>(runtime.base(), dispatcher, LocalAddress{kind},
-                                                                  options_.data_directory, threads));
-        };
-        add_disk(pb::PORT_LOG_DISK, 1);
-        add_disk(pb::PORT_CHUNK_DISK, kChunkDiskThreads);
-    } catch (const std::runtime_error& error) {
-        return error.what();
+        const LocalAddress log_disk{pb::PORT_LOG_DISK};
+        runtime.own_port(log_disk,
+                         std::make_unique<ThreadDisk>(runtime.base(), dispatcher, log_disk, options_.data_directory,
+                                                      kLogDiskThreads, options_.faults));
+        for (const Module* module : modules()) {
+            if (module->add_to_node) module->add_to_node(runtime, options_);
+        }
+    } catch (const std::runtime_error& problem) {
+        return problem.what();
     }
-    add_actors(dispatcher, options_);
     send_configuration(dispatcher, options_);
     send_start(dispatcher, options_);
+    for (const Module* module : modules()) {
+        if (module->start) module->start(dispatcher, options_);
+    }
     parts_->sampler = std::make_unique<FiguresSampler>(runtime.base(), dispatcher);
     return "";
 }
@@ -255,18 +240,11 @@ std::string Node::run() {
     parts_->on_hang_up.reset(evsignal_new(base, SIGHUP, on_hang_up, this));
     evsignal_add(parts_->on_hang_up.get(), nullptr);
     parts_->runtime.run();
-    const std::optional<std::string>& reason = parts_->runtime.dispatcher().stop_reason();
-    return reason ? str_cat(*reason, "; ", save_recording()) : "";
-}
-
-// Says where what led to the end can be looked at.
-std::string Node::save_recording() {
-    if (parts_->trace) return str_cat("trace: ", options_.trace_file);
     const Dispatcher& dispatcher = parts_->runtime.dispatcher();
-    std::string error;
-    const std::string path =
-        write_flight_recording(options_.data_directory, dispatcher.wall_us(), dispatcher.flight_recording(), &error);
-    return path.empty() ? error : str_cat("flight recording: ", path);
+    if (!dispatcher.stop_reason()) return "";
+    // Where what led to the end can be looked at.
+    const std::string saved = parts_->recording == nullptr ? "" : parts_->recording->save(dispatcher);
+    return str_cat(*dispatcher.stop_reason(), saved.empty() ? "" : "; ", saved);
 }
 
 void Node::stop() {

@@ -28,7 +28,6 @@ class Node {
     struct Parts;
     void drain();
     void reopen_log();
-    std::string save_recording();
     NodeOptions options_;
     Logger& logger_;
     MetricsRegistry metrics_;

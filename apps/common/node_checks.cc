@@ -7,6 +7,7 @@
 #include "actors/fs/limits.h"
 #include "actors/log/record.h"
 #include "actors/log/segment_format.h"
+#include "apps/modules/modules.h"
 #include "net/frame.h"
 #include "runtime/text.h"
 
@@ -16,7 +17,6 @@ namespace {
 
 constexpr uint64_t kHeartbeatsPerElection = 5;
 constexpr uint32_t kPriorityMax = 100;
-constexpr uint64_t kPollIntervalMinMs = 100;
 constexpr uint64_t kSnapshotPieceMin = 4 << 10;
 
 class Problems {
@@ -60,14 +60,8 @@ void check_discovery(const NodeOptions& options, Problems* problems) {
                    "--replicator=noop does not replicate: it takes no --peers besides the node itself");
     problems->when(options.single_node && options.join,
                    "--join with --replicator=noop: a node without consensus has no cluster to join");
-    problems->when(!options.single_node && !from_peers && options.etcd_endpoints.empty(),
-                   "no way to find the members: give --etcd-endpoints or --peers");
     problems->when(from_peers && options.join && others == 0,
                    "--join with --peers that name no other node: the running cluster cannot be found");
-    problems->when(options.auto_join && (options.single_node || from_peers),
-                   "--auto-join adds the nodes that appear in etcd: it needs etcd, not --peers or --replicator=noop");
-    problems->when(options.poll_interval_ms < kPollIntervalMinMs, "--poll-interval=", options.poll_interval_ms,
-                   " is less than ", kPollIntervalMinMs, " ms: etcd would have little else to do");
 }
 
 void check_elections(const NodeOptions& options, Problems* problems) {
@@ -136,6 +130,10 @@ std::vector<std::string> node_problems(const NodeOptions& options) {
     check_elections(options, &problems);
     check_replication(options, &problems);
     check_storage(options, &problems);
+    for (const Module* module : modules()) {
+        const std::string problem = module->check ? module->check(options) : "";
+        problems.when(!problem.empty(), problem);
+    }
     return problems.take();
 }
 

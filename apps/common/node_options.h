@@ -9,15 +9,19 @@
 
 namespace sandstore {
 
+struct FaultPoints;
+
 struct NodeOptions {
     std::string node_id;
-    std::string cluster_id;         // Empty: from discovery.
-    std::string listen;             // Peers and clients.
-    std::string http_listen;        // Health, metrics, status.
-    std::string data_directory;     // Made when missing.
-    std::string trace_file;         // Empty: none.
-    bool trace_content = false;     // File data too.
-    std::vector<pb::Member> peers;  // Static discovery; empty: etcd is asked.
+    std::string cluster_id;               // Empty: from discovery.
+    std::string listen;                   // Peers and clients.
+    std::string http_listen;              // Health, metrics, status.
+    std::string data_directory;           // Made when missing.
+    std::string trace_file;               // Empty: none.
+    bool trace_content = false;           // File data too.
+    bool debug_faults = false;            // POST /debug/faults makes disk and clock misbehave.
+    const FaultPoints* faults = nullptr;  // What they suffer now; Node sets it, for its disks.
+    std::vector<pb::Member> peers;        // Static discovery; empty: etcd is asked.
     std::vector<std::string> etcd_endpoints;
     uint64_t poll_interval_ms = 2'000;
     bool single_node = false;  // The NoOp replicator instead of Raft.

@@ -17,6 +17,7 @@
 #include "runtime/text.h"
 
 DECLARE_string(cluster_id);
+DECLARE_string(etcd_endpoints);
 DEFINE_string(members, "", "the members as id=host:port,...");
 DEFINE_string(init_timeout, "60s", "how long to wait for etcd");
 DEFINE_string(zones, "", "where the members are, as id=zone,...: copies of a chunk are spread over zones");

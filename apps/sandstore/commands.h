@@ -10,8 +10,11 @@ int status_command(int argc, char** argv);   // What the cluster is doing.
 int top_command(int argc, char** argv);      // The same, live in a terminal.
 int health_command(int argc, char** argv);   // Whether one node serves: 0 or 1, for health checks.
 int cluster_command(int argc, char** argv);  // cluster init: the member records in etcd.
+int backup_command(int argc, char** argv);   // Copies of namespace and file data.
+int doctor_command(int argc, char** argv);   // Whether a machine is fit for a node.
 int fs_command(int argc, char** argv);       // Files and directories.
 int bench_command(int argc, char** argv);    // Load generator.
 int trace_command(int argc, char** argv);    // Recorded traces: print, count, replay.
+int version_command(int argc, char** argv);  // Version, build profile and modules.
 
 }  // namespace sandstore

@@ -21,6 +21,7 @@
 #include "apps/common/child_process.h"
 #include "apps/common/common_flags.h"
 #include "apps/common/http_call.h"
+#include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
@@ -388,6 +389,12 @@ void Demo::say(std::string_view line) {
 int demo_command(int argc, char** argv) {
     const ParsedCommandLine parsed = parse_flags(argc, argv, spec());
     if (parsed.exit_code) return finish(parsed);
+    if (replicator_module().value == "noop") {
+        if (flag_source("nodes") == "default") FLAGS_nodes = 1;
+        if (FLAGS_nodes > 1) {
+            return usage_error(spec(), str_cat("--nodes=", FLAGS_nodes, " needs REPLICATOR=raft; this build has noop"));
+        }
+    }
     return Demo().run();
 }
 

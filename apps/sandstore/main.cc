@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/common/smoke_command.h"
+#include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
@@ -13,32 +15,33 @@ namespace sandstore {
 
 namespace {
 
-struct Command {
-    std::string_view name;
-    int (*run)(int argc, char** argv);
-    std::string_view summary;
-};
-
-int version_command(int, char**) {
-    std::printf("sandstore %s\n", version_text().c_str());
-    return 0;
-}
-
 constexpr Command kCommands[] = {
     {"node", node_command, "run a node (`sandstore --server node ...` is the same)"},
     {"demo", demo_command, "a throw-away cluster on this machine, until Ctrl-C"},
     {"status", status_command, "what the cluster is doing, as a table or --json"},
     {"top", top_command, "the same, live: a terminal with curves and events"},
     {"health", health_command, "whether one node serves: exit status 0 or 1"},
+    {"doctor", doctor_command, "whether this machine is fit for a node, and what to change"},
+    {"smoke", smoke_command, "check a cluster from end to end; also the program `smoke`"},
     {"fs", fs_command, "ls, tree, stat, mkdir, put, get, cat, rm, mv, truncate, df"},
     {"cluster", cluster_command, "who belongs, and who leads: init, members, add, remove, transfer, ..."},
+    {"backup", backup_command, "create, list, verify, restore, delete, prune"},
     {"bench", bench_command, "load generator: raft, meta, io"},
-    {"trace", trace_command, "look at a recorded trace: print, stat, diff, replay, sequence"},
-    {"version", version_command, "which software this is"},
+    {"version", version_command, "which software this is, and what it was made of"},
 };
 
+// Those of this build: its modules' last.
+const std::vector<Command>& commands() {
+    static const std::vector<Command> kAll = [] {
+        std::vector<Command> all(std::begin(kCommands), std::end(kCommands));
+        for (const Module* module : modules()) all.insert(all.end(), module->commands.begin(), module->commands.end());
+        return all;
+    }();
+    return kAll;
+}
+
 const Command* find_command(std::string_view name) {
-    for (const Command& command : kCommands) {
+    for (const Command& command : commands()) {
         if (command.name == name) return &command;
     }
     return nullptr;
@@ -46,7 +49,7 @@ const Command* find_command(std::string_view name) {
 
 std::string general_help() {
     std::string text = "Sandstore, a distributed file store.\n\nUsage: sandstore COMMAND [flags]\n\n";
-    for (const Command& command : kCommands) {
+    for (const Command& command : commands()) {
         text += str_format("  %-8s  %.*s\n", std::string(command.name).c_str(),
                            static_cast<int>(command.summary.size()), command.summary.data());
     }
@@ -58,8 +61,12 @@ std::string general_help() {
 }
 
 int unknown_command(std::string_view name) {
+    if (const std::string why = why_command_is_absent(name); !why.empty()) {
+        std::fprintf(stderr, "sandstore: %s %s\n", std::string(name).c_str(), why.c_str());
+        return 2;
+    }
     std::vector<std::string_view> names;
-    for (const Command& command : kCommands) names.push_back(command.name);
+    for (const Command& command : commands()) names.push_back(command.name);
     const std::string_view match = nearest_match(name, names);
     const std::string line =
         name.starts_with('-') ? str_cat("sandstore: unknown flag ", name, ": the command comes first, then its flags")
@@ -69,7 +76,14 @@ int unknown_command(std::string_view name) {
     return 2;
 }
 
+// Called as `smoke`, by a link of that name, it is that program.
+bool called_as(std::string_view program, const char* path) {
+    const std::string_view called = path;
+    return called.substr(called.find_last_of('/') + 1) == program;
+}
+
 int run(int argc, char** argv) {
+    if (argc > 0 && called_as("smoke", argv[0])) return smoke_command(argc, argv);
     int first = 1;
     if (first < argc && std::string_view(argv[first]) == "--server") ++first;
     const std::string_view name = first < argc ? argv[first] : "";
@@ -84,7 +98,10 @@ int run(int argc, char** argv) {
         std::fputs(general_help().c_str(), stdout);
         return 0;
     }
-    if (name == "--version") return version_command(0, nullptr);
+    if (name == "--version") {
+        std::printf("sandstore %s\n", version_text().c_str());
+        return 0;
+    }
     const Command* command = find_command(name);
     return command == nullptr ? unknown_command(name) : command->run(argc - first, argv + first);
 }

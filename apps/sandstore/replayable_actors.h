@@ -1,19 +1,13 @@
-// The kinds of actors, by name, with what makes one: for running an actor again from a trace.
+// The actors of this build, by name, with what makes one: for running an actor again from a trace.
 #pragma once
 
-#include <functional>
 #include <map>
-#include <memory>
 #include <string>
 
+#include "apps/modules/modules.h"
 #include "runtime/actor.h"
 
 namespace sandstore {
-
-struct ReplayableActor {
-    pb::ActorKind kind;
-    std::function<std::unique_ptr<Actor>()> make;
-};
 
 const std::map<std::string, ReplayableActor>& replayable_actors();
 

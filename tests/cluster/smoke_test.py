@@ -3,7 +3,7 @@ import os
 import pathlib
 
 import harness
-from harness import SMOKE, ClusterTest, clean_environment, lines_with, run
+from harness import SANDSTORE, SMOKE, ClusterTest, clean_environment, lines_with, run
 
 
 class Smoke(ClusterTest):
@@ -28,6 +28,14 @@ class Smoke(ClusterTest):
         logs = sorted(pathlib.Path(f"{folder}/logs").glob("*.log"))
         self.assertEqual([log.stem for log in logs], ["node-1", "node-2", "node-3"])
         self.assertTrue(any(lines_with(log.read_text(), "Became Leader") for log in logs))
+
+    def test_sandstore_is_the_same_program_when_called_smoke(self):
+        folder = self.cluster(size=1).folder  # Only for its folder, removed at the end.
+        os.symlink(SANDSTORE, f"{folder}/smoke")
+        helps = [run([*command, "--help"]).stdout.decode() for command in
+                 ([SMOKE], [f"{folder}/smoke"], [SANDSTORE, "smoke"])]
+        self.assertIn("--chunk-size", helps[0])
+        self.assertEqual(helps, helps[:1] * 3)
 
     def test_without_a_cluster_it_fails_and_says_why(self):
         done = self.smoke(self.cluster(), "--wait=2s")

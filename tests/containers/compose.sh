@@ -7,6 +7,7 @@ config() {
 
 check_every_variation_is_valid() {
     local variation each all=("") knobs
+    export CHAOS_NETWORK=172.31.77 CHAOS_LOGS=$scratch # As scripts/chaos sets them.
     for each in scripts/deploy/*.yaml; do all+=("$(basename "$each" .yaml)"); done
     all+=("five-nodes zones" "zones resources" "five-nodes zones resources debug")
     for each in "$new_tool" $old_tool; do

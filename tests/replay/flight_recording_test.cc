@@ -37,13 +37,19 @@ class Directory {
 TraceBytes recording_of_a_broken_invariant(std::string* reason) {
     SimCluster cluster(3, 11);
     cluster.start_all();
-    for (const std::string& id : cluster.ids()) cluster.runtime().node(id)->record_lives();
+    for (const std::string& id : cluster.ids()) {
+        FlightRecorder& recorder = cluster.runtime().recorder(id);
+        recorder.keep_lives();
+        cluster.runtime().node(id)->set_recorder(&recorder);
+    }
     SANDSTORE_CHECK(cluster.runtime().run_until([&] { return !cluster.leader().empty(); }, 30'000'000), "no leader");
     cluster.runtime().run_for(300'000);
     TraceBytes recording;
     cluster.runtime().on_stop = [&](const std::string& node, const std::string& why) {
         *reason = why;
-        recording = cluster.runtime().node(node)->flight_recording();
+        const Dispatcher& dispatcher = *cluster.runtime().node(node);
+        recording =
+            cluster.runtime().recorder(node).as_trace(node, dispatcher.root_seed(), dispatcher.stop_cause(), why);
         cluster.kill(node);
     };
     pb::LogPersisted persisted;

@@ -105,7 +105,7 @@ void SimCluster::start(const std::string& id) {
         std::string error;
         traces_[id] = TraceWriter::open(file, id, dispatcher.root_seed(), &error);
         SANDSTORE_CHECK(traces_[id] != nullptr, error);
-        dispatcher.set_trace(traces_[id].get());
+        dispatcher.set_recorder(traces_[id].get());
     }
     invariants_.node_started(id);
     watch(dispatcher, id);

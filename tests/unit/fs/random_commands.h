@@ -105,12 +105,26 @@ class RandomCommands {
             *mutation.mutable_set_attributes()->mutable_at() = at(file());
             if (random_.below(2) == 0) mutation.mutable_set_attributes()->set_size(random_.below(300));
             if (random_.below(2) == 0) mutation.mutable_set_attributes()->set_mode(0600);
-        } else if (kind < 98) {
+        } else if (kind < 96) {
             *mutation.mutable_commit_extents() = random_commit();
+        } else if (kind < 98) {
+            hold(&mutation);
         } else {
             mutation.mutable_close_session();
         }
         return mutation;
+    }
+
+    // A hold has the number of the entry that made it.
+    void hold(pb::Mutation* mutation) {
+        const uint64_t known = holds_.empty() || random_.below(3) == 0 ? 0 : holds_[random_.below(holds_.size())];
+        if (known != 0 && random_.below(2) == 0) {
+            mutation->mutable_release_hold()->set_hold_id(known);
+            return;
+        }
+        mutation->mutable_hold_chunks()->set_hold_id(known);
+        mutation->mutable_hold_chunks()->set_lifetime_us(1 + random_.below(200'000'000));
+        if (known == 0) holds_.push_back(mutation->sequence());
     }
 
     pb::CommitExtents random_commit() {
@@ -137,6 +151,7 @@ class RandomCommands {
     uint64_t next_chunk_ = 1;
     std::vector<uint64_t> sessions_;
     std::vector<std::string> files_;
+    std::vector<uint64_t> holds_;
     std::string tried_;  // The file that the last command was to make.
     std::string last_;
     uint64_t succeeded_ = 0;

@@ -170,7 +170,7 @@ TEST(ReplicatedStates, random_commands_give_equal_results_and_hashes) {
         ReplicatedState second;
         first.configure(test_settings());
         second.configure(test_settings());
-        for (uint64_t index = 1; index <= 1500; ++index) {
+        for (uint64_t index = 1; index <= 1600; ++index) {
             const std::string command = commands.next(index);
             const std::string result = first.apply(index, command);
             commands.learn(index, result);

@@ -105,8 +105,8 @@ TEST(LogStore, writes_that_arrive_during_a_sync_become_one_block) {
     ASSERT_EQ(persisted.size(), 1u);
     EXPECT_EQ(persisted[0].write_id(), 51u);
     EXPECT_EQ(persisted[0].last_index(), 50u);
-    EXPECT_EQ(log.kit().metrics().counter("sandstore_log_blocks_total", "").value(), 2u);
-    EXPECT_EQ(log.kit().metrics().counter("sandstore_log_records_total", "").value(), 50u);
+    EXPECT_EQ(log.kit().metrics().counter("sandstore_wal_blocks_total", "").value(), 2u);
+    EXPECT_EQ(log.kit().metrics().counter("sandstore_wal_records_total", "").value(), 50u);
     log.restart();
     EXPECT_EQ(log.take_recovered().last_index(), 50u);
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/request_metrics.h"
 #include "tests/unit/net/net_kit.h"
 
 namespace sandstore {
@@ -10,12 +11,23 @@ namespace {
 TEST(FiguresSampler, a_sample_is_what_was_counted_since_the_one_before) {
     TestLoop loop;
     FakeHost host;
-    Counter& requests = host.metrics().counter("sandstore_file_requests_total", "");
-    requests.add(100);
+    RequestMetrics files(host.metrics(), "files", {"create_file", "stat"});
+    RequestMetrics chunks(host.metrics(), "chunks", {"put"});
+    for (int i = 0; i < 100; i++) files.observe(0, pb::STATUS_OK, 700);
     FiguresSampler sampler(loop.base(), host);
-    requests.add(7);
+    for (int i = 0; i < 4; i++) files.observe(0, pb::STATUS_OK, 700);
+    for (int i = 0; i < 3; i++) files.observe(1, pb::STATUS_OK, 90'000);
+    files.observe(1, pb::STATUS_ENOENT, 10);
+    files.observe(0, pb::STATUS_NOT_LEADER, 0);
+    for (int i = 0; i < 2; i++) files.observe(0, pb::STATUS_UNAVAILABLE, 10);
+    chunks.observe(0, pb::STATUS_INTERNAL, 10);
     host.metrics().counter("sandstore_net_sent_bytes_total", "").add(4096);
-    EXPECT_EQ(sampler.take().requests(), 7u);
+    const pb::NodeFigures busy = sampler.take();
+    EXPECT_EQ(busy.requests(), 11u);
+    EXPECT_EQ(busy.failures(), 2u) << "answers that a client expects are none";
+    EXPECT_EQ(busy.mutations(), 4u);
+    EXPECT_LE(busy.mutation_p99_us(), 800u);
+    EXPECT_EQ(busy.sent_bytes(), 4096u);
     const pb::NodeFigures quiet = sampler.take();
     EXPECT_EQ(quiet.requests(), 0u);
     EXPECT_EQ(quiet.sent_bytes(), 0u);
@@ -25,7 +37,7 @@ TEST(FiguresSampler, a_sample_is_what_was_counted_since_the_one_before) {
 TEST(FiguresSampler, times_are_those_of_the_last_interval_alone) {
     TestLoop loop;
     FakeHost host;
-    Histogram& syncs = host.metrics().histogram("sandstore_log_sync_seconds", "");
+    Histogram& syncs = host.metrics().histogram("sandstore_wal_fsync_duration_seconds", "");
     for (int i = 0; i < 1000; ++i) syncs.observe_us(3'000'000);
     FiguresSampler sampler(loop.base(), host);
     for (int i = 0; i < 98; ++i) syncs.observe_us(700);

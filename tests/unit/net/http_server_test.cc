@@ -120,6 +120,23 @@ TEST(HttpServer, readyz_gives_the_reason_when_not_ready) {
     EXPECT_EQ(body_of(web.get("/readyz")), "the status service does not answer\n");
 }
 
+TEST(HttpServer, a_path_of_its_own_is_asked_with_get_and_post) {
+    Web web;
+    EXPECT_TRUE(web.get("/debug/faults").starts_with("HTTP/1.1 404 "));
+    std::vector<std::string> heard;
+    web.server.add_handler("/debug/faults", [&](bool post, std::string_view body) {
+        heard.push_back((post ? "POST " : "GET ") + std::string(body));
+        return HttpAnswerText{post ? 400 : 200, kJsonType, "{}\n"};
+    });
+    EXPECT_EQ(body_of(web.get("/debug/faults")), "{}\n");
+    const std::string refused =
+        web.raw("POST /debug/faults HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n{\"a\"}");
+    EXPECT_TRUE(refused.starts_with("HTTP/1.1 400 ")) << refused;
+    EXPECT_EQ(heard, (std::vector<std::string>{"GET ", "POST {\"a\"}"}));
+    EXPECT_TRUE(web.get("/debug/faults", "DELETE").starts_with("HTTP/1.1 405 "));
+    EXPECT_EQ(heard.size(), 2u);
+}
+
 TEST(HttpServer, status_is_the_documented_json) {
     Web web;
     const std::string response = web.get("/status");

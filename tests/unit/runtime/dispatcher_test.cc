@@ -4,6 +4,7 @@
 
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
+#include "runtime/flight_recorder.h"
 #include "runtime/lanes.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
@@ -84,7 +85,7 @@ TEST_F(DispatcherTest, a_request_ends_with_its_reply_and_a_second_reply_is_dropp
     });
     run();
     EXPECT_EQ(replies, 1);
-    EXPECT_EQ(dropped("late reply"), 1u);
+    EXPECT_EQ(dropped("late_reply"), 1u);
 }
 
 TEST_F(DispatcherTest, a_request_without_answer_ends_at_its_deadline_and_the_late_reply_is_dropped) {
@@ -110,7 +111,7 @@ TEST_F(DispatcherTest, a_request_without_answer_ends_at_its_deadline_and_the_lat
     dispatcher.send(pb::ACTOR_LOG, message_of(pb::Flush()));
     run();
     EXPECT_EQ(outcomes.size(), 1u);
-    EXPECT_EQ(dropped("late reply"), 1u);
+    EXPECT_EQ(dropped("late_reply"), 1u);
 }
 
 TEST_F(DispatcherTest, a_request_to_nobody_fails_at_once) {
@@ -188,10 +189,12 @@ TEST_F(DispatcherTest, a_full_mailbox_refuses_requests_and_never_replies_or_cont
     EXPECT_EQ(refused, 10);
     dispatcher.send(pb::ACTOR_RAFT, message_of(pb::Heartbeat()));
     dispatcher.send(pb::ACTOR_RAFT, message_of(pb::Applied()));
-    EXPECT_EQ(dropped("mailbox full"), 1u);
+    EXPECT_EQ(dropped("mailbox_full"), 1u);
 }
 
 TEST_F(DispatcherTest, a_broken_invariant_stops_the_node_with_its_values) {
+    FlightRecorder recorder;
+    dispatcher.set_recorder(&recorder);
     int after = 0;
     add(pb::ACTOR_RAFT, [&](Message message, Context&) {
         SANDSTORE_CHECK(!message->has_flush(), "match=", 7);
@@ -203,7 +206,7 @@ TEST_F(DispatcherTest, a_broken_invariant_stops_the_node_with_its_values) {
     ASSERT_TRUE(dispatcher.stop_reason());
     EXPECT_NE(dispatcher.stop_reason()->find("match=7"), std::string::npos);
     EXPECT_EQ(after, 0);
-    EXPECT_NE(dispatcher.flight_recorder().dump().find("flush"), std::string::npos);
+    EXPECT_NE(recorder.dump().find("flush"), std::string::npos);
 }
 
 TEST_F(DispatcherTest, a_restarted_actor_gets_its_start_again_and_nothing_of_its_former_life) {

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 
+#include "runtime/fault_points.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
 #include "runtime/text.h"
@@ -67,9 +68,10 @@ class ThreadDiskTest : public testing::Test {
         fs::remove_all(root_);
     }
 
-    void open(int threads) {
+    void open(int threads, const FaultPoints* faults = nullptr) {
         disk_.reset();
-        disk_ = std::make_unique<ThreadDisk>(base_, host_, LocalAddress{pb::PORT_LOG_DISK}, data_.string(), threads);
+        disk_ = std::make_unique<ThreadDisk>(base_, host_, LocalAddress{pb::PORT_LOG_DISK}, data_.string(), threads,
+                                             faults);
     }
 
     uint64_t send(pb::DiskRequest request, Payload payload = {}) {
@@ -254,6 +256,42 @@ TEST_F(ThreadDiskTest, tells_space) {
     EXPECT_EQ(outcome.reply.error(), 0);
     EXPECT_GT(outcome.reply.total_bytes(), 0u);
     EXPECT_LE(outcome.reply.free_bytes(), outcome.reply.total_bytes());
+}
+
+TEST_F(ThreadDiskTest, a_disk_that_is_told_to_be_full_keeps_what_it_has) {
+    FaultPoints faults;
+    open(1, &faults);
+    const auto create = [](uint64_t size) {
+        return request([size](Operation* operation) {
+            operation->mutable_create_zeroed()->set_file("new");
+            operation->mutable_create_zeroed()->set_size(size);
+        });
+    };
+    const auto replace = request([](Operation* operation) {
+        operation->mutable_replace()->set_file("a");
+        operation->mutable_replace()->set_length(4);
+    });
+    const auto space = request([](Operation* operation) { operation->mutable_space(); });
+    EXPECT_EQ(write("a", 0, "12345678"), 0);
+    faults.disk_full = true;
+    EXPECT_EQ(write("a", 4, "ABCD"), 0);  // Where there is room already.
+    EXPECT_EQ(write("a", 5, "xxxx"), ENOSPC);
+    EXPECT_EQ(execute(create(100)).reply.error(), static_cast<uint32_t>(ENOSPC));
+    EXPECT_EQ(execute(replace, Payload(std::string("zzzz"))).reply.error(), static_cast<uint32_t>(ENOSPC));
+    EXPECT_EQ(execute(space).reply.free_bytes(), 0u);
+    EXPECT_EQ(content("a"), "1234ABCD");
+    EXPECT_FALSE(fs::exists(data_ / "new"));
+    faults.disk_full = false;
+    EXPECT_EQ(write("a", 5, "xxxx"), 0);
+    EXPECT_EQ(execute(create(100)).reply.error(), 0u);
+    EXPECT_GT(execute(space).reply.free_bytes(), 0u);
+}
+
+TEST_F(ThreadDiskTest, a_delayed_disk_says_how_long_it_took) {
+    FaultPoints faults;
+    open(1, &faults);
+    faults.disk_delay_us = 5'000;
+    EXPECT_GE(execute(write_request("a", 0, 1), Payload(std::string("x"))).reply.elapsed_us(), 5'000u);
 }
 
 TEST_F(ThreadDiskTest, paths_never_leave_the_directory) {

@@ -1,4 +1,4 @@
-#include "apps/smoke/steps.h"
+#include "apps/common/smoke_steps.h"
 
 #include <algorithm>
 

@@ -1,0 +1,267 @@
+// Holds: chunks that files cease to use stay known, and so stay stored, until no older hold is left.
+#include "actors/fs/limits.h"
+#include "replica.h"
+
+namespace sandstore {
+namespace {
+
+class HoldsTest : public testing::Test {
+ protected:
+    void SetUp() override {
+        state_.configure(test_settings());
+        session_ = apply(open_session()).session_id();
+    }
+
+    pb::MutationResult apply(pb::Mutation mutation) {
+        mutation.set_session_id(session_);
+        if (session_ != 0) mutation.set_sequence(++sequence_);
+        mutation.set_oldest_needed(sequence_);
+        pb::Command command;
+        command.set_time_us(now_us_);
+        *command.mutable_mutation() = std::move(mutation);
+        pb::MutationResult result;
+        EXPECT_TRUE(result.ParseFromString(state_.apply(state_.applied_index() + 1, command.SerializeAsString())));
+        state_.files().check_invariants();
+        EXPECT_EQ(state_.hash(), state_.walk_hash());
+        return result;
+    }
+
+    uint64_t hold(uint64_t lifetime_us = kHoldLifetimeMaxUs, uint64_t id = 0) {
+        pb::Mutation mutation;
+        mutation.mutable_hold_chunks()->set_hold_id(id);
+        mutation.mutable_hold_chunks()->set_lifetime_us(lifetime_us);
+        const pb::MutationResult result = apply(mutation);
+        code_ = result.status().code();
+        return result.hold_id();
+    }
+    pb::StatusCode release(uint64_t id) {
+        pb::Mutation mutation;
+        mutation.mutable_release_hold()->set_hold_id(id);
+        return apply(mutation).status().code();
+    }
+    void put(std::string_view path, uint64_t chunk) {
+        pb::Mutation mutation;
+        *mutation.mutable_create_file()->mutable_at() = at(path);
+        EXPECT_EQ(apply(mutation).status().code(), pb::STATUS_OK);
+        *mutation.mutable_commit_extents() = commit(path, 0, {extent(0, 100, chunk, 0, 100)});
+        mutation.mutable_commit_extents()->set_truncate(true);
+        EXPECT_EQ(apply(mutation).status().code(), pb::STATUS_OK);
+    }
+    void remove(std::string_view path) {
+        pb::Mutation mutation;
+        *mutation.mutable_remove_file()->mutable_at() = at(path);
+        EXPECT_EQ(apply(mutation).status().code(), pb::STATUS_OK);
+    }
+    // Anything that lets the state do what is due.
+    void something() {
+        pb::Mutation mutation;
+        mutation.mutable_make_directory()->set_parents(true);
+        *mutation.mutable_make_directory()->mutable_at() = at("/any");
+        (void)apply(mutation);
+    }
+    size_t chunks() { return state_.files().chunk_count(); }
+    std::vector<std::string> audit_of(const std::string& node) {
+        pb::Query query;
+        query.mutable_chunks_of_node()->set_node_id(node);
+        pb::QueryResult result;
+        state_.answer(query, &result);
+        std::vector<std::string> found;
+        for (const pb::ChunkPlace& place : result.chunks()) found.push_back(std::to_string(place.id().number()));
+        return found;
+    }
+
+    ReplicatedState state_;
+    uint64_t session_ = 0;
+    uint64_t sequence_ = 0;
+    uint64_t now_us_ = kStartUs;
+    pb::StatusCode code_ = pb::STATUS_OK;
+};
+
+TEST_F(HoldsTest, a_removed_file_s_chunk_goes_at_once_without_a_hold) {
+    put("/a", 1);
+    remove("/a");
+    EXPECT_EQ(chunks(), 0u);
+}
+
+TEST_F(HoldsTest, chunks_of_removed_cut_and_overwritten_files_stay_while_held_and_nodes_are_told_to_keep_them) {
+    put("/removed", 1);
+    put("/cut", 2);
+    put("/overwritten", 3);
+    put("/untouched", 4);
+    const uint64_t id = hold();
+    EXPECT_GT(id, 0u);
+    remove("/removed");
+    pb::Mutation mutation;
+    *mutation.mutable_set_attributes()->mutable_at() = at("/cut");
+    mutation.mutable_set_attributes()->set_size(0);
+    (void)apply(mutation);
+    mutation.Clear();
+    *mutation.mutable_commit_extents() = commit("/overwritten", 0, {extent(0, 100, 5, 0, 100)});
+    (void)apply(mutation);
+    EXPECT_EQ(chunks(), 5u);
+    EXPECT_EQ(audit_of("node-1"), (std::vector<std::string>{"1", "2", "3", "4", "5"}));
+    EXPECT_EQ(release(id), pb::STATUS_OK);
+    EXPECT_EQ(audit_of("node-1"), (std::vector<std::string>{"4", "5"}));
+    EXPECT_EQ(release(id), pb::STATUS_ENOENT);
+}
+
+TEST_F(HoldsTest, a_younger_hold_does_not_keep_what_went_before_it) {
+    put("/a", 1);
+    put("/b", 2);
+    const uint64_t first = hold();
+    remove("/a");
+    const uint64_t second = hold();
+    remove("/b");
+    EXPECT_EQ(chunks(), 2u);
+    EXPECT_EQ(release(first), pb::STATUS_OK);
+    EXPECT_EQ(audit_of("node-1"), std::vector<std::string>{"2"});
+    EXPECT_EQ(release(second), pb::STATUS_OK);
+    EXPECT_EQ(chunks(), 0u);
+}
+
+TEST_F(HoldsTest, a_held_chunk_that_comes_into_use_again_is_an_ordinary_one) {
+    put("/a", 1);
+    const uint64_t id = hold();
+    remove("/a");
+    put("/b", 1);
+    EXPECT_EQ(release(id), pb::STATUS_OK);
+    EXPECT_EQ(chunks(), 1u);
+    remove("/b");
+    EXPECT_EQ(chunks(), 0u);
+}
+
+TEST_F(HoldsTest, a_hold_ends_by_the_cluster_s_clock_unless_it_is_prolonged) {
+    put("/a", 1);
+    const uint64_t id = hold(1000);
+    remove("/a");
+    now_us_ += 999;
+    EXPECT_EQ(hold(1000, id), id);
+    now_us_ += 999;
+    something();
+    EXPECT_EQ(chunks(), 1u);
+    now_us_ += 1;
+    something();
+    EXPECT_EQ(chunks(), 0u);
+    EXPECT_EQ(hold(1000, id), 0u);
+    EXPECT_EQ(code_, pb::STATUS_ENOENT);
+}
+
+TEST_F(HoldsTest, a_clock_that_is_set_back_ends_no_hold_and_starts_none_anew) {
+    put("/a", 1);
+    const uint64_t id = hold(1000);
+    remove("/a");
+    now_us_ -= 1'000'000;
+    something();
+    EXPECT_EQ(state_.files().hold_count(), 1u);
+    EXPECT_EQ(hold(1000, id), id);
+}
+
+TEST_F(HoldsTest, there_is_a_bound_on_holds_and_on_how_long_they_last) {
+    for (size_t i = 0; i < kHoldsMax; ++i) hold();
+    EXPECT_EQ(code_, pb::STATUS_OK);
+    hold();
+    EXPECT_EQ(code_, pb::STATUS_EBUSY);
+    hold(kHoldLifetimeMaxUs + 1);
+    EXPECT_EQ(code_, pb::STATUS_INVALID_ARGUMENT);
+    hold(0);
+    EXPECT_EQ(code_, pb::STATUS_INVALID_ARGUMENT);
+}
+
+TEST_F(HoldsTest, a_state_without_holds_has_the_hash_and_the_bytes_that_it_had_before_there_were_any) {
+    put("/a", 1);
+    ReplicatedState before = state_;
+    StateWriter plain(state_);
+    EXPECT_EQ(plain.next_piece()[1], static_cast<char>(kStateFormatVersion));
+    const uint64_t id = hold();
+    StateWriter held(state_);
+    EXPECT_EQ(held.next_piece()[1], static_cast<char>(kStateFormatVersionWithHolds));
+    EXPECT_EQ(release(id), pb::STATUS_OK);
+    StateWriter again(state_);
+    EXPECT_EQ(again.next_piece()[1], static_cast<char>(kStateFormatVersion));
+    EXPECT_EQ(state_.files().hash(), before.files().hash());
+}
+
+TEST_F(HoldsTest, a_snapshot_keeps_holds_and_what_is_held) {
+    put("/a", 1);
+    put("/b", 2);
+    const uint64_t id = hold();
+    remove("/a");
+    StateWriter writer(state_);
+    StateRestorer restorer(test_settings());
+    while (!writer.done()) ASSERT_TRUE(restorer.read(writer.next_piece())) << restorer.problem();
+    ASSERT_TRUE(restorer.finish(state_.applied_index())) << restorer.problem();
+    EXPECT_EQ(restorer.state().hash(), state_.hash());
+    std::swap(state_, restorer.state());
+    EXPECT_EQ(chunks(), 2u);
+    EXPECT_EQ(release(id), pb::STATUS_OK);
+    EXPECT_EQ(chunks(), 1u);
+}
+
+// --- Exports, through messages ---------------------------------------------------------------------------------------
+
+class ExportsTest : public testing::Test {
+ protected:
+    void SetUp() override {
+        replica_.start();
+        replica_.kit_.take(pb::Envelope::kStateMachineReady);
+        replica_.add(open_session());
+        for (uint64_t i = 1; i <= 5'000; ++i) {
+            replica_.add(make_directory(1, i, str_cat("/a directory with a rather long name ", i)));
+        }
+        replica_.apply(false);
+    }
+
+    Message ask(uint64_t id, uint64_t piece) {
+        pb::Query query;
+        query.mutable_export_state()->set_export_id(id);
+        query.mutable_export_state()->set_piece(piece);
+        return replica_.kit_.take_answer(replica_.kit_.request(message_of(query), pb::ACTOR_FILES));
+    }
+    pb::StatusCode code_of(const Message& reply) { return reply->query_result().status().code(); }
+
+    Replica replica_;
+};
+
+TEST_F(ExportsTest, an_export_is_the_namespace_of_one_moment_whatever_is_applied_meanwhile) {
+    const uint64_t hash = replica_.hash();
+    Message first = ask(0, 0);
+    ASSERT_EQ(code_of(first), pb::STATUS_OK);
+    const uint64_t id = first->query_result().export_id();
+    EXPECT_EQ(first->query_result().export_index(), 5'001u);
+    StateRestorer restorer(test_settings());
+    ASSERT_TRUE(restorer.read(first.payload.to_string()));
+    bool more = first->query_result().more();
+    EXPECT_TRUE(more) << "several pieces";
+    for (uint64_t piece = 1; more; ++piece) {
+        replica_.add(make_directory(1, 5'000 + piece, str_cat("/later ", piece)));
+        replica_.apply(false);
+        const Message next = ask(id, piece);
+        ASSERT_EQ(code_of(next), pb::STATUS_OK);
+        EXPECT_EQ(ask(id, piece).payload, next.payload) << "once more, when the answer was lost";
+        ASSERT_TRUE(restorer.read(next.payload.to_string())) << restorer.problem();
+        more = next->query_result().more();
+    }
+    ASSERT_TRUE(restorer.finish(5'001)) << restorer.problem();
+    EXPECT_EQ(restorer.state().hash(), hash);
+}
+
+TEST_F(ExportsTest, an_unknown_export_or_a_piece_out_of_order_is_stale) {
+    EXPECT_EQ(code_of(ask(77, 1)), pb::STATUS_ESTALE);
+    const uint64_t id = ask(0, 0)->query_result().export_id();
+    EXPECT_EQ(code_of(ask(id, 2)), pb::STATUS_ESTALE);
+}
+
+TEST_F(ExportsTest, an_export_that_nobody_reads_any_more_is_dropped_and_there_are_not_many) {
+    std::vector<uint64_t> ids;
+    for (size_t i = 0; i < StateMachine::kExportsMax; ++i) ids.push_back(ask(0, 0)->query_result().export_id());
+    EXPECT_EQ(code_of(ask(0, 0)), pb::STATUS_RESOURCE_EXHAUSTED);
+    replica_.kit_.advance(StateMachine::kExportIdleUs / 2);
+    EXPECT_EQ(code_of(ask(ids[0], 1)), pb::STATUS_OK);
+    replica_.kit_.advance(StateMachine::kExportIdleUs / 2);
+    EXPECT_EQ(code_of(ask(ids[1], 1)), pb::STATUS_ESTALE);
+    EXPECT_EQ(code_of(ask(ids[0], 2)), pb::STATUS_OK);
+    EXPECT_EQ(code_of(ask(0, 0)), pb::STATUS_OK);
+}
+
+}  // namespace
+}  // namespace sandstore
