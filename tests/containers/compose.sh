@@ -21,6 +21,9 @@ check_every_variation_is_valid() {
     ok "${#all[@]} variations are valid in ${old_tool:+docker-compose 1.29 and }$new_tool; each service is read-only," \
         "without capabilities, without a shell"
 
+    if DEPLOY=six-nodes scripts/compose config >/dev/null 2>"$log"; then fail "DEPLOY=six-nodes is accepted"; fi
+    grep -q "'six-nodes' is none of these: .*five-nodes" "$log" || fail "DEPLOY=six-nodes is not told what there is"
+
     # .env names every knob, with the default that the files have.
     grep -ohE '\$\{[A-Z0-9_]+:-[^}]*\}' docker-compose.yaml scripts/deploy/*.yaml | sort -u |
         sed -E 's/\$\{([A-Z0-9_]+):-(.*)\}/\1=\2/' >"$scratch/used"
@@ -99,7 +102,7 @@ check_how_it_runs() {
 }
 
 file_in_log_volume() { # file_in_log_volume NAME: its text
-    docker cp "$(container node-1):/var/log/sandstore/$1" - 2>/dev/null | tar -xO
+    docker cp "$(container node-1):/var/log/sandstore/$1" - | tar -xO
 }
 
 # As logrotate does it: the file is renamed by others, SIGHUP opens a new one.

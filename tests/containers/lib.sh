@@ -144,14 +144,6 @@ status() {
 
 leader_seen_by() { status "$1" 'status["leader"] or ""'; }
 
-# What a node itself believes, without asking others.
-leads_by_itself() { curl -sf --max-time 2 "http://127.0.0.1:$(http_port "$1")/readyz" >/dev/null; }
-
-http_port() {
-    local name=NODE_${1#node-}_HTTP_PORT
-    echo "${!name}"
-}
-
 another_leader() { # another_leader OLD NODE: the node sees a leader, and it is not OLD
     local now
     now=$(leader_seen_by "$2") && [ -n "$now" ] && [ "$now" != "$1" ]
