@@ -99,7 +99,9 @@ bool RestoreTarget::remove_existing(const pb::BackupEntry& entry) {
 }
 
 void RestoreTarget::abandon() {
-    if (!moving_) (void)remove_tree(client_, work_);
+    if (moving_) return;
+    writer_->settle();
+    (void)remove_tree(client_, work_);
 }
 
 bool RestoreTarget::finish_writing() {

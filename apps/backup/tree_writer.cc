@@ -10,6 +10,7 @@ namespace sandstore {
 
 namespace {
 
+constexpr uint64_t kSettleUs = 10'000'000;
 constexpr uint64_t kLookUpUs = 200'000;  // How often Ctrl-C is thought of.
 
 pb::At at_name(uint64_t directory, const std::string& name) {
@@ -184,6 +185,12 @@ void TreeWriter::end_file() {
     file_->ended = true;
     shared_->finish_if_complete(file_);
     file_.reset();
+}
+
+void TreeWriter::settle() {
+    const std::shared_ptr<Shared>& shared = shared_;
+    // Each ends by itself. What waits for a directory that could not be made never begins.
+    shared->client.run_until([&shared] { return shared->operations == 0; }, kSettleUs);
 }
 
 ClientStatus TreeWriter::finish() {

@@ -30,6 +30,8 @@ class TreeWriter {
     void end_file();
     // Waits for everything, then gives the directories their attributes.
     ClientStatus finish();
+    // Waits until nothing is under way any more, whatever has failed.
+    void settle();
 
     const ClientStatus& failure() const { return shared_->failure; }
 

@@ -118,7 +118,7 @@ class Backup(ClusterTest):
                                                         hashlib.sha256(content).hexdigest())
         return found
 
-    def fill(self, cluster, seed=1, big=20 << 20):
+    def fill(self, cluster, seed=1, big=10 << 20):
         source = random.Random(seed)
         cluster.fs("mkdir", "-p", "/a/b/c", "/empty directory", "/odd \xe4\udcff")
         cluster.put("/a/big", source.randbytes(big))
@@ -165,10 +165,10 @@ class Backup(ClusterTest):
     def test_a_backup_of_a_cluster_that_is_written_to_is_one_moment(self):
         cluster, fresh = self.cluster().start(), self.cluster().start()
         cluster.await_leader()
-        cluster.put("/ballast", random.Random(7).randbytes(16 << 20))
+        cluster.put("/ballast", random.Random(7).randbytes(9 << 20))
         writer = Writer(cluster).begin()
         moments = []
-        for i in range(4):
+        for i in range(3):
             seen = writer.steps
             wait_until("the writer goes on", lambda: writer.steps > seen + 1 or writer.error)
             made = self.create(cluster)
@@ -268,12 +268,12 @@ class Backup(ClusterTest):
     def test_an_interrupted_backup_does_not_count_and_the_next_run_goes_on(self):
         cluster = self.cluster().start()
         cluster.await_leader()
-        self.fill(cluster, big=96 << 20)
+        self.fill(cluster, big=56 << 20)
         for how in signal.SIGKILL, signal.SIGINT:
             have = len(self.chunk_files())
             create = self.start_create(cluster)
             wait_until("some chunks are copied",
-                       lambda: len(self.chunk_files()) > have + 3 or create.poll() is not None)
+                       lambda: len(self.chunk_files()) > have + 2 or create.poll() is not None)
             create.send_signal(how)
             create.communicate()
             if how == signal.SIGKILL:
@@ -296,7 +296,7 @@ class Backup(ClusterTest):
     def test_a_backup_survives_the_loss_of_the_leader_and_a_restore_can_be_repeated(self):
         cluster, fresh = self.cluster().start(), self.cluster().start()
         leader = cluster.await_leader()
-        self.fill(cluster, big=96 << 20)
+        self.fill(cluster, big=56 << 20)
         cluster.fs("rm", "/a/holes")
         create = self.start_create(cluster)
         wait_until("some chunks are copied", lambda: self.chunk_files() or create.poll() is not None)
