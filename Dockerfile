@@ -35,15 +35,16 @@ COPY client /source/client
 COPY apps /source/apps
 COPY scripts/build-profile scripts/build-profile.awk scripts/build-profile.cmake scripts/profiles.txt \
     scripts/static-libraries.cmake /source/scripts/
-COPY --from=selection /selection /selection
-# First everything that does not depend on the commit: a commit that changes no source links anew, and that is all.
-RUN xargs -a /selection cmake --toolchain /libraries/toolchain.cmake -S /source -B /build -G Ninja \
+# First everything that depends neither on the profile nor on the commit: with another one of these, the program is
+# linked anew, and that is all.
+RUN cmake --toolchain /libraries/toolchain.cmake -S /source -B /build -G Ninja \
         -DCMAKE_BUILD_TYPE=Release -DSANDSTORE_STATIC=ON -DSANDSTORE_TESTS=OFF -DSANDSTORE_COMMIT=unknown \
     && cmake --build /build --target sandstore_commands
 COPY scripts/image-root scripts/sbom scripts/sbom.awk /source/scripts/
+COPY --from=selection /selection /selection
 ARG SANDSTORE_COMMIT=unknown
 ARG CREATED=1970-01-01T00:00:00Z
-RUN cmake /build -DSANDSTORE_COMMIT="$SANDSTORE_COMMIT" \
+RUN xargs -a /selection cmake -DSANDSTORE_COMMIT="$SANDSTORE_COMMIT" /build \
     && cmake --build /build --target sandstore \
     && /source/scripts/image-root /build /libraries /image "$CREATED"
 

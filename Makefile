@@ -10,16 +10,16 @@ ARGS ?=
 
 # --- The selection: checked before anything runs, whatever the target -------------------------------------------------
 # Variables that are no build options. A name that stands neither here nor in scripts/profiles.txt is refused.
-SETTINGS := SETUP JOBS ARGS COMPOSE
+SETTINGS := SETUP JOBS ARGS COMPOSE DEPLOY
 OPTIONS := $(shell scripts/build-profile --names)
 GIVEN := $(sort $(foreach name,$(OPTIONS),$(if $($(name)),$(name))) \
     $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 quoted = '$(subst ','\'',$(1))'
 SELECTION := $(foreach name,$(filter-out $(SETTINGS),$(GIVEN)),$(call quoted,$(name)=$($(name))))
-REFUSED := $(shell scripts/build-profile $(SELECTION) >/dev/null || echo refused)
-ifneq ($(REFUSED),)
+ifneq ($(shell scripts/build-profile $(SELECTION) >/dev/null || echo refused),)
     $(error Nothing was done)
 endif
+SELECTED := $(shell scripts/build-profile --selection $(SELECTION) 2>/dev/null)
 
 CHOICES = $(foreach name,$(OPTIONS),-DSANDSTORE_$(name)=$(call quoted,$($(name))))
 CONFIGURE = mkdir -p build && \
@@ -79,23 +79,20 @@ chaos: ## break a running cluster on purpose and check that nothing is lost; ARG
 image up size sbom shell monitoring-up check-arm64: \
     export SANDSTORE_COMMIT = $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 export $(OPTIONS)
-# docker-compose.yaml lets its nodes find each other in etcd.
-WITH_ETCD = scripts/build-profile --selection $(SELECTION) 2>/dev/null | grep -qx DISCOVERY=etcd || \
-    { echo "make $@: docker-compose.yaml needs DISCOVERY=etcd; without Docker: make run $(SELECTION)" >&2; exit 2; }
+# What scripts/compose runs: files of scripts/deploy/. docker-compose.yaml itself needs etcd.
+DEPLOY ?= $(if $(filter REPLICATOR=noop,$(SELECTED)),single-node,$(if $(filter DISCOVERY=static,$(SELECTED)),static))
+export DEPLOY
 
 image: ## build the container image
 	@$(call needs,scripts/image,scripts/image build)
 
-up: ## start the cluster in containers and run the smoke check
-	@$(WITH_ETCD)
+up: ## start the cluster in containers and run the smoke check; DEPLOY="five-nodes zones" adds to it
 	@$(if $(SELECTION),$(call needs,scripts/image,scripts/image build))
 	@scripts/compose up -d
 	@scripts/compose await-smoke
 
-MONITORING = scripts/deploy/monitoring.yaml
 monitoring-up: ## the cluster with Prometheus and Grafana beside it
-	@$(WITH_ETCD)
-	@$(call needs,$(MONITORING),scripts/compose -f docker-compose.yaml -f $(MONITORING) up -d)
+	@DEPLOY="$(DEPLOY) monitoring" scripts/compose up -d
 
 logs: ## follow the containers' logs
 	@scripts/compose logs -f

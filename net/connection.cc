@@ -31,6 +31,17 @@ constexpr int kKeepaliveProbes = 3;
 constexpr uint64_t kFrameStallsMax = 8;
 constexpr uint64_t kTimeoutCheckMinUs = 1'000;
 
+// A frame's head, the pieces of its payload, and its tail if it has one.
+size_t pieces_of(const WireBytes& bytes) {
+    return 1 + bytes.frame.payload.pieces().size() + (bytes.tail.empty() ? 0 : 1);
+}
+
+std::string_view piece_of(const WireBytes& bytes, size_t number) {
+    if (number == 0) return bytes.frame.head;
+    const auto pieces = bytes.frame.payload.pieces();
+    return number <= pieces.size() ? pieces[number - 1].bytes : std::string_view(bytes.tail);
+}
+
 void set_option(int socket, int level, int option, int value) {
     setsockopt(socket, level, option, &value, sizeof(value));
 }
@@ -48,7 +59,7 @@ void set_connection_options(int socket) {
 // --- Life
 // ---------------------------------------------------------------------------------------------------------------
 
-Connection::Connection(Private, NetContext& net, const ConnectionOptions& options, std::string remote,
+Connection::Connection(Private, NetContext& net, const ConnectionOptions& options, WireSide side, std::string remote,
                        ConnectionOwner* owner)
     : net_(net),
       options_(options),
@@ -56,7 +67,7 @@ Connection::Connection(Private, NetContext& net, const ConnectionOptions& option
       owner_(owner),
       flush_event_(event_new(net.base, -1, 0, &Connection::on_flush_event, this)),
       timeout_timer_(net.base, [this] { check_timeouts(); }),
-      decoder_(options.frame_limits) {}
+      wire_(net.new_wire(side, options.frame_limits, remote_)) {}
 
 Connection::~Connection() {
     close();
@@ -64,7 +75,8 @@ Connection::~Connection() {
 
 std::shared_ptr<Connection> Connection::adopt(NetContext& net, const ConnectionOptions& options, int socket,
                                               std::string remote, ConnectionOwner* owner) {
-    auto connection = std::make_shared<Connection>(Private{}, net, options, std::move(remote), owner);
+    auto connection =
+        std::make_shared<Connection>(Private{}, net, options, WireSide::kAccepted, std::move(remote), owner);
     connection->open(socket);
     connection->start_reading();
     return connection;
@@ -72,8 +84,10 @@ std::shared_ptr<Connection> Connection::adopt(NetContext& net, const ConnectionO
 
 std::shared_ptr<Connection> Connection::connect(NetContext& net, const ConnectionOptions& options,
                                                 const SocketAddress& address, ConnectionOwner* owner) {
-    auto connection = std::make_shared<Connection>(Private{}, net, options, to_string(address), owner);
+    auto connection =
+        std::make_shared<Connection>(Private{}, net, options, WireSide::kDialled, to_string(address), owner);
     connection->start_connecting(address);
+    connection->queue_bytes(connection->wire_->take_output());
     return connection;
 }
 
@@ -135,13 +149,16 @@ void Connection::close() {
     write_event_.reset();
     if (socket_ >= 0) ::close(socket_);
     socket_ = -1;
-    if (!queue_.empty()) net_.count_undeliverable("connection_lost", queue_.size());
+    const auto lost =
+        std::count_if(queue_.begin(), queue_.end(), [](const WireBytes& bytes) { return bytes.is_message; });
+    if (lost > 0) net_.count_undeliverable("connection_lost", static_cast<uint64_t>(lost));
     queue_.clear();
     queued_bytes_ = 0;
 }
 
 void Connection::close_when_flushed() {
-    if (closed_) return;
+    if (closed_ || closing_when_flushed_) return;
+    queue_bytes(wire_->farewell());
     closing_when_flushed_ = true;
     if (read_event_) event_del(read_event_.get());
     if (queue_.empty()) event_active(flush_event_.get(), EV_TIMEOUT, 0);
@@ -191,7 +208,7 @@ void Connection::read_some() {
         last_read_us_ = net_.host.now_us();
         if (!deliver_messages(&messages)) return;
     }
-    if (frame_began_us_ == 0 && decoder_.mid_frame()) {
+    if (frame_began_us_ == 0 && wire_->mid_frame()) {
         frame_began_us_ = last_read_us_;
         schedule_timeouts();
     }
@@ -199,12 +216,12 @@ void Connection::read_some() {
 }
 
 ssize_t Connection::read_once(size_t bytes_max, bool* drained) {
-    const std::span<const iovec> areas = decoder_.space(bytes_max);
+    const std::span<const iovec> areas = wire_->space(bytes_max);
     size_t room = 0;
     for (const iovec& area : areas) room += area.iov_len;
     const ssize_t n = ::readv(socket_, areas.data(), static_cast<int>(areas.size()));
     if (n > 0) {
-        decoder_.received(static_cast<size_t>(n));
+        wire_->received(static_cast<size_t>(n));
         *drained = static_cast<size_t>(n) < room;
     }
     return n;
@@ -213,9 +230,12 @@ ssize_t Connection::read_once(size_t bytes_max, bool* drained) {
 bool Connection::deliver_messages(size_t* messages) {
     while (true) {
         Message message;
-        switch (decoder_.next(net_.host.now_us(), &message)) {
+        const FrameDecoder::Next step = wire_->next(net_.host.now_us(), &message);
+        queue_bytes(wire_->take_output());
+        switch (step) {
             case FrameDecoder::Next::kMore:
-                return true;
+                if (wire_->finished()) close_when_flushed();
+                return !closing_when_flushed_;
             case FrameDecoder::Next::kBad:
                 bad_frame();
                 return false;
@@ -231,9 +251,11 @@ bool Connection::deliver_messages(size_t* messages) {
 }
 
 void Connection::bad_frame() {
-    const std::string reason(to_string(decoder_.error()));
+    const std::string reason(wire_->error());
     net_.count_bad_frame(reason);
     net_.log(LogLevel::kWarning, "bad frame, connection closed", {{"from", remote_}, {"reason", reason}});
+    // What tells the other side so is sent if it can be at once; nobody waits for it.
+    if (!queue_.empty() && !queue_.front().is_message) write_once();
     fail(str_cat("bad frame: ", reason));
 }
 
@@ -259,8 +281,23 @@ Connection::SendResult Connection::send(Message& message) {
     if (queue_.size() >= options_.queue_messages_max || queued_bytes_ >= options_.queue_bytes_max) {
         return SendResult::kQueueFull;
     }
-    EncodedFrame frame;
-    if (!encode_frame(message, net_.host.now_us(), &frame)) return SendResult::kTooLarge;
+    WireBytes bytes;
+    if (!encode_frame(message, net_.host.now_us(), &bytes.frame)) return SendResult::kTooLarge;
+    wire_->wrap(message, &bytes);
+    queue(std::move(bytes));
+    if (wire_->finished()) close_when_flushed();
+    return SendResult::kQueued;
+}
+
+void Connection::queue_bytes(std::string bytes) {
+    if (bytes.empty() || closed_) return;
+    WireBytes piece;
+    piece.frame.head = std::move(bytes);
+    piece.is_message = false;
+    queue(std::move(piece));
+}
+
+void Connection::queue(WireBytes bytes) {
     if (queue_.empty()) {
         last_write_us_ = net_.host.now_us();
         if (!connecting_) {
@@ -268,9 +305,8 @@ Connection::SendResult Connection::send(Message& message) {
             schedule_timeouts();
         }
     }
-    queued_bytes_ += frame.size();
-    queue_.push_back(std::move(frame));
-    return SendResult::kQueued;
+    queued_bytes_ += bytes.size();
+    queue_.push_back(std::move(bytes));
 }
 
 void Connection::write_some() {
@@ -293,11 +329,11 @@ ssize_t Connection::write_once() {
     size_t bytes = 0;
     size_t piece = front_piece_;
     size_t offset = front_offset_;
-    for (auto frame = queue_.begin(); frame != queue_.end() && count < kWriteVectors && bytes < kWriteBytesPerCall;
-         ++frame, piece = 0) {
-        const auto pieces = frame->payload.pieces();
-        for (; piece <= pieces.size() && count < kWriteVectors && bytes < kWriteBytesPerCall; piece++, offset = 0) {
-            std::string_view part = piece == 0 ? std::string_view(frame->head) : pieces[piece - 1].bytes;
+    for (auto item = queue_.begin(); item != queue_.end() && count < kWriteVectors && bytes < kWriteBytesPerCall;
+         ++item, piece = 0) {
+        const size_t pieces = pieces_of(*item);
+        for (; piece < pieces && count < kWriteVectors && bytes < kWriteBytesPerCall; piece++, offset = 0) {
+            std::string_view part = piece_of(*item, piece);
             part = part.substr(offset, kWriteBytesPerCall - bytes);
             vectors[count++] = {const_cast<char*>(part.data()), part.size()};
             bytes += part.size();
@@ -315,18 +351,17 @@ void Connection::written(size_t bytes) {
     net_.sent_bytes.add(bytes);
     queued_bytes_ -= bytes;
     while (bytes > 0) {
-        const EncodedFrame& frame = queue_.front();
-        const auto pieces = frame.payload.pieces();
-        const size_t length = front_piece_ == 0 ? frame.head.size() : pieces[front_piece_ - 1].bytes.size();
+        const WireBytes& front = queue_.front();
+        const size_t length = piece_of(front, front_piece_).size();
         const size_t part = std::min(bytes, length - front_offset_);
         bytes -= part;
         front_offset_ += part;
         if (front_offset_ < length) return;
         front_offset_ = 0;
-        if (front_piece_++ < pieces.size()) continue;
+        if (++front_piece_ < pieces_of(front)) continue;
         front_piece_ = 0;
+        if (front.is_message) net_.sent_messages.add();
         queue_.pop_front();
-        net_.sent_messages.add();
     }
 }
 

@@ -12,8 +12,8 @@
 
 #include "net/address.h"
 #include "net/event_handle.h"
-#include "net/frame.h"
 #include "net/net_context.h"
+#include "net/wire.h"
 
 namespace sandstore {
 
@@ -53,7 +53,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     static std::shared_ptr<Connection> connect(NetContext& net, const ConnectionOptions& options,
                                                const SocketAddress& address, ConnectionOwner* owner);
     struct Private {};  // Made by adopt() and connect() only.
-    Connection(Private, NetContext& net, const ConnectionOptions& options, std::string remote, ConnectionOwner* owner);
+    Connection(Private, NetContext& net, const ConnectionOptions& options, WireSide side, std::string remote,
+               ConnectionOwner* owner);
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -62,7 +63,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     [[nodiscard]] SendResult send(Message& message);
 
     void set_owner(ConnectionOwner* owner) { owner_ = owner; }
-    void set_frame_limits(const FrameLimits& limits) { decoder_.set_limits(limits); }
+    void set_frame_limits(const FrameLimits& limits) { wire_->set_limits(limits); }
     void set_idle_timeout_us(uint64_t idle_timeout_us);
 
     void close();               // At once, without on_closed.
@@ -87,6 +88,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     ssize_t read_once(size_t bytes_max, bool* drained);
     bool deliver_messages(size_t* messages);  // False: closed, or somebody else's now.
     void bad_frame();
+    void queue(WireBytes bytes);
+    void queue_bytes(std::string bytes);
     void write_some();
     ssize_t write_once();
     void written(size_t bytes);
@@ -112,10 +115,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     EventPointer flush_event_;  // Something was queued in this turn.
     LoopTimer timeout_timer_;
 
-    FrameDecoder decoder_;
-    std::deque<EncodedFrame> queue_;
+    std::unique_ptr<Wire> wire_;
+    std::deque<WireBytes> queue_;
     size_t queued_bytes_ = 0;
-    size_t front_piece_ = 0;   // How far the first frame is written: 0 is its head, 1.. its payload's pieces,
+    size_t front_piece_ =
+        0;  // How far the first frame is written: 0 is its head, 1.. its payload's pieces, then its tail,
     size_t front_offset_ = 0;  // and this far into the piece.
 
     uint64_t last_read_us_ = 0;

@@ -18,6 +18,17 @@ const pb::NodeStatus* find(const pb::ClusterStatus& status, std::string_view id)
     return nullptr;
 }
 
+const pb::RaftPeerStatus* find_peer(const pb::NodeStatus& leader, std::string_view id) {
+    for (const pb::RaftPeerStatus& peer : leader.raft().peers()) {
+        if (peer.node_id() == id) return &peer;
+    }
+    return nullptr;
+}
+
+uint64_t behind(uint64_t ahead, uint64_t index) {
+    return ahead > index ? ahead - index : 0;
+}
+
 // Why this voter would not acknowledge a write soon; empty when it would.
 std::string hindrance(const pb::ClusterStatus& status, const pb::NodeStatus& leader, const std::string& id) {
     const pb::NodeStatus* node = find(status, id);
@@ -25,9 +36,11 @@ std::string hindrance(const pb::ClusterStatus& status, const pb::NodeStatus& lea
     if (!node->has_raft()) return str_cat(id, " does not answer");
     if (node->raft().disk_full()) return str_cat("the disk of ", id, " is full");
     if (node->raft().disk_slow()) return str_cat("the disk of ", id, " does not answer");
-    const uint64_t committed = leader.raft().commit_index(), has = node->raft().last_index();
-    if (has + kLagMax < committed) return str_cat(id, " is ", committed - has, " entries behind");
-    return "";
+    const pb::RaftPeerStatus* peer = find_peer(leader, id);
+    if (peer != nullptr && peer->state() == pb::RaftPeerStatus::SNAPSHOT) return str_cat(id, " is sent a snapshot");
+    const uint64_t has = peer == nullptr ? node->raft().last_index() : peer->match_index();
+    const uint64_t lacks = behind(leader.raft().commit_index(), has);
+    return lacks > kLagMax ? str_cat(id, " is ", lacks, " entries behind") : "";
 }
 
 // A majority of the voters without `leaving` could commit; otherwise the reason.
@@ -115,6 +128,14 @@ Verdict cluster_serves(const pb::ClusterStatus& status) {
     if (leader == nullptr) return {false, "the cluster has no leader"};
     if (std::string problem = quorum_problem(status, *leader, ""); !problem.empty()) return {false, problem};
     return {true, str_cat("the cluster serves; ", status.leader_id(), " leads in term ", status.term())};
+}
+
+std::optional<uint64_t> lag_of(const pb::ClusterStatus& status, const pb::NodeStatus& node) {
+    const pb::NodeStatus* leader = leader_of(status);
+    if (leader == nullptr || !node.up() || !node.has_raft()) return std::nullopt;
+    if (node.id() == leader->id()) return behind(node.raft().commit_index(), node.raft().applied_index());
+    const pb::RaftPeerStatus* peer = find_peer(*leader, node.id());
+    return behind(leader->raft().last_index(), peer == nullptr ? node.raft().last_index() : peer->match_index());
 }
 
 }  // namespace sandstore

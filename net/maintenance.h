@@ -2,6 +2,8 @@
 // /health?maintenance, the status page and `sandstore status` all say the same.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,5 +21,9 @@ Verdict may_be_stopped(const pb::ClusterStatus& status, std::string_view node_id
 
 // Whether the cluster serves: it has a leader, and a majority of its voters is up and caught up.
 Verdict cluster_serves(const pb::ClusterStatus& status);
+
+// Entries of the leader's log that this node has yet to acknowledge, both told by the leader at one moment, so that it
+// is right under load too; nothing when no leader tells. The leader's own: what it has yet to apply.
+std::optional<uint64_t> lag_of(const pb::ClusterStatus& status, const pb::NodeStatus& node);
 
 }  // namespace sandstore

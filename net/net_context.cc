@@ -11,9 +11,10 @@ constexpr std::string_view kRefusedName = "sandstore_net_refused_total";
 constexpr std::string_view kRefusedHelp = "Incoming connections and messages turned away.";
 }  // namespace
 
-NetContext::NetContext(event_base* loop, PortHost& port_host)
+NetContext::NetContext(event_base* loop, PortHost& port_host, WireMaker wire_maker)
     : base(loop),
       host(port_host),
+      new_wire(wire_maker),
       sent_messages(host.metrics().counter("sandstore_net_sent_messages_total", "Frames written to sockets.")),
       sent_bytes(host.metrics().counter("sandstore_net_sent_bytes_total", "Bytes written to sockets.")),
       received_messages(host.metrics().counter("sandstore_net_received_messages_total", "Valid frames received.")),

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "net/wire.h"
 #include "runtime/actor.h"
 #include "runtime/metrics.h"
 
@@ -12,7 +13,7 @@ struct event_base;
 namespace sandstore {
 
 struct NetContext {
-    NetContext(event_base* loop, PortHost& port_host);
+    NetContext(event_base* loop, PortHost& port_host, WireMaker wire_maker = make_wire);
     NetContext(const NetContext&) = delete;
     NetContext& operator=(const NetContext&) = delete;
 
@@ -26,6 +27,7 @@ struct NetContext {
 
     event_base* base;
     PortHost& host;
+    const WireMaker new_wire;  // For every connection.
     Counter& sent_messages;
     Counter& sent_bytes;
     Counter& received_messages;

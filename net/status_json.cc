@@ -176,6 +176,8 @@ Json::Value status_json(const pb::ClusterStatus& status) {
     json["serves"] = verdict_json(cluster_serves(status));
     for (const pb::NodeStatus& node : status.nodes()) {
         Json::Value line = node_json(node);
+        const std::optional<uint64_t> lag = lag_of(status, node);
+        line["lag"] = lag ? number(*lag) : Json::Value();
         line["may_be_stopped"] = verdict_json(may_be_stopped(status, node.id()));
         json["nodes"].append(std::move(line));
     }

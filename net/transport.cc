@@ -46,7 +46,7 @@ Message too_large_reply(const pb::Envelope& reply) {
 }  // namespace
 
 Transport::Transport(event_base* base, PortHost& host, TransportOptions options)
-    : net_(base, host),
+    : net_(base, host, options.wire),
       options_(std::move(options)),
       resolver_(base, options_.name_servers),
       listener_(net_, [this](int socket, std::string remote) { on_accept(socket, std::move(remote)); }),

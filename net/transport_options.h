@@ -6,10 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "net/wire.h"
+
 namespace sandstore {
 
 struct TransportOptions {
     std::string software_version;
+    WireMaker wire = make_wire;
     std::vector<std::string> name_servers;  // Empty: as the system is configured.
 
     // Incoming connections. Clients may take fewer, so that peers always find room.

@@ -33,6 +33,8 @@ target_compile_definitions(spdlog::spdlog INTERFACE SPDLOG_FMT_EXTERNAL FMT_HEAD
 # Unused functions are left out, addresses stay random (static-pie), and no path of this machine is in the result.
 add_compile_options(-ffunction-sections -fdata-sections -ffile-prefix-map=${CMAKE_BINARY_DIR}=.
                     -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+# Warnings are for the ordinary build: with precompiled headers g++ 12 also doubts the system's.
+add_compile_options(-w)
 add_link_options(-static-pie -Wl,--gc-sections -Wl,-z,relro,-z,now)
 # What the linker took, and from where: scripts/sbom reads it.
 add_link_options(-Wl,-Map=$<TARGET_PROPERTY:NAME>.map)

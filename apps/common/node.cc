@@ -136,6 +136,8 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     status.set_node_id(options.node_id);
     status.set_http_address(options.http_listen);
     status.set_version(version_number());
+    status.set_commit(version_commit());
+    status.set_profile(build_profile());
     status.set_copies(options.copies);
     send(status);
 }

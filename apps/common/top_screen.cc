@@ -93,15 +93,6 @@ uint64_t per_second(const pb::NodeFigures& figures, uint64_t count) {
     return figures.interval_us() == 0 ? 0 : count * 1'000'000 / figures.interval_us();
 }
 
-uint64_t lag_of(const pb::NodeStatus& node, const pb::ClusterStatus& status) {
-    for (const pb::NodeStatus& leader : status.nodes()) {
-        if (leader.id() != status.leader_id() || !leader.up()) continue;
-        const uint64_t last = leader.raft().last_index(), own = node.raft().last_index();
-        return last > own ? last - own : 0;
-    }
-    return 0;
-}
-
 // --- Parts of the frame ----------------------------------------------------------------------------------------------
 
 std::string head_line(const pb::ClusterStatus& status, const TopView& view) {
@@ -141,7 +132,7 @@ const std::vector<Column>& columns() {
          [](const Node& n, const Status&) { return std::string(n.up() ? role_name(n) : std::string_view("down")); }},
         {"TERM", 5, true, 0, [](const Node& n, const Status&) { return str_cat(n.raft().term()); }},
         {"COMMITTED", 10, true, 0, [](const Node& n, const Status&) { return str_cat(n.raft().commit_index()); }},
-        {"LAG", 6, true, 0, [](const Node& n, const Status& s) { return short_count(lag_of(n, s)); }},
+        {"LAG", 6, true, 0, [](const Node& n, const Status& s) { return short_count(lag_of(s, n).value_or(0)); }},
         {"REQ/S", 6, true, 0,
          [](const Node& n, const Status&) { return short_count(per_second(n.figures(), n.figures().requests())); }},
         {"P99", 8, true, 0, [](const Node& n, const Status&) { return times(n.figures().mutation_p99_us()); }},
@@ -187,7 +178,7 @@ std::vector<std::string> table(const pb::ClusterStatus& status, const TopView& v
     for (const pb::NodeStatus& node : status.nodes()) nodes.push_back(&node);
     const auto weight = [&](const pb::NodeStatus* node) -> uint64_t {
         if (view.order == TopOrder::kRequests) return per_second(node->figures(), node->figures().requests());
-        if (view.order == TopOrder::kLag) return node->up() ? lag_of(*node, status) : UINT64_MAX;
+        if (view.order == TopOrder::kLag) return lag_of(status, *node).value_or(UINT64_MAX);
         return 0;
     };
     std::stable_sort(nodes.begin(), nodes.end(), [&](auto* one, auto* other) { return weight(one) > weight(other); });

@@ -11,6 +11,7 @@
 #include "apps/common/table.h"
 #include "apps/common/units.h"
 #include "apps/sandstore/commands.h"
+#include "net/maintenance.h"
 #include "net/status_json.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
@@ -60,6 +61,8 @@ std::string remarks(const pb::NodeStatus& node) {
     const pb::RaftStatus& raft = node.raft();
     say(raft.disk_full(), "disk full: no writes");
     say(raft.disk_slow(), "disk does not answer");
+    say(node.figures().chunks_missing() > 0, str_cat("lacks ", node.figures().chunks_missing(), " of its chunks"));
+    say(node.figures().etcd() == pb::NodeFigures::LOST, "etcd does not answer");
     say(!raft.transferring_to().empty(), str_cat("hands leadership over to ", raft.transferring_to()));
     return text;
 }
@@ -83,40 +86,52 @@ void print_members(const pb::ClusterStatus& status) {
     std::printf("%s\n\n", line.c_str());
 }
 
+std::string free_of(const pb::ChunkStats& chunks) {
+    std::string text = format_bytes(chunks.disk_free_bytes());
+    if (chunks.disk_total_bytes() == 0) return text;
+    const double used =
+        1 - static_cast<double>(chunks.disk_free_bytes()) / static_cast<double>(chunks.disk_total_bytes());
+    return str_cat(text, str_format(" (%.0f%% used)", used * 100));
+}
+
+std::string hash_of(const pb::NodeStatus& node) {
+    if (node.state_hash_index() == 0) return "-";
+    return str_format("%016llx@%llu", static_cast<unsigned long long>(node.state_hash()),
+                      static_cast<unsigned long long>(node.state_hash_index()));
+}
+
+std::vector<std::string> row_of(const pb::NodeStatus& node, const pb::ClusterStatus& status) {
+    const std::optional<uint64_t> lag = lag_of(status, node);
+    const bool known = node.up() && node.has_raft();
+    const bool chunks = node.up() && node.has_chunks();
+    const auto if_known = [](bool is_known, const auto& text) { return is_known ? str_cat(text) : "-"; };
+    std::vector<std::string> row = {node.id(), node.address(), node.up() ? std::string(role_name(node)) : "down"};
+    row.push_back(if_known(known, node.raft().term()));
+    row.push_back(if_known(known, node.raft().commit_index()));
+    row.push_back(if_known(known, node.raft().applied_index()));
+    row.push_back(if_known(lag.has_value(), lag.value_or(0)));
+    row.push_back(if_known(known, node.raft().snapshot_index()));
+    row.push_back(if_known(chunks, node.chunks().chunk_count()));
+    row.push_back(if_known(chunks, format_bytes(node.chunks().chunk_bytes())));
+    row.push_back(if_known(chunks, free_of(node.chunks())));
+    row.push_back(if_known(node.up(), format_duration(node.uptime_us())));
+    row.push_back(if_known(!node.version().empty(), node.version()));
+    if (FLAGS_state_hash) row.push_back(hash_of(node));
+    row.push_back(remarks(node));
+    return row;
+}
+
 void print_status(const pb::ClusterStatus& status) {
     std::printf("cluster %s   leader %s   term %llu\n", status.cluster_id().c_str(),
                 status.leader_id().empty() ? "none" : status.leader_id().c_str(),
                 static_cast<unsigned long long>(status.term()));
     print_members(status);
-    std::vector<std::vector<std::string>> rows = {{"NODE", "ADDRESS", "ROLE", "UP", "TERM", "COMMITTED", "APPLIED",
+    std::vector<std::vector<std::string>> rows = {{"NODE", "ADDRESS", "ROLE", "TERM", "COMMITTED", "APPLIED", "LAG",
                                                    "SNAPSHOT", "CHUNKS", "STORED", "FREE", "UPTIME", "VERSION", ""}};
     if (FLAGS_state_hash) rows[0].insert(rows[0].end() - 1, "STATE");
-    for (const pb::NodeStatus& node : status.nodes()) {
-        const bool known = node.up() && node.has_raft();
-        const bool chunks = node.up() && node.has_chunks();
-        std::vector<std::string> row = {node.id(),
-                                        node.address(),
-                                        node.up() ? std::string(role_name(node)) : "-",
-                                        node.up() ? "yes" : "no",
-                                        known ? str_cat(node.raft().term()) : "-",
-                                        known ? str_cat(node.raft().commit_index()) : "-",
-                                        known ? str_cat(node.raft().applied_index()) : "-",
-                                        known ? str_cat(node.raft().snapshot_index()) : "-",
-                                        chunks ? str_cat(node.chunks().chunk_count()) : "-",
-                                        chunks ? format_bytes(node.chunks().chunk_bytes()) : "-",
-                                        chunks ? format_bytes(node.chunks().disk_free_bytes()) : "-",
-                                        node.up() ? format_duration(node.uptime_us()) : "-",
-                                        node.version().empty() ? "-" : node.version()};
-        if (FLAGS_state_hash) {
-            row.push_back(node.state_hash_index() == 0
-                              ? "-"
-                              : str_format("%016llx@%llu", static_cast<unsigned long long>(node.state_hash()),
-                                           static_cast<unsigned long long>(node.state_hash_index())));
-        }
-        row.push_back(remarks(node));
-        rows.push_back(std::move(row));
-    }
-    print_table(rows);
+    for (const pb::NodeStatus& node : status.nodes()) rows.push_back(row_of(node, status));
+    print_table(rows, {"TERM", "COMMITTED", "APPLIED", "LAG", "SNAPSHOT", "CHUNKS", "STORED", "FREE", "UPTIME"});
+    if (const Verdict verdict = cluster_serves(status); !verdict.yes) std::printf("\n%s\n", verdict.why.c_str());
 }
 
 }  // namespace

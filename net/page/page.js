@@ -254,7 +254,7 @@ function logScale(nodes) {
   let step = 1;
   while ((high - low) / step > kCells - 6) step *= 10;
   const last = Math.max(Math.floor(high / step), kCells - 3);
-  return { step, first: (last - kCells + 3) * step };
+  return { step, first: Math.max(1, (last - kCells + 3) * step) };
 }
 
 function cellState(node, begin, end) {
@@ -276,7 +276,7 @@ function remarkOf(node) {
   return remarks.join("; ");
 }
 
-function showNode(row, node, scale, leader) {
+function showNode(row, node, scale) {
   row.className = `node ${inkOf(node.id)}${node.up ? "" : " is-down"}`;
   const role = node.up ? node.role : "down";
   const chip = row.querySelector(".chip");
@@ -294,9 +294,7 @@ function showNode(row, node, scale, leader) {
       cell.className = `cell ${state}`;
     }
   });
-  const lag = leader && node.up ? Math.max(0, leader.last_index - node.last_index, leader.commit_index -
-    node.applied_index) : null;
-  const values = { term: node.term, commit: node.commit_index, applied: node.applied_index, lag };
+  const values = { term: node.term, commit: node.commit_index, applied: node.applied_index, lag: node.lag };
   for (const [key, value] of Object.entries(values)) {
     const cell = row.querySelector(`.value-${key}`);
     say(cell, node.up && value !== null ? whole.format(value) : "–");
@@ -305,23 +303,22 @@ function showNode(row, node, scale, leader) {
 }
 
 function showNodes() {
-  const { nodes, leader } = known.status;
+  const { nodes } = known.status;
   const list = byId("node-list");
   const ids = nodes.map((node) => node.id);
   for (const row of [...list.children]) if (!ids.includes(row.dataset.node)) row.remove();
   const scale = logScale(nodes);
-  const leading = nodes.find((node) => node.id === leader);
   nodes.forEach((node, i) => {
     let row = [...list.children].find((one) => one.dataset.node === node.id);
     if (!row) {
       row = makeNodeRow(node);
       list.insertBefore(row, list.children[i] || null);
     }
-    showNode(row, node, scale, leading);
+    showNode(row, node, scale);
   });
   if (!scale) return say(byId("axis"), "No node tells what is in its log.");
   const end = scale.first + kCells * scale.step - 1;
-  say(byId("axis"), `from index ${whole.format(Math.max(scale.first, 0))} to ${whole.format(end)}; a square is ` +
+  say(byId("axis"), `from index ${whole.format(scale.first)} to ${whole.format(end)}; a square is ` +
     (scale.step === 1 ? "one entry" : `${whole.format(scale.step)} entries`));
 }
 
@@ -430,7 +427,8 @@ function pathOf(points, begin, x, y) {
   let path = "", before = 0;
   for (const [at, value] of points) {
     if (at < begin - 2000) continue;
-    path += `${at - before > 3500 ? "M" : "L"}${Math.max(x(begin), x(at)).toFixed(1)} ${y(value).toFixed(1)}`;
+    const place = `${Math.max(x(begin), x(at)).toFixed(1)} ${y(value).toFixed(1)}`;
+    path += at - before > 3500 ? `M${place}l0 0` : `L${place}`;  // A point that stays alone is drawn as a dot.
     before = at;
   }
   return path;
@@ -455,6 +453,14 @@ function lineOfEach(column) {
   }));
 }
 
+// In a second in which nothing was synced there is nothing to draw.
+function syncLines() {
+  return nodeIds().map((id) => ({
+    name: id, ink: inkOf(id),
+    points: samplesOf(id).rows.filter((row) => row.syncs_per_second > 0).map((row) => [row.at, row.sync_p99_us]),
+  }));
+}
+
 // Changes are timed where they arrive: on the leader. In seconds without one there is nothing to draw.
 function latencyLines() {
   const of = (column) => nodeIds().flatMap((id) => samplesOf(id).rows.filter((row) => row.mutations_per_second > 0)
@@ -471,7 +477,7 @@ function makeCharts() {
   charts.latency = new Chart("latency", "Latency of changes", micros, (value) => niceTop(Math.max(value, 1000)),
     latencyLines);
   charts.fsync = new Chart("fsync", "fsync of the log, p99", micros, (value) => niceTop(Math.max(value, 1000)),
-    lineOfEach("sync_p99_us"));
+    syncLines);
   charts.traffic = new Chart("traffic", "Bytes sent a second", bytes, niceBytes, lineOfEach("sent_bytes_per_second"));
 }
 
@@ -509,6 +515,7 @@ function reigns(rows, now, up) {
   }
   const last = runs[runs.length - 1];
   if (last && !up) runs.push({ role: "gone", begin: last.end, end: now });
+  if (last && up && now - last.end < 3500) last.end = now;
   return runs;
 }
 
@@ -746,7 +753,8 @@ function savedTheme() {
 // As much time as something is known of, up to five minutes, until the reader chooses.
 function chooseShown() {
   if (known.chosen) return;
-  const oldest = Math.min(...[...known.samples.values()].map((kept) => (kept.rows.length ? kept.rows[0].at : Infinity)));
+  const firsts = [...known.samples.values()].map((kept) => (kept.rows.length ? kept.rows[0].at : Infinity));
+  const oldest = Math.min(...firsts);
   setShown(known.heardAt - oldest > 65e3 ? 300e3 : 60e3);
 }
 

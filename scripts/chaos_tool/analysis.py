@@ -72,8 +72,8 @@ class Analysis:
         return [(a, b) for a, b in zip(times, times[1:]) if b - a > PAUSE_S]
 
     def _elections(self):
-        """For each fault that took the leader away and led to an election: how long until the next leader, and until a write
-        that began after the fault was acknowledged."""
+        """For each fault that took the leader away and led to an election: how long until the next leader, and until a
+        write that began after the fault was acknowledged."""
         found = []
         writes = sorted((op.ended, op.begun) for op in self.operations if op.outcome == "ok" and op.kind in WRITES)
         ended = [write[0] for write in writes]
@@ -119,6 +119,7 @@ class Analysis:
             count, hit, elections, longest = table.get(fault["kind"], (0, 0, 0, 0.0))
             pause = max([min(b, fault["end"] + 5) - max(a, fault["begin"]) for a, b in self.pauses
                          if a < fault["end"] and b > fault["begin"]] + [0.0])
-            elected = any(fault["begin"] <= time_s <= fault["end"] + ELECTION_AFTER_S for time_s, _, _ in self.leaders)
+            elected = any(fault["begin"] <= time_s <= fault["end"] + ELECTION_AFTER_S
+                          for time_s, _, _ in self.leaders)
             table[fault["kind"]] = (count + 1, hit + fault["hits_leader"], elections + elected, max(longest, pause))
         return table

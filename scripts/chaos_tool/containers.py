@@ -1,6 +1,6 @@
-"""A cluster of containers, from docker-compose.yaml and scripts/deploy/chaos.yaml, in a project of its own. It needs root
-on the machine that runs the containers: links are cut with iptables inside the network namespaces of the nodes, from
-the outside, since their image has no tools."""
+"""A cluster of containers, from docker-compose.yaml and scripts/deploy/chaos.yaml, in a project of its own. It needs
+root on the machine that runs the containers: links are cut with iptables inside the network namespaces of the nodes,
+from the outside, since their image has no tools."""
 import json
 import os
 import random

@@ -116,7 +116,8 @@ class Run:
                                       start_new_session=True)
         self._wait("the first operations", READY_S,
                    lambda: os.path.exists(self.history_path) and os.path.getsize(self.history_path) > 1000)
-        self.journal.note("begin", nodes=cluster.names(), mode=cluster.mode)
+        self.journal.note("begin", nodes=cluster.names(), mode=cluster.mode,
+                          monotonic_s=round(self.journal.began, 6))  # Of time 0: the history has such times.
 
     def _last_words(self):
         lines = []

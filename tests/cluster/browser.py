@@ -58,8 +58,8 @@ class Browser:
                         "return found === null ? null : found.innerText;", selector)
 
     def texts(self, selector):
-        return self.run("return [...document.querySelectorAll(arguments[0])].map(one => one.innerText || one.textContent);",
-                        selector)
+        return self.run("return [...document.querySelectorAll(arguments[0])]"
+                        ".map(one => one.innerText || one.textContent);", selector)
 
     def devtools(self, command, **parameters):
         return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})

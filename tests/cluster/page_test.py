@@ -1,4 +1,4 @@
-"""The status page, in a real browser, against a real cluster; with SANDSTORE_SCREENSHOTS=FOLDER it leaves pictures there."""
+"""The status page, in a real browser, against a real cluster. With SANDSTORE_SCREENSHOTS=FOLDER it leaves pictures."""
 import json
 import os
 import signal
@@ -209,11 +209,12 @@ class Page(ClusterTest):
                 }
                 return [255, 255, 255];
             };
-            return [...document.querySelectorAll("body *")].filter((one) => !one.closest("svg, noscript, .skip") &&
-                one.getClientRects().length && [...one.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+            const shown = [...document.querySelectorAll("body *")].filter((one) => one.getClientRects().length &&
+                !one.closest("svg, noscript, .skip"));
+            return shown.filter((one) => [...one.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
                 .filter((one) => {
-                    const [a, b] = [light(parts(getComputedStyle(one).color)), light(behind(one))].sort((x, y) => y - x);
-                    return (a + 0.05) / (b + 0.05) < 4.5;
+                    const both = [light(parts(getComputedStyle(one).color)), light(behind(one))];
+                    return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05) < 4.5;
                 }).map((one) => `${one.className}: ${one.innerText}`);""")
 
     def test_the_page_may_load_nothing_from_elsewhere_and_is_asked_for_once(self):

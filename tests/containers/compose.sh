@@ -7,6 +7,7 @@ config() {
 
 check_every_variation_is_valid() {
     local variation each all=("") knobs
+    export CHAOS_NETWORK=172.31.77 CHAOS_LOGS=$scratch # As scripts/chaos sets them.
     for each in scripts/deploy/*.yaml; do all+=("$(basename "$each" .yaml)"); done
     all+=("five-nodes zones" "zones resources" "five-nodes zones resources debug")
     for each in "$new_tool" $old_tool; do
@@ -19,6 +20,9 @@ check_every_variation_is_valid() {
     done
     ok "${#all[@]} variations are valid in ${old_tool:+docker-compose 1.29 and }$new_tool; each service is read-only," \
         "without capabilities, without a shell"
+
+    if DEPLOY=six-nodes scripts/compose config >/dev/null 2>"$log"; then fail "DEPLOY=six-nodes is accepted"; fi
+    grep -q "'six-nodes' is none of these: .*five-nodes" "$log" || fail "DEPLOY=six-nodes is not told what there is"
 
     # .env names every knob, with the default that the files have.
     grep -ohE '\$\{[A-Z0-9_]+:-[^}]*\}' docker-compose.yaml scripts/deploy/*.yaml | sort -u |
@@ -98,7 +102,7 @@ check_how_it_runs() {
 }
 
 file_in_log_volume() { # file_in_log_volume NAME: its text
-    docker cp "$(container node-1):/var/log/sandstore/$1" - 2>/dev/null | tar -xO
+    docker cp "$(container node-1):/var/log/sandstore/$1" - | tar -xO
 }
 
 # As logrotate does it: the file is renamed by others, SIGHUP opens a new one.

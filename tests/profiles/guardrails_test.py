@@ -39,6 +39,13 @@ class Table(unittest.TestCase):
             for option in OPTIONS:
                 self.assertIn(f"{option}={chosen[option]}", values)
 
+    def test_every_value_has_its_file_and_every_file_its_value(self):
+        expected = {value.lower().replace("=", "_") + ".cc" for value in build_profile("--values").stdout.split()
+                    if not value.startswith("PROFILE=")}
+        found = {name for name in os.listdir(os.path.join(ROOT, "apps", "modules"))
+                 if name.startswith(tuple(f"{option.lower()}_" for option in OPTIONS)) and name.endswith(".cc")}
+        self.assertEqual(found, expected)
+
     def test_the_documentation_shows_the_table_as_it_is(self):
         with open(os.path.join(ROOT, "docs", "builds.md"), encoding="utf-8") as file:
             text = file.read()
@@ -154,10 +161,12 @@ class FrontDoors(unittest.TestCase):
         self.assertIn("REPLICATOR=noop needs DISCOVERY=static: chosen", done.stdout)
         self.assertEqual(done.returncode, 2, "SETUP=false ends it")
 
-    def test_make_up_says_that_compose_needs_etcd(self):
-        done = self.make("up", "PROFILE=static")
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("docker-compose.yaml needs DISCOVERY=etcd", done.stderr)
+    def test_make_up_takes_the_compose_file_that_suits_the_build(self):
+        for choice, expected in [("PROFILE=http-etcd", ""), ("PROFILE=static", "static"),
+                                 ("DISCOVERY=static", "static"), ("PROFILE=minimal", "single-node"),
+                                 ("DEPLOY=five-nodes", "five-nodes")]:
+            done = self.make("--eval=show: ; @echo $$DEPLOY", "show", choice)
+            self.assertEqual(done.stdout.strip(), expected, choice)
 
     def cmake(self, *settings):
         folder = tempfile.mkdtemp()

@@ -135,7 +135,10 @@ bool answer_of(const FileOperation& operation, const Message& reply, std::string
 }  // namespace
 
 RecordedClient::RecordedClient(const LoadSettings& settings, uint64_t number, HistoryWriter& history)
-    : number_(number), timeout_us_(settings.timeout_ms * 1000), history_(history), client_(client_options(settings, number)) {}
+    : number_(number),
+      timeout_us_(settings.timeout_ms * 1000),
+      history_(history),
+      client_(client_options(settings, number)) {}
 
 Message RecordedClient::call(Message request) {
     std::optional<Message> answer;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/message_of.h"
+#include "runtime/metrics.h"
 #include "runtime/text.h"
 #include "tests/kit/step_kit.h"
 
@@ -189,6 +190,31 @@ TEST_F(RepairerTest, a_failed_fetch_is_tried_again_soon) {
     EXPECT_TRUE(kit.logged("nobody has it"));
     kit.advance(2 * Repairer::kRetryUs);
     EXPECT_TRUE(kit.has(Body::kChunkAudit));
+}
+
+TEST_F(RepairerTest, what_is_missing_can_be_seen_to_become_less) {
+    const auto missing = [&] { return kit.metrics().gauge("sandstore_repair_missing_chunks", "").value(); };
+    kit.answer(first_audit(), message_of(page({{1, 1}, {1, 2}, {1, 3}}, {1, 3})));
+    kit.answer(kit.take(Body::kChunkList), message_of(local({{{1, 1}}})));
+    EXPECT_EQ(missing(), 2);
+    EXPECT_EQ(fetched(), 2u);
+    EXPECT_EQ(missing(), 1);
+    pb::StatusReply failed;
+    failed.mutable_status()->set_code(pb::STATUS_UNAVAILABLE);
+    kit.answer(kit.take(Body::kChunkFetch), message_of(failed));
+    kit.answer(kit.take(Body::kChunkAudit), message_of(page({{1, 9}})));
+    kit.answer(kit.take(Body::kChunkList), message_of(local({{{1, 9}}})));
+    EXPECT_EQ(missing(), 1) << "one could not be fetched";
+    // The next round ends early, and so cannot know that it is there now.
+    kit.advance(2 * Repairer::kRetryUs);
+    kit.answer(kit.take(Body::kChunkAudit), message_of(page({{1, 1}}, {1, 1})));
+    kit.answer(kit.take(Body::kChunkList), message_of(local({{{1, 1}}})));
+    kit.fail(kit.take(Body::kChunkAudit), pb::STATUS_UNAVAILABLE);
+    EXPECT_EQ(missing(), 1);
+    kit.advance(2 * Repairer::kRetryUs);
+    kit.answer(kit.take(Body::kChunkAudit), message_of(page({{1, 1}, {1, 2}, {1, 3}})));
+    kit.answer(kit.take(Body::kChunkList), message_of(local({{{1, 1}}, {{1, 2}}, {{1, 3}}})));
+    EXPECT_EQ(missing(), 0);
 }
 
 TEST_F(RepairerTest, many_orphans_are_deleted_in_batches) {

@@ -230,6 +230,33 @@ TEST_F(FileServiceTest, every_failure_of_a_proposal_reaches_the_client_once) {
     EXPECT_EQ(status_in(kit_.take_answer(unreadable)).code(), pb::STATUS_INTERNAL);
 }
 
+TEST_F(FileServiceTest, requests_are_timed_by_operation_and_outcome) {
+    lead(1);
+    const auto count = [&](const char* op, const char* code) {
+        const MetricLabels labels = {{"api", "files"}, {"op", op}, {"code", code}};
+        return kit_.metrics().histogram("sandstore_request_duration_seconds", "", labels).count();
+    };
+    const Gauge& in_flight = kit_.metrics().gauge("sandstore_requests_in_flight", "", {{"api", "files"}});
+    for (const pb::StatusCode code : {pb::STATUS_UNAVAILABLE, pb::STATUS_NOT_LEADER}) {
+        ask(mkdir("/d"));
+        EXPECT_EQ(in_flight.value(), 1);
+        kit_.answer(kit_.take(pb::Envelope::kPropose), proposal_answer(code));
+        EXPECT_EQ(in_flight.value(), 0);
+    }
+    EXPECT_EQ(count("make_directory", "unavailable"), 1u);
+    EXPECT_EQ(count("make_directory", "not_leader"), 1u);
+    EXPECT_EQ(count("make_directory", "ok"), 0u);
+    ask(mkdir("/d"));
+    kit_.advance(4'000);
+    pb::ProposeReply reply;
+    pb::MutationResult exists;
+    exists.mutable_status()->set_code(pb::STATUS_EEXIST);
+    reply.set_result(exists.SerializeAsString());
+    kit_.answer(kit_.take(pb::Envelope::kPropose), message_of(reply));
+    const MetricLabels labels = {{"api", "files"}, {"op", "make_directory"}, {"code", "eexist"}};
+    EXPECT_EQ(kit_.metrics().histogram("sandstore_request_duration_seconds", "", labels).sum_us(), 4'000u);
+}
+
 // --- Redirects -------------------------------------------------------------------------------------------------------
 
 TEST_F(FileServiceTest, a_follower_names_the_leader_without_asking_raft) {

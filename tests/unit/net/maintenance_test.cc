@@ -73,6 +73,25 @@ TEST(Maintenance, a_voter_that_has_not_caught_up_or_whose_disk_fails_does_not_co
     EXPECT_NE(may_be_stopped(status, "node-2").why.find("node-3 does not answer"), std::string::npos);
 }
 
+TEST(Maintenance, the_leader_knows_best_how_far_a_voter_is) {
+    pb::ClusterStatus status = cluster_of(3);
+    pb::RaftPeerStatus* peer = status.mutable_nodes(0)->mutable_raft()->add_peers();
+    peer->set_node_id("node-3");
+    peer->set_match_index(4990);
+    status.mutable_nodes(2)->mutable_raft()->set_last_index(2000);  // Asked a moment earlier, under load.
+    EXPECT_TRUE(may_be_stopped(status, "node-2").yes);
+    EXPECT_EQ(lag_of(status, status.nodes(2)), 10u);
+    EXPECT_EQ(lag_of(status, status.nodes(1)), 0u) << "by what it says itself";
+    peer->set_match_index(100);
+    EXPECT_NE(may_be_stopped(status, "node-2").why.find("node-3 is 4900 entries behind"), std::string::npos);
+    peer->set_state(pb::RaftPeerStatus::SNAPSHOT);
+    EXPECT_NE(may_be_stopped(status, "node-2").why.find("node-3 is sent a snapshot"), std::string::npos);
+    status.mutable_nodes(0)->mutable_raft()->set_applied_index(4998);
+    EXPECT_EQ(lag_of(status, status.nodes(0)), 2u);
+    status.clear_leader_id();
+    EXPECT_EQ(lag_of(status, status.nodes(2)), std::nullopt);
+}
+
 TEST(Maintenance, without_a_leader_nothing_may_be_stopped_and_nothing_serves) {
     pb::ClusterStatus status = cluster_of(3);
     status.clear_leader_id();

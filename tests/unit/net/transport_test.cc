@@ -194,6 +194,24 @@ TEST(Transport, a_request_to_an_unknown_node_fails_at_once) {
     EXPECT_EQ(pair.a.host.counter("sandstore_net_undeliverable_total", "reason", "unknown_node"), 2u);
 }
 
+TEST(Transport, messages_of_raft_that_cannot_be_sent_are_counted_by_peer) {
+    TestLoop loop;
+    TestNode node(loop);
+    const auto failures = [&] {
+        return node.host.counter("sandstore_raft_peer_send_failures_total", "peer", "node-b");
+    };
+    ASSERT_EQ(node.listen(), "");
+    node.view({{"node-a", node.address()}, {"node-b", "127.0.0.1:1"}});
+    node.start("node-a");
+    EXPECT_EQ(failures(), 0u);
+    node.send("node-b", pb::ACTOR_RAFT, heartbeat(1));
+    ASSERT_TRUE(loop.until([&] { return failures() == 1; })) << "nobody listens there";
+    node.send("node-b", pb::ACTOR_CHUNKS, put("c"));
+    ASSERT_TRUE(loop.until(
+        [&] { return node.host.counter("sandstore_net_undeliverable_total", "reason", "not_connected") == 2; }));
+    EXPECT_EQ(failures(), 1u) << "chunks are not Raft's";
+}
+
 TEST(Transport, a_full_queue_refuses_and_says_so) {
     TestLoop loop;
     TransportOptions options = TestNode::short_options();

@@ -176,6 +176,8 @@ TEST_F(RaftNodeTest, snapshots_are_taken_by_size_of_log_and_the_log_keeps_what_t
     EXPECT_EQ(node().core()->first_index(), saved.kept(1).index() + 1);
     EXPECT_EQ(node().snapshot_index(), saved.kept(0).index());
     EXPECT_TRUE(kit.logged(str_cat("Snapshot taken index=", saved.kept(0).index(), " bytes=0 took=0ms")));
+    EXPECT_EQ(kit.metrics().histogram("sandstore_snapshot_save_duration_seconds", "").count(), 2u);
+    EXPECT_EQ(kit.metrics().counter("sandstore_snapshot_failures_total", "").value(), 0u);
 }
 
 TEST_F(RaftNodeTest, a_snapshot_that_fails_is_let_go_and_the_operator_is_told) {
@@ -191,6 +193,7 @@ TEST_F(RaftNodeTest, a_snapshot_that_fails_is_let_go_and_the_operator_is_told) {
     failed.mutable_status()->set_message("no room");
     kit.answer(kit.take(Body::kSaveSnapshot), message_of(std::move(failed)));
     EXPECT_TRUE(kit.has(Body::kDropSnapshot));
+    EXPECT_EQ(kit.metrics().counter("sandstore_snapshot_failures_total", "").value(), 1u);
     EXPECT_EQ(kit.take_answer(asked)->snapshot_saved().status().code(), pb::STATUS_ENOSPC);
 }
 
@@ -206,6 +209,7 @@ TEST_F(RaftNodeTest, a_leaders_snapshot_is_stored_piece_by_piece_installed_and_r
         install.set_offset(offset);
         kit.deliver(message_of(std::move(install), Payload(std::string(bytes, 'b'))), peer("node-2"));
         const Message receive = kit.take(Body::kSnapshotReceive);
+        kit.advance(1'000);
         EXPECT_EQ(receive->snapshot_receive().offset(), offset);
         EXPECT_EQ(receive.payload.size(), bytes);
         const bool complete = offset + bytes == 150;
@@ -231,6 +235,9 @@ TEST_F(RaftNodeTest, a_leaders_snapshot_is_stored_piece_by_piece_installed_and_r
     restored.set_index(90);
     kit.answer(restore, message_of(std::move(restored)));
     EXPECT_TRUE(kit.logged("Snapshot installed index=90 term=2 bytes=150"));
+    const Histogram& installs = kit.metrics().histogram("sandstore_snapshot_install_duration_seconds", "");
+    EXPECT_EQ(installs.count(), 1u);
+    EXPECT_EQ(installs.sum_us(), 3'000u) << "from the first piece on";
     // The same once more: it is known.
     pb::InstallSnapshot again;
     again.set_term(3);
@@ -371,6 +378,99 @@ TEST_F(RaftNodeTest, a_full_disk_refuses_proposals_until_there_is_room) {
     kit.drop_effects();
     propose("y");
     EXPECT_TRUE(kit.has(Body::kLogWrite));
+}
+
+TEST_F(RaftNodeTest, proposals_and_their_failures_are_counted) {
+    const auto failed = [&](const char* reason) {
+        return kit.metrics().counter("sandstore_raft_proposals_failed_total", "", {{"reason", reason}}).value();
+    };
+    const Counter& arrived = kit.metrics().counter("sandstore_raft_proposals_total", "");
+    const Gauge& pending = kit.metrics().gauge("sandstore_raft_proposals_pending", "");
+    lead();
+    acknowledge("node-2", 2);
+    apply_all();
+    propose("a");
+    EXPECT_EQ(pending.value(), 1);
+    persist_all();
+    acknowledge("node-2", node().core()->last_index());
+    apply_all();
+    EXPECT_EQ(pending.value(), 0);
+    EXPECT_EQ(failed("unavailable"), 0u);
+    EXPECT_GE(kit.metrics().histogram("sandstore_fsm_apply_duration_seconds", "").count(), 2u);
+    propose("b");
+    propose("c");
+    follow("node-3", 9);  // Nobody knows now what became of the two.
+    EXPECT_EQ(failed("unavailable"), 2u);
+    EXPECT_EQ(pending.value(), 0);
+    kit.request(message_of(pb::Propose(), Payload("d")), pb::ACTOR_FILES);
+    EXPECT_EQ(failed("not_leader"), 1u);
+    EXPECT_EQ(arrived.value(), 4u);
+}
+
+TEST_F(RaftNodeTest, elections_are_counted_by_how_they_ended) {
+    const auto elections = [&](const char* result) {
+        return kit.metrics().counter("sandstore_raft_elections_total", "", {{"result", result}}).value();
+    };
+    begin(empty_log());
+    persist_all();
+    while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
+    follow("node-3", 1);  // A pre-vote is no election yet.
+    EXPECT_EQ(elections("lost"), 0u);
+    while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
+    vote("node-2", 2, true);
+    persist_all();
+    ASSERT_EQ(node().core()->role(), pb::RoleChanged::CANDIDATE);
+    follow("node-3", 2);
+    EXPECT_EQ(elections("lost"), 1u);
+    EXPECT_EQ(elections("won"), 0u);
+    while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
+    vote("node-2", 3, true);
+    persist_all();
+    vote("node-2", 3, false);
+    persist_all();
+    ASSERT_TRUE(node().core()->is_leader());
+    EXPECT_EQ(elections("won"), 1u);
+    EXPECT_EQ(elections("lost"), 1u);
+}
+
+TEST_F(RaftNodeTest, the_answer_to_a_heartbeat_tells_the_round_trip) {
+    lead();
+    kit.drop_effects();
+    const Histogram& trips = kit.metrics().histogram("sandstore_raft_peer_rtt_seconds", "", {{"peer", "node-2"}});
+    const auto answer = [&](const Message& heartbeat) {
+        pb::HeartbeatReply reply;
+        reply.set_term(node().core()->term());
+        reply.set_round(heartbeat->heartbeat().round());
+        kit.deliver(message_of(std::move(reply)), peer("node-2"));
+    };
+    // Those before may be answers to what was sent at the election: they end what is being timed.
+    while (!kit.has(Body::kHeartbeat)) ASSERT_TRUE(kit.fire_next_timer());
+    answer(kit.take_to(Body::kHeartbeat, "node-2"));
+    kit.drop_effects();
+    const uint64_t count = trips.count();
+    const uint64_t sum_us = trips.sum_us();
+    while (!kit.has(Body::kHeartbeat)) ASSERT_TRUE(kit.fire_next_timer());
+    const Message heartbeat = kit.take_to(Body::kHeartbeat, "node-2");
+    kit.advance(3'000);
+    answer(heartbeat);
+    EXPECT_EQ(trips.count(), count + 1);
+    EXPECT_EQ(trips.sum_us(), sum_us + 3'000);
+    answer(heartbeat);  // Twice is once.
+    EXPECT_EQ(trips.count(), count + 1);
+}
+
+TEST(Progress, one_heartbeat_at_a_time_is_timed) {
+    Progress progress(5, 0);
+    EXPECT_EQ(progress.round_trip_us(1, 10), std::nullopt);
+    progress.time_round(1, 100);
+    progress.time_round(2, 150);
+    EXPECT_EQ(progress.round_trip_us(0, 160), std::nullopt) << "an answer to an earlier one";
+    EXPECT_EQ(progress.round_trip_us(1, 180), 80u);
+    EXPECT_EQ(progress.round_trip_us(2, 190), std::nullopt);
+    progress.time_round(3, 200);
+    EXPECT_EQ(progress.round_trip_us(4, 260), std::nullopt) << "the timed one was lost";
+    progress.time_round(5, 300);
+    EXPECT_EQ(progress.round_trip_us(5, 310), 10u);
 }
 
 TEST_F(RaftNodeTest, it_speaks_to_the_neighbours_of_its_own_group) {
