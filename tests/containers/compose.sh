@@ -105,10 +105,13 @@ file_in_log_volume() { # file_in_log_volume NAME: its text
     docker cp "$(container node-1):/var/log/sandstore/$1" - | tar -xO
 }
 
-# As logrotate does it: the file is renamed by others, SIGHUP opens a new one.
+# SIGHUP is how logrotate has a file opened anew; events_test.py tries the whole of it.
 check_logs_rotate() {
+    local began
+    began=$(inspect node-1 '{{.State.StartedAt}}')
     file_in_log_volume node-1.log | grep -q ' main Starting ' || fail "node-1 does not write its log file"
     docker kill --signal HUP "$(container node-1)" >/dev/null
     await 10 "node-1 serves after SIGHUP" sandstore_in node-1 health
+    is "$began" inspect node-1 '{{.State.StartedAt}}' || fail "SIGHUP ended node-1"
     ok "a node writes its own log file; SIGHUP does not end it"
 }
