@@ -75,7 +75,10 @@ class Writer(threading.Thread):
                    for removed, written in ((0, 0), (1, 0), (1, 1))]
         assert logs in allowed, (token, logs)
         for step in logs:
-            assert files[f"logs/{step}"] == cls.content(step), f"the bytes of log {step}"
+            content = files[f"logs/{step}"]
+            # A new file is made, then filled: two steps of the one that writes it.
+            being_made = step == token + 1 and content == b""
+            assert being_made or content == cls.content(step), f"token {token}: log {step} has {content[:40]!r}"
         return token
 
 
@@ -113,7 +116,9 @@ class Backup(ClusterTest):
             for line in lines[1:]:
                 mode, links, uid, gid, size, day, hour, name = line.split(None, 7)
                 whole = where.rstrip(b"/") + b"/" + name
-                content = b"" if mode.startswith(b"d") else cluster.fs("cat", os.fsdecode(whole))
+                # A sparse file of gigabytes is compared by its status alone.
+                readable = not mode.startswith(b"d") and int(size) < 100 << 20
+                content = cluster.fs("cat", os.fsdecode(whole)) if readable else b""
                 found[whole[len(path.rstrip("/")):]] = (mode, links, uid, gid, size, day, hour,
                                                         hashlib.sha256(content).hexdigest())
         return found
@@ -139,13 +144,8 @@ class Backup(ClusterTest):
         self.create(cluster)
         self.assertIn("is not empty", self.backup(cluster, "restore", self.directory, status=1).stderr.decode())
         self.backup(fresh, "restore", self.directory)
-        # Sparse files of gigabytes are compared by their status alone.
-        for one in cluster, fresh:
-            one.holes = one.fs("stat", "/a/holes").splitlines()
-            one.fs("rm", "/a/holes")
-        kept = [line for line in cluster.holes if b"change" not in line and b"birth" not in line]
-        same = [line for line in fresh.holes if line in kept]
-        self.assertGreaterEqual(len(same), 3, (cluster.holes, fresh.holes))
+        self.assertRegex(cluster.fs("stat", "/a/holes"), rb"Stored: 5\b")
+        self.assertRegex(fresh.fs("stat", "/a/holes"), rb"Stored: 5\b")
         self.assertEqual(self.tree(cluster), self.tree(fresh))
 
         # As a stream, too, which tar can read; and beside what is there.
@@ -297,7 +297,6 @@ class Backup(ClusterTest):
         cluster, fresh = self.cluster().start(), self.cluster().start()
         leader = cluster.await_leader()
         self.fill(cluster, big=56 << 20)
-        cluster.fs("rm", "/a/holes")
         create = self.start_create(cluster)
         wait_until("some chunks are copied", lambda: self.chunk_files() or create.poll() is not None)
         leader.kill()

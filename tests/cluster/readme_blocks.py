@@ -2,8 +2,8 @@
 
     <!-- not run: why -->      by nobody: it needs what a test machine does not have
 
-Everything else is run: commands of Docker by tests/containers (`readme_blocks.py --docker FILE` prints them), the others
-by readme_test.py."""
+Everything else is run: commands of Docker by tests/containers (`readme_blocks.py --docker FILE` prints them), others by
+readme_test.py."""
 import re
 import sys
 

@@ -30,7 +30,7 @@ class Rolling(ClusterTest):
 
     def replace(self, cluster, node, binary):
         """What an operator does with each node: wait until it may go, stop it, start the other program."""
-        wait_until(f"{node.node_id} may be stopped", lambda: node.get("/health?maintenance")[0] in (200, 404))
+        wait_until(f"{node.node_id} may be stopped", lambda: node.get("/health?maintenance")[0] == 200)
         self.assertEqual(node.terminate()[0], 0)
         node.binary = binary
         node.start()

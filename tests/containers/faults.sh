@@ -95,8 +95,9 @@ check_stopping_the_leader() {
     await 12 "another leader than $leader" another_leader "$leader" "$other"
     took=$((($(date +%s%N) - began) / 1000000))
     wait "$stopped" || fail "stop $leader"
-    is 0 inspect "$leader" '{{.State.ExitCode}}' || fail "$leader ended with $(inspect "$leader" '{{.State.ExitCode}}')"
-    docker logs "$(container "$leader")" 2>&1 | grep -q 'leadership is handed over' || fail "$leader handed nothing over"
+    is 0 inspect "$leader" '{{.State.ExitCode}}' || fail "$leader did not end with status 0"
+    docker logs "$(container "$leader")" >"$log" 2>&1
+    grep -q 'leadership is handed over' "$log" || fail "$leader handed nothing over"
     await_progress
     ok "stop of the leader: exit status 0, $(leader_seen_by "$other") leads $took ms after the command, writes go on"
     quietly "start $leader" "${compose[@]}" start "$leader"

@@ -136,21 +136,13 @@ sandstore_in() { # sandstore_in NODE ARGUMENTS...: the command line, inside that
 
 fs() { sandstore_in "$1" fs "${@:2}"; }
 
-# status NODE EXPRESSION [FLAG]: a Python expression over `status`, what `sandstore status --json` says in that container.
+# status NODE EXPRESSION [FLAG]: a Python expression over `status`, what `sandstore status --json` says in there.
 status() {
     sandstore_in "$1" status --json "${@:3}" </dev/null |
         python3 -c 'import json, sys; status = json.load(sys.stdin); print(eval(sys.argv[1]))' "$2"
 }
 
 leader_seen_by() { status "$1" 'status["leader"] or ""'; }
-
-# What a node itself believes, without asking others.
-leads_by_itself() { curl -sf --max-time 2 "http://127.0.0.1:$(http_port "$1")/readyz" >/dev/null; }
-
-http_port() {
-    local name=NODE_${1#node-}_HTTP_PORT
-    echo "${!name}"
-}
 
 another_leader() { # another_leader OLD NODE: the node sees a leader, and it is not OLD
     local now

@@ -15,7 +15,7 @@ check_rolling() {
         { cat "$log" >&2; fail "the next image"; }
     quietly "rolling upgrade" scripts/rolling-restart
     for node in "${nodes[@]}"; do
-        is "$SANDSTORE_IMAGE" inspect "$node" '{{.Config.Image}}' || fail "$node runs $(inspect "$node" '{{.Config.Image}}')"
+        is "$SANDSTORE_IMAGE" inspect "$node" '{{.Config.Image}}' || fail "$node does not run the next image"
     done
     await_progress
     nothing_lost node-2 "one node after the other upgraded"

@@ -7,8 +7,8 @@ check_variations() {
     check_single_node
 }
 
-# Two zones of two nodes and one of one: with three copies, the node that is alone in its zone must have every chunk, and
-# the two of each other zone share them.
+# Two zones of two nodes and one of one: with three copies, the node that is alone in its zone must have every chunk,
+# and the two of each other zone share them.
 check_five_nodes_in_zones() {
     export ZONES=node-1=a,node-2=b,node-3=c,node-4=a,node-5=b
     use_cluster five "$new_tool" 5 five-nodes zones

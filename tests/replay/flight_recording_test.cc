@@ -119,9 +119,9 @@ TEST(FlightRecording, a_life_that_no_longer_fits_is_not_run_again_but_says_so) {
     const Directory directory;
     FlightRecorder recorder;
     recorder.keep_lives();
-    FlightRecorder::Life* life = recorder.life_of({pb::ACTOR_RAFT, 0});
+    auto* life = static_cast<FlightRecorder::Life*>(recorder.recorder_of({pb::ACTOR_RAFT, 0}));
     ASSERT_NE(life, nullptr);
-    EXPECT_EQ(recorder.life_of({pb::ACTOR_FILES, 0}), nullptr);
+    EXPECT_EQ(recorder.recorder_of({pb::ACTOR_FILES, 0}), nullptr);
     Message message = message_of(pb::Flush(), Payload(std::string(64 << 10, 'x')));
     message->set_to_actor(pb::ACTOR_RAFT);
     size_t kept = 0;

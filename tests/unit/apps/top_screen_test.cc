@@ -24,6 +24,7 @@ pb::ClusterStatus cluster() {
         raft->set_term(7);
         raft->set_last_index(1000 - static_cast<uint64_t>(i == 3 ? 90 : 0));
         raft->set_commit_index(900);
+        raft->set_applied_index(900);
         for (int voter = 1; voter <= 3; ++voter) raft->mutable_configuration()->add_voters(str_cat("node-", voter));
         for (uint64_t second = 1; second <= 60; ++second) {
             pb::NodeSample* sample = node->add_samples();

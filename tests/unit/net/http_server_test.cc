@@ -98,7 +98,8 @@ TEST(HttpServer, readyz_asks_for_the_local_status_and_is_ok_with_a_leader) {
     EXPECT_EQ(body_of(web.get("/readyz")), "ok\n");
     EXPECT_EQ(web.asked_local, std::vector<bool>{true});
     const std::string verbose = web.get("/readyz?verbose");
-    EXPECT_TRUE(has(verbose, "[+] leader: node-1\n[+] applied: applied 4500 of 5000 committed\nready\n")) << verbose;
+    EXPECT_TRUE(has(verbose, "[+] leader: node-1\n[+] applied: applied 4500 of 5000 committed\n[+] disk: ok\nready\n"))
+        << verbose;
 }
 
 TEST(HttpServer, readyz_gives_the_reason_when_not_ready) {
@@ -266,7 +267,7 @@ TEST(HttpServer, metrics_are_in_prometheus_format) {
 
 TEST(HttpServer, other_paths_and_methods_are_errors_in_json) {
     Web web;
-    EXPECT_TRUE(web.get("/").starts_with("HTTP/1.1 404 "));
+    EXPECT_TRUE(web.get("/nothing").starts_with("HTTP/1.1 404 "));
     EXPECT_TRUE(web.get("/livez/").starts_with("HTTP/1.1 404 "));
     EXPECT_TRUE(web.get("/../etc/passwd").starts_with("HTTP/1.1 404 "));
     EXPECT_TRUE(has(web.get("/nothing"), "{\"error\": \"not found"));

@@ -127,14 +127,14 @@ TEST(Maintenance, a_learner_counts_for_no_majority) {
 
 TEST(Maintenance, while_members_change_old_and_new_majorities_are_needed) {
     pb::ClusterStatus status = cluster_of(5);
-    pb::RaftConfiguration* members = status.mutable_nodes(0)->mutable_raft()->mutable_configuration();
-    members->clear_voters();
-    for (const char* voter : {"node-3", "node-4", "node-5"}) members->add_voters(voter);
-    for (const char* voter : {"node-1", "node-2", "node-3"}) members->add_old_voters(voter);
+    pb::RaftConfiguration members;
+    for (const char* voter : {"node-3", "node-4", "node-5"}) members.add_voters(voter);
+    for (const char* voter : {"node-1", "node-2", "node-3"}) members.add_old_voters(voter);
+    *status.mutable_nodes(0)->mutable_raft()->mutable_configuration() = members;
     EXPECT_TRUE(may_be_stopped(status, "node-2").yes);
     take_down(status, 1);
     status.set_leader_id("node-3");
-    *status.mutable_nodes(2)->mutable_raft()->mutable_configuration() = *members;
+    *status.mutable_nodes(2)->mutable_raft()->mutable_configuration() = members;
     const Verdict verdict = may_be_stopped(status, "node-2");
     EXPECT_FALSE(verdict.yes);
     EXPECT_NE(verdict.why.find("members are being changed"), std::string::npos) << verdict.why;
