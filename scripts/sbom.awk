@@ -60,7 +60,7 @@ FNR == NR {
 {
     id = "SPDXRef-Package-" identifier($1)
     url = "pkg:deb/debian/" url_text($1) "@" url_text($2) "?arch=" $3 "&distro=debian-12"
-    package(id, $1, $2, "Debian source package " $4 " " $5, $7, "see /usr/share/doc/" $1 "/copyright in the image", \
+    package(id, $1, $2, "Debian source package " $4 " " $5, $7, "see /usr/share/doc/" $1 "/copyright.gz in the image", \
         field("supplier", "Organization: Debian") ", \"externalRefs\": [{" \
         field("referenceCategory", "PACKAGE-MANAGER") ", " field("referenceType", "purl") ",\n      " \
         field("referenceLocator", url) "}]")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A built image, from outside: built_image_test.py IMAGE. What is in it, how it wants to be run, what it says about
 itself. tests/containers/run calls this; how a cluster of it behaves is tested there."""
+import gzip
 import hashlib
 import io
 import json
@@ -123,7 +124,7 @@ class Image(unittest.TestCase):
         self.assertTrue({"libprotobuf-dev", "libevent-dev", "libspdlog-dev", "libisal", "libjsoncpp"} <= packages)
         self.assertTrue(any(re.match(r"libc6-dev", name) for name in packages), packages)
         for name in packages:
-            self.assertTrue(self.content(f"/usr/share/doc/{name}/copyright"), name)
+            self.assertTrue(gzip.decompress(self.content(f"/usr/share/doc/{name}/copyright.gz")), name)
 
 
 if __name__ == "__main__":
