@@ -86,12 +86,14 @@ class StateMachine final : public Actor {
     void let_go(const ReplicatedState& state, Context& context);
 
     // --- Exports (state_machine_exports.cc)
-    // --------------------------------------------------------------------------- A frozen state that a client reads.
+
+    // A frozen state that a client reads; its writer ends with the last piece.
     struct Export {
         Frozen frozen;
         uint64_t used_at_us = 0;
     };
     void answer_export(const pb::ExportState& query, const ReplyTo& asker, Context& context);
+    void forget_export_read_to_its_end();
     void on_timer_fired(Context& context);
     void watch_exports(Context& context);
 

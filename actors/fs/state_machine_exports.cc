@@ -9,6 +9,7 @@ void StateMachine::answer_export(const pb::ExportState& query, const ReplyTo& as
     Message reply;
     pb::QueryResult& result = *reply->mutable_query_result();
     uint64_t id = query.export_id();
+    if (id == 0 && exports_.size() >= kExportsMax) forget_export_read_to_its_end();
     if (id == 0 && exports_.size() >= kExportsMax) {
         fill_status({pb::STATUS_RESOURCE_EXHAUSTED, "Too many clients read the whole namespace: try again later"},
                     result.mutable_status());
@@ -35,6 +36,16 @@ void StateMachine::answer_export(const pb::ExportState& query, const ReplyTo& as
     result.set_more(read.frozen.writer != nullptr);
     reply.payload = read.frozen.last_given;
     context.reply(asker, std::move(reply));
+}
+
+// It is kept only for a reader that did not get the last piece, and holds back nobody who begins.
+void StateMachine::forget_export_read_to_its_end() {
+    auto oldest = exports_.end();
+    for (auto at = exports_.begin(); at != exports_.end(); ++at) {
+        if (at->second.frozen.writer != nullptr) continue;
+        if (oldest == exports_.end() || at->second.used_at_us < oldest->second.used_at_us) oldest = at;
+    }
+    if (oldest != exports_.end()) exports_.erase(oldest);
 }
 
 void StateMachine::watch_exports(Context& context) {

@@ -18,7 +18,8 @@ MAY_BE_EMPTY = {
     "sandstore_net_undeliverable_total", "sandstore_net_refused_total", "sandstore_net_bad_frames_total",
 }
 # Not even known before that.
-MAY_BE_ABSENT = {"sandstore_messages_unexpected_total"}
+MAY_BE_ABSENT = {"sandstore_messages_unexpected_total",
+                 "sandstore_chunk_memory_used_bytes"}  # Of builds that keep chunks in memory.
 
 
 class Prometheus(Process):

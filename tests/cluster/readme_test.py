@@ -172,7 +172,7 @@ class Docs(ClusterTest):
             return [f"no such command: sandstore {' '.join(words)}"]
         flags = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
         return [f"no such flag: sandstore {' '.join(words)} {flag}" for flag in flags
-                if flag not in ("--help", "--version") and not re.search(rf"{flag}\b", text)]
+                if flag not in ("--help", "--version") and not re.search(rf"--(\[no-\])?{flag[2:]}\b", text)]
 
     def problems_with(self, text):
         text = re.sub(r"^(\w+=\S* )+", "", text.strip())

@@ -263,5 +263,19 @@ TEST_F(ExportsTest, an_export_that_nobody_reads_any_more_is_dropped_and_there_ar
     EXPECT_EQ(code_of(ask(0, 0)), pb::STATUS_OK);
 }
 
+TEST_F(ExportsTest, one_backup_after_the_other_is_not_many_at_once) {
+    uint64_t last = 0, pieces = 0;
+    for (size_t i = 0; i < 3 * StateMachine::kExportsMax; ++i) {
+        Message reply = ask(0, 0);
+        ASSERT_EQ(code_of(reply), pb::STATUS_OK);
+        last = reply->query_result().export_id();
+        for (pieces = 1; reply->query_result().more(); ++pieces) {
+            reply = ask(last, pieces);
+            ASSERT_EQ(code_of(reply), pb::STATUS_OK);
+        }
+    }
+    EXPECT_EQ(code_of(ask(last, pieces - 1)), pb::STATUS_OK) << "the last answer may have been lost";
+}
+
 }  // namespace
 }  // namespace sandstore
