@@ -78,6 +78,8 @@ chaos: ## break a running cluster on purpose and check that nothing is lost; ARG
 # --- Containers -------------------------------------------------------------------------------------------------------
 image up size sbom shell monitoring-up check-arm64: \
     export SANDSTORE_COMMIT = $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+image up size sbom shell monitoring-up check-arm64: export CREATED = \
+    $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 export $(OPTIONS)
 # What scripts/compose runs: files of scripts/deploy/. docker-compose.yaml itself needs etcd.
 DEPLOY ?= $(if $(filter REPLICATOR=noop,$(SELECTED)),single-node,$(if $(filter DISCOVERY=static,$(SELECTED)),static))

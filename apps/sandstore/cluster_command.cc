@@ -6,6 +6,7 @@
 #include "apps/modules/modules.h"
 #include "apps/sandstore/cluster_tools.h"
 #include "apps/sandstore/commands.h"
+#include "apps/sandstore/subcommands.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
 
@@ -34,46 +35,13 @@ std::vector<Command> commands() {
     return all;
 }
 
-std::string overview() {
-    std::string text =
-        "sandstore cluster: who belongs to a cluster, and who leads it.\n\nUsage: sandstore cluster COMMAND [flags] "
-        "...\n\n";
-    for (const Command& command : commands()) {
-        text += str_format("  %-30s %s\n", command.usage.data(), command.summary.data());
-    }
-    text +=
-        "\nAll but init talk to any node: --servers (SANDSTORE_SERVERS, SANDSTORE_ADDR) and --timeout. `sandstore "
-        "cluster COMMAND --help`\ntells more.\n";
-    return text;
-}
-
 }  // namespace
 
 int cluster_command(int argc, char** argv) {
-    const std::string_view name = argc > 1 ? argv[1] : "";
-    if (name == "--help" || name == "-h" || name == "help") {
-        std::fputs(overview().c_str(), stdout);
-        return 0;
-    }
-    const std::vector<Command> all = commands();
-    std::vector<std::string_view> names;
-    for (const Command& command : all) {
-        if (command.name == name) return command.run(argc - 1, argv + 1);
-        names.push_back(command.name);
-    }
-    if (name.empty()) {
-        std::fputs(overview().c_str(), stderr);
-        return 2;
-    }
-    if (const std::string why = why_command_is_absent(str_cat("cluster ", name)); !why.empty()) {
-        std::fprintf(stderr, "sandstore: cluster %s %s\n", argv[1], why.c_str());
-        return 2;
-    }
-    const std::string_view match = nearest_match(name, names);
-    const std::string hint =
-        match.empty() ? "(sandstore cluster --help lists the commands)" : str_cat("did you mean ", match, "?");
-    std::fprintf(stderr, "sandstore cluster: unknown command \"%s\": %s\n", argv[1], hint.c_str());
-    return 2;
+    constexpr CommandFamily kFamily = {"cluster", "who belongs to a cluster, and who leads it.", "[flags] ...",
+                                       "All but init talk to any node: --servers (SANDSTORE_SERVERS, SANDSTORE_ADDR) "
+                                       "and --timeout. `sandstore\ncluster COMMAND --help` tells more."};
+    return run_subcommand(kFamily, commands(), argc, argv);
 }
 
 }  // namespace sandstore

@@ -1,11 +1,11 @@
 // sandstore fs: files and directories of a cluster from the command line.
 #include <cstdio>
 #include <string_view>
-#include <vector>
 
 #include "apps/common/remote_path.h"
 #include "apps/sandstore/commands.h"
 #include "apps/sandstore/fs_tools.h"
+#include "apps/sandstore/subcommands.h"
 #include "runtime/text.h"
 
 #include <unistd.h>
@@ -14,38 +14,19 @@ namespace sandstore {
 
 namespace {
 
-struct FsCommand {
-    std::string_view name;
-    int (*run)(int argc, char** argv);
-    std::string_view usage;
-    std::string_view summary;
+constexpr Command kCommands[] = {
+    {"ls", fs_ls, "list directories", "ls [-laR] [PATH...]"},
+    {"tree", fs_tree, "show a directory with all below it", "tree [PATH...]"},
+    {"stat", fs_stat, "show what is known of a file", "stat PATH..."},
+    {"mkdir", fs_mkdir, "make directories", "mkdir [-p] PATH..."},
+    {"put", fs_put, "copy files into the cluster; - is standard input", "put LOCAL... REMOTE"},
+    {"get", fs_get, "copy files out of the cluster; - is standard output", "get REMOTE... [LOCAL]"},
+    {"cat", fs_cat, "write files to standard output", "cat PATH..."},
+    {"rm", fs_rm, "remove files and directories", "rm [-rf] PATH..."},
+    {"mv", fs_mv, "rename or move", "mv [-n] FROM... TO"},
+    {"truncate", fs_truncate, "cut a file, or grow it with zeros", "truncate -s SIZE PATH..."},
+    {"df", fs_df, "show how full the cluster is", "df"},
 };
-
-constexpr FsCommand kCommands[] = {
-    {"ls", fs_ls, "ls [-laR] [PATH...]", "list directories"},
-    {"tree", fs_tree, "tree [PATH...]", "show a directory with all below it"},
-    {"stat", fs_stat, "stat PATH...", "show what is known of a file"},
-    {"mkdir", fs_mkdir, "mkdir [-p] PATH...", "make directories"},
-    {"put", fs_put, "put LOCAL... REMOTE", "copy files into the cluster; - is standard input"},
-    {"get", fs_get, "get REMOTE... [LOCAL]", "copy files out of the cluster; - is standard output"},
-    {"cat", fs_cat, "cat PATH...", "write files to standard output"},
-    {"rm", fs_rm, "rm [-rf] PATH...", "remove files and directories"},
-    {"mv", fs_mv, "mv [-n] FROM... TO", "rename or move"},
-    {"truncate", fs_truncate, "truncate -s SIZE PATH...", "cut a file, or grow it with zeros"},
-    {"df", fs_df, "df", "show how full the cluster is"},
-};
-
-std::string overview() {
-    std::string text =
-        "sandstore fs: files and directories of a cluster.\n\nUsage: sandstore fs COMMAND [flags] ...\n\n";
-    for (const FsCommand& command : kCommands) {
-        text += str_format("  %-26s %s\n", std::string(command.usage).c_str(), std::string(command.summary).c_str());
-    }
-    text +=
-        "\nAll take --servers (SANDSTORE_SERVERS, SANDSTORE_ADDR) and --timeout; `sandstore fs COMMAND --help` tells "
-        "more.\n";
-    return text;
-}
 
 }  // namespace
 
@@ -84,25 +65,10 @@ std::string shown(std::string_view name) {
 }
 
 int fs_command(int argc, char** argv) {
-    const std::string_view name = argc > 1 ? argv[1] : "";
-    if (name == "--help" || name == "-h" || name == "help") {
-        std::fputs(overview().c_str(), stdout);
-        return 0;
-    }
-    std::vector<std::string_view> names;
-    for (const FsCommand& command : kCommands) {
-        if (command.name == name) return command.run(argc - 1, argv + 1);
-        names.push_back(command.name);
-    }
-    if (name.empty()) {
-        std::fputs(overview().c_str(), stderr);
-        return 2;
-    }
-    const std::string_view match = nearest_match(name, names);
-    const std::string hint =
-        match.empty() ? "(sandstore fs --help lists the commands)" : str_cat("did you mean ", match, "?");
-    std::fprintf(stderr, "sandstore fs: unknown command \"%s\": %s\n", argv[1], hint.c_str());
-    return 2;
+    constexpr CommandFamily kFamily = {"fs", "files and directories of a cluster.", "[flags] ...",
+                                       "All take --servers (SANDSTORE_SERVERS, SANDSTORE_ADDR) and --timeout; "
+                                       "`sandstore fs COMMAND --help` tells more."};
+    return run_subcommand(kFamily, kCommands, argc, argv);
 }
 
 }  // namespace sandstore

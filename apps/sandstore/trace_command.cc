@@ -10,6 +10,7 @@
 #include "apps/common/units.h"
 #include "apps/sandstore/commands.h"
 #include "apps/sandstore/replayable_actors.h"
+#include "apps/sandstore/subcommands.h"
 #include "apps/sandstore/trace_diff.h"
 #include "apps/sandstore/trace_printer.h"
 #include "apps/sandstore/trace_sequence.h"
@@ -252,56 +253,23 @@ int replay_command(int argc, char** argv) {
     return result.damaged || result.lacks_data ? 1 : 0;
 }
 
-struct TraceCommand {
-    std::string_view name;
-    int (*run)(int argc, char** argv);
-    std::string_view usage;
-    std::string_view summary;
+constexpr Command kCommands[] = {
+    {"print", print_command, "show each delivery and what it caused", "print FILE"},
+    {"stat", stat_command, "count messages by actor and type", "stat FILE"},
+    {"diff", diff_command, "show where two traces part", "diff LEFT RIGHT"},
+    {"replay", replay_command, "run an actor again and compare", "replay FILE --actor=NAME"},
+    {"sequence", sequence_command, "draw a slice as a sequence diagram", "sequence FILE..."},
 };
-
-constexpr TraceCommand kCommands[] = {
-    {"print", print_command, "print FILE", "show each delivery and what it caused"},
-    {"stat", stat_command, "stat FILE", "count messages by actor and type"},
-    {"diff", diff_command, "diff LEFT RIGHT", "show where two traces part"},
-    {"replay", replay_command, "replay FILE --actor=NAME", "run an actor again and compare"},
-    {"sequence", sequence_command, "sequence FILE...", "draw a slice as a sequence diagram"},
-};
-
-std::string overview() {
-    std::string text =
-        "sandstore trace: what the actors of a node heard and did.\n\nUsage: sandstore trace COMMAND FILE [flags]\n\n";
-    for (const TraceCommand& command : kCommands) {
-        text += str_format("  %-26s %s\n", std::string(command.usage).c_str(), std::string(command.summary).c_str());
-    }
-    text +=
-        "\nA trace is written by `sandstore node --trace-file=FILE`. Without that flag a node that dies of a broken\n"
-        "invariant leaves a flight recording in its data directory, which all these commands read as well.\n"
-        "`sandstore trace COMMAND --help` tells more.\n";
-    return text;
-}
 
 }  // namespace
 
 int trace_command(int argc, char** argv) {
-    const std::string_view name = argc > 1 ? argv[1] : "";
-    if (name == "--help" || name == "-h" || name == "help") {
-        std::fputs(overview().c_str(), stdout);
-        return 0;
-    }
-    std::vector<std::string_view> names;
-    for (const TraceCommand& command : kCommands) {
-        if (command.name == name) return command.run(argc - 1, argv + 1);
-        names.push_back(command.name);
-    }
-    if (name.empty()) {
-        std::fputs(overview().c_str(), stderr);
-        return 2;
-    }
-    const std::string_view match = nearest_match(name, names);
-    const std::string hint =
-        match.empty() ? "(sandstore trace --help lists the commands)" : str_cat("did you mean ", match, "?");
-    std::fprintf(stderr, "sandstore trace: unknown command \"%s\": %s\n", argv[1], hint.c_str());
-    return 2;
+    constexpr CommandFamily kFamily = {
+        "trace", "what the actors of a node heard and did.", "FILE [flags]",
+        "A trace is written by `sandstore node --trace-file=FILE`. Without that flag a node that dies of a "
+        "broken\ninvariant leaves a flight recording in its data directory, which all these commands read as "
+        "well.\n`sandstore trace COMMAND --help` tells more."};
+    return run_subcommand(kFamily, kCommands, argc, argv);
 }
 
 }  // namespace sandstore
