@@ -11,8 +11,9 @@ ARG DISCOVERY
 ARG REPLICATOR
 ARG CHUNK_STORE
 ARG TRACE
+ARG TOOLS
 RUN set -- "PROFILE=$PROFILE" "COMMUNICATOR=$COMMUNICATOR" "DISCOVERY=$DISCOVERY" "REPLICATOR=$REPLICATOR" \
-        "CHUNK_STORE=$CHUNK_STORE" "TRACE=$TRACE" \
+        "CHUNK_STORE=$CHUNK_STORE" "TRACE=$TRACE" "TOOLS=$TOOLS" \
     && /source/scripts/build-profile "$@" \
     && printf '%s\n' "$@" | sed 's/^/-DSANDSTORE_/' >/selection
 
@@ -60,6 +61,7 @@ ARG DISCOVERY
 ARG REPLICATOR
 ARG CHUNK_STORE
 ARG TRACE
+ARG TOOLS
 ARG SANDSTORE_COMMIT=unknown
 ARG SANDSTORE_VERSION=0.1.0
 ARG CREATED=1970-01-01T00:00:00Z
@@ -75,7 +77,8 @@ LABEL org.opencontainers.image.title="Sandstore" \
       sandstore.discovery="${DISCOVERY}" \
       sandstore.replicator="${REPLICATOR}" \
       sandstore.chunk-store="${CHUNK_STORE}" \
-      sandstore.trace="${TRACE}"
+      sandstore.trace="${TRACE}" \
+      sandstore.tools="${TOOLS}"
 USER 10001:10001
 EXPOSE 8080 9400
 STOPSIGNAL SIGTERM

@@ -34,6 +34,11 @@ constexpr Belonging kFlags[] = {
 constexpr Belonging kCommands[] = {
     {"cluster init", "DISCOVERY", "etcd"},
     {"trace", "TRACE", "on"},
+    {"demo", "TOOLS", "all"},
+    {"top", "TOOLS", "all"},
+    {"doctor", "TOOLS", "all"},
+    {"backup", "TOOLS", "all"},
+    {"bench", "TOOLS", "all"},
 };
 
 // Empty when this build has it.
@@ -48,8 +53,9 @@ std::string why_absent(const Belonging& belonging) {
 }  // namespace
 
 std::span<const Module* const> modules() {
-    static const std::array<const Module*, 5> kModules = {&communicator_module(), &discovery_module(),
-                                                          &replicator_module(), &chunk_store_module(), &trace_module()};
+    static const std::array<const Module*, 6> kModules = {&communicator_module(), &discovery_module(),
+                                                          &replicator_module(),   &chunk_store_module(),
+                                                          &trace_module(),        &tools_module()};
     return kModules;
 }
 

@@ -54,8 +54,9 @@ const Module& discovery_module();
 const Module& replicator_module();
 const Module& chunk_store_module();
 const Module& trace_module();
+const Module& tools_module();
 
-std::span<const Module* const> modules();  // All five, in the order of the table.
+std::span<const Module* const> modules();  // All six, in the order of the table.
 
 // --- What other builds have -----------------------------------------------------------------------------------------
 

@@ -17,16 +17,11 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"node", node_command, "run a node (`sandstore --server node ...` is the same)"},
-    {"demo", demo_command, "a throw-away cluster on this machine, until Ctrl-C"},
     {"status", status_command, "what the cluster is doing, as a table or --json"},
-    {"top", top_command, "the same, live: a terminal with curves and events"},
     {"health", health_command, "whether one node serves: exit status 0 or 1"},
-    {"doctor", doctor_command, "whether this machine is fit for a node, and what to change"},
     {"smoke", smoke_command, "check a cluster from end to end; also the program `smoke`"},
     {"fs", fs_command, "ls, tree, stat, mkdir, put, get, cat, rm, mv, truncate, df"},
     {"cluster", cluster_command, "who belongs, and who leads: init, members, add, remove, transfer, ..."},
-    {"backup", backup_command, "create, list, verify, restore, delete, prune"},
-    {"bench", bench_command, "load generator: raft, meta, io"},
     {"version", version_command, "which software this is, and what it was made of"},
 };
 

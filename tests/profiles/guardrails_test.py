@@ -9,7 +9,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOOL = os.path.join(ROOT, "scripts", "build-profile")
 PROFILES = ["default-etcd", "production-raft", "static", "single-node", "http-etcd", "minimal"]
-OPTIONS = ["COMMUNICATOR", "DISCOVERY", "REPLICATOR", "CHUNK_STORE", "TRACE"]
+OPTIONS = ["COMMUNICATOR", "DISCOVERY", "REPLICATOR", "CHUNK_STORE", "TRACE", "TOOLS"]
 CLEAN = {name: value for name, value in os.environ.items()
          if name not in OPTIONS + ["PROFILE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"]}
 

@@ -22,6 +22,8 @@ SYMBOLS = {
     "COMMUNICATOR=http": ["sandstore::HttpWire::", "sandstore::HttpHeadParser::"],
     "TRACE=on": ["sandstore::FlightRecorder::", "sandstore::TraceWriter::", "sandstore::TraceReader::",
                  "sandstore::TraceRecorder::", "sandstore::trace_command("],
+    "TOOLS=all": ["sandstore::backup_command(", "sandstore::bench_command(", "sandstore::demo_command(",
+                  "sandstore::doctor_command(", "sandstore::top_command("],
 }
 STRINGS = {
     "DISCOVERY=etcd": [b"etcd would have little else to do"],
@@ -80,7 +82,7 @@ class Contents(unittest.TestCase):
         facts = json.loads(output(binary("minimal"), "version", "--json"))
         self.assertEqual(facts["profile"], "minimal")
         self.assertEqual(facts["modules"], {"COMMUNICATOR": "tcp", "DISCOVERY": "static", "REPLICATOR": "noop",
-                                            "CHUNK_STORE": "disk", "TRACE": "off"})
+                                            "CHUNK_STORE": "disk", "TRACE": "off", "TOOLS": "basic"})
         self.assertIn("profile static with CHUNK_STORE=memory", output(binary("memory"), "version"))
 
 

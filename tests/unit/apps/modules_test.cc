@@ -16,6 +16,7 @@ TEST(Modules, what_this_build_lacks_is_what_others_have) {
     EXPECT_EQ(absent, std::vector<std::string>{"chunk_memory needs CHUNK_STORE=memory; this build has disk"});
     EXPECT_EQ(why_command_is_absent("cluster init"), "");
     EXPECT_EQ(why_command_is_absent("trace"), "");
+    EXPECT_EQ(why_command_is_absent("backup"), "");
     EXPECT_EQ(why_command_is_absent("nonsense"), "");
 }
 
@@ -34,7 +35,7 @@ TEST(Modules, an_absent_flag_is_explained_and_a_variable_for_it_is_a_warning) {
 }
 
 TEST(Modules, each_has_a_name_and_brings_only_flags_that_exist) {
-    ASSERT_EQ(modules().size(), 5u);
+    ASSERT_EQ(modules().size(), 6u);
     for (const Module* module : modules()) {
         EXPECT_FALSE(module->option.empty());
         EXPECT_FALSE(module->value.empty());
