@@ -11,7 +11,7 @@ TOOL = os.path.join(ROOT, "scripts", "build-profile")
 PROFILES = ["default-etcd", "production-raft", "static", "single-node", "http-etcd", "minimal"]
 OPTIONS = ["COMMUNICATOR", "DISCOVERY", "REPLICATOR", "CHUNK_STORE", "TRACE", "TOOLS"]
 CLEAN = {name: value for name, value in os.environ.items()
-         if name not in OPTIONS + ["PROFILE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"]}
+         if name not in OPTIONS + ["PROFILE", "DEPLOY", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"]}
 
 
 def run(command, **environment):
