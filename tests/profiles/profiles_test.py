@@ -114,7 +114,7 @@ class Flags(unittest.TestCase):
         self.assertIn(b"ETCD_ENDPOINTS: --etcd-endpoints needs DISCOVERY=etcd; this build has static", done.stderr)
 
     def test_the_demo_of_a_build_for_one_node_has_one_node(self):
-        self.assertEqual(output(binary("minimal"), "demo", "--nodes=3", expected=2),
+        self.assertEqual(output(binary("single-node"), "demo", "--nodes=3", expected=2),
                          "sandstore demo: --nodes=3 needs REPLICATOR=raft; this build has noop\n")
 
 
