@@ -423,10 +423,11 @@ bool Bootstrap::belongs_to_us(const std::string& cluster_id, Context& context) {
         return false;
     }
     if (!node_.cluster_id().empty() || !view_->cluster_id().empty() || alone) return true;
-    // Nothing names the cluster this time. With etcd a lost cluster record does no harm; a start with a fixed list is
-    // as its operator wrote it, and then the name that was given once belongs there too.
-    const bool from_list = node_.static_members_size() > 0;
-    if (from_list && !is_derived_cluster_id(identity_->cluster_id())) {
+    // Nothing names the cluster this time. With etcd neither a lost cluster record nor a wrong list does harm: the
+    // others' hellos tell clusters apart. A start with a fixed list is as its operator wrote it, and then the name that
+    // was given once belongs there too.
+    if (node_.static_members_size() == 0) return true;
+    if (!is_derived_cluster_id(identity_->cluster_id())) {
         refuse(str_cat(owner, ", and no cluster is named here: use another --data-dir, or --cluster-id=",
                        identity_->cluster_id()),
                context);

@@ -272,6 +272,14 @@ TEST_F(BootstrapTest, a_lost_cluster_record_in_etcd_does_no_harm) {
     EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
 }
 
+// Seed 5026842 of the simulator: all nodes restarted while etcd showed a list of strangers, and none came back.
+TEST_F(BootstrapTest, a_list_of_strangers_in_etcd_does_no_harm_to_a_known_node) {
+    start(identity("blue"));
+    kit.deliver(message_of(view_of("node-9=d:4")));
+    EXPECT_FALSE(kit.stopped());
+    EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
+}
+
 TEST_F(BootstrapTest, a_list_that_shares_no_other_node_with_the_directory_is_refused) {
     use_peers("node-1=a:1,node-7=b:2,node-8=c:3");
     start(identity());
