@@ -57,7 +57,6 @@ void set_connection_options(int socket) {
 }
 
 // --- Life
-// ---------------------------------------------------------------------------------------------------------------
 
 Connection::Connection(Private, NetContext& net, const ConnectionOptions& options, WireSide side, std::string remote,
                        ConnectionOwner* owner)
@@ -191,7 +190,6 @@ void Connection::on_flush_event(int, short, void* self) {
 }
 
 // --- Reading
-// ------------------------------------------------------------------------------------------------------------
 
 void Connection::read_some() {
     size_t bytes = 0;
@@ -274,7 +272,6 @@ void Connection::update_read_pause() {
 }
 
 // --- Writing
-// ------------------------------------------------------------------------------------------------------------
 
 Connection::SendResult Connection::send(Message& message) {
     if (closed_ || closing_when_flushed_) return SendResult::kClosed;
@@ -371,7 +368,6 @@ void Connection::wait_writable() {
 }
 
 // --- Timeouts
-// -----------------------------------------------------------------------------------------------------------
 
 void Connection::schedule_timeouts() {
     // The timer is left running when it would fire earlier: it then looks again.

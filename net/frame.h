@@ -38,7 +38,6 @@ constexpr size_t kFramePayloadBytesMax = size_t{16} << 20;
 constexpr uint64_t kFrameDeadlineMaxUs = uint64_t{3600} * 1'000'000;
 
 // --- Writing
-// -----------------------------------------------------------------------------------------------------------
 
 struct EncodedFrame {
     std::string head;  // Header and body.
@@ -51,7 +50,6 @@ struct EncodedFrame {
 [[nodiscard]] bool encode_frame(Message& message, uint64_t now_us, EncodedFrame* frame);
 
 // --- Reading
-// -----------------------------------------------------------------------------------------------------------
 
 enum class FrameError { kNone, kMagic, kVersion, kOversized, kChecksum, kUnparsable };
 std::string_view to_string(FrameError error);  // "magic", "version", ...: as in metrics.

@@ -31,7 +31,6 @@ HttpWire::HttpWire(WireSide side, const FrameLimits& limits, const std::string& 
 }
 
 // --- Reading
-// ------------------------------------------------------------------------------------------------------------
 
 // Inside of a chunk the bytes go straight to where the frame wants them.
 std::span<const iovec> HttpWire::space(size_t bytes_max) {
@@ -186,7 +185,6 @@ std::string_view HttpWire::error() const {
 }
 
 // --- Writing
-// ------------------------------------------------------------------------------------------------------------
 
 std::string HttpWire::take_output() {
     return std::exchange(output_, "");

@@ -43,7 +43,6 @@ Link::~Link() {
 }
 
 // --- Connecting
-// ---------------------------------------------------------------------------------------------------------
 
 void Link::set_address(const std::string& address) {
     if (address == address_) return;
@@ -145,7 +144,6 @@ void Link::on_flushed(Connection&) {
 }
 
 // --- Sending
-// ------------------------------------------------------------------------------------------------------------
 
 void Link::send(Message message) {
     if (state_ == State::kUp) return send_now(std::move(message));

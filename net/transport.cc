@@ -66,7 +66,6 @@ std::string Transport::listen(std::string_view address) {
 }
 
 // --- Messages to the port itself
-// ----------------------------------------------------------------------------------------
 
 void Transport::handle(Message message) {
     if (!message->to_node().empty()) return route(std::move(message));
@@ -147,7 +146,6 @@ void Transport::on_configuration_changed(const pb::ConfigurationChanged& change)
 }
 
 // --- Nodes that were removed
-// ----------------------------------------------------------------------------------------------
 
 void Transport::retire_later(const std::string& id) {
     if (listed_.contains(id) || !peers_.contains(id)) return;
@@ -213,7 +211,6 @@ void Transport::check_drained() {
 }
 
 // --- Outgoing messages
-// --------------------------------------------------------------------------------------------------
 
 void Transport::route(Message message) {
     const std::string& node = message->to_node();
@@ -307,7 +304,6 @@ void Transport::undeliverable(const Message& message, std::string_view reason, p
 }
 
 // --- Peers
-// --------------------------------------------------------------------------------------------------------------
 
 void Transport::add_peer(const std::string& id, const std::string& address) {
     if (id == names_.node_id) return;
@@ -422,7 +418,6 @@ void Transport::on_link_flushed(Link&) {
 }
 
 // --- Incoming connections
-// -----------------------------------------------------------------------------------------------
 
 void Transport::on_accept(int socket, std::string remote) {
     if (inbound_.size() >= options_.inbound_max) {

@@ -5,15 +5,14 @@
 //   ClusterView       the members and their addresses; one that is missing there stays known, a list in discovery
 //                     being wrong must not take a working connection away
 //   ConfigurationChanged  addresses of members that discovery does not tell. A node that was in the configuration and
-//   is
-//                     not any more is left alone a while after, when discovery does not list it either: it was told.
+//                     is not any more is left alone a while after, when discovery does not list it either: it was told
 //   Drain             as drain(); answered with StatusReply
 //   any envelope with to_node: a node id; "~N", the client connection N of this node; "@host:port", a server, dialled
 //                     when needed and left when idle. Our own node id leads back to this node.
 // Messages out
-//   PeerUp, PeerDown  to RaftNode, FileService, StatusService, ChunkService and Repairer, for the control link to a
-//   peer DuplicateNode     to Bootstrap RequestFailed     for a request that cannot be sent (UNAVAILABLE, or
-//   RESOURCE_EXHAUSTED for a full queue);
+//   PeerUp, PeerDown  for the control link to a peer, to RaftNode, FileService, StatusService, ChunkService, Repairer
+//   DuplicateNode     to Bootstrap
+//   RequestFailed     for a request that cannot be sent (UNAVAILABLE, or RESOURCE_EXHAUSTED for a full queue);
 //                     PortHost::node_unreachable when a connection breaks under requests that are under way
 //   what comes in over connections, with from_node set to who is really there: a node id, "~N" or "@host:port"
 //

@@ -25,7 +25,6 @@ class Wire {
     virtual ~Wire() = default;
 
     // --- Reading, as FrameDecoder has it
-    // ------------------------------------------------------------------------------
     virtual std::span<const iovec> space(size_t bytes_max) { return decoder_.space(bytes_max); }
     virtual void received(size_t bytes) { decoder_.received(bytes); }
     virtual FrameDecoder::Next next(uint64_t now_us, Message* message) { return decoder_.next(now_us, message); }
@@ -34,9 +33,9 @@ class Wire {
     void set_limits(const FrameLimits& limits) { decoder_.set_limits(limits); }
 
     // --- Writing
-    // ------------------------------------------------------------------------------------------------------ What has
-    // to be sent besides messages: to be asked after making, and after each next(), and sent in front of whatever is
-    // queued later.
+
+    // What has to be sent besides messages: to be asked after making, and after each next(), and sent in front of
+    // whatever is queued later.
     virtual std::string take_output() { return ""; }
     // Puts around a frame what belongs there. `message` is what it was made from, its payload gone.
     virtual void wrap(const Message&, WireBytes*) {}

@@ -44,7 +44,6 @@ class Context {
     virtual void fail_stop(std::string reason) = 0;
 
     // --- Not part of the behaviour: never recorded in traces
-    // ----------------------------------------------------------
     virtual bool log_enabled(LogLevel level) const = 0;
     virtual void log(LogLevel level, std::string_view text, std::initializer_list<LogField> fields = {}) = 0;
     virtual MetricsRegistry& metrics() = 0;

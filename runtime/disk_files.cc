@@ -202,7 +202,6 @@ DiskFiles::Result DiskFiles::carry_out(const pb::DiskOperation& operation, Sourc
 }
 
 // --- Files
-// -------------------------------------------------------------------------------------------------------------
 
 DiskFiles::Result DiskFiles::write(const pb::DiskOperation::Write& operation, Source* source) {
     if (operation.offset() > kFileBytesMax || operation.length() > kFileBytesMax) return {EFBIG};
@@ -305,7 +304,6 @@ DiskFiles::Result DiskFiles::replace(const pb::DiskOperation::Replace& operation
 }
 
 // --- Names
-// -------------------------------------------------------------------------------------------------------------
 
 DiskFiles::Result DiskFiles::rename(const std::string& from, const std::string& to) {
     Place source;
@@ -392,7 +390,6 @@ DiskFiles::Result DiskFiles::space(pb::DiskReply* reply) {
 }
 
 // --- Opening
-// -----------------------------------------------------------------------------------------------------------
 
 // Part by part, so that a symbolic link is noticed wherever it is.
 int DiskFiles::open_directory(std::string_view path, FileDescriptor* directory) const {
@@ -459,7 +456,6 @@ void DiskFiles::forget(const std::string& path) {
 }
 
 // --- Faults on request
-// -------------------------------------------------------------------------------------------------
 
 void DiskFiles::suffer_delay() const {
     if (faults_ == nullptr || faults_->disk_delay_us == 0) return;

@@ -208,7 +208,6 @@ Port* Dispatcher::find_port(LocalAddress address) {
 }
 
 // --- Sending
-// -------------------------------------------------------------------------------------------------------------
 
 void Dispatcher::send(const Address& to, Message message) {
     message->set_from_actor(pb::ACTOR_EXTERNAL);
@@ -383,7 +382,6 @@ void Dispatcher::count_drop(std::string_view reason, const Message& message) {
 }
 
 // --- Turns
-// ---------------------------------------------------------------------------------------------------------------
 
 bool Dispatcher::run(size_t messages_max, uint64_t budget_us) {
     const uint64_t started_us = clock_.monotonic_us();
@@ -525,7 +523,6 @@ void Dispatcher::stop(std::string reason) {
 }
 
 // --- Time
-// ----------------------------------------------------------------------------------------------------------------
 
 void Dispatcher::schedule(uint64_t at_us, Due::Kind kind, LocalAddress owner, uint64_t id, uint32_t incarnation) {
     dues_.push({at_us, next_order_++, kind, owner, id, incarnation});

@@ -73,13 +73,11 @@ class Dispatcher final : public PortHost {
     uint64_t root_seed() const { return options_.root_seed; }
 
     // --- For the world outside actors
-    // -----------------------------------------------------------------------------------
     void send(const Address& to, Message message);  // From ACTOR_EXTERNAL.
     // `done` is called from run() with the reply, or with RequestFailed.
     void ask(const Address& to, Message message, uint64_t timeout_us, std::function<void(Message)> done);
 
     // --- PortHost
-    // -------------------------------------------------------------------------------------------------------
     uint64_t now_us() const override { return clock_.monotonic_us(); }
     uint64_t wall_us() const override { return clock_.wall_us(); }
     void deliver(Message message) override;
@@ -89,8 +87,8 @@ class Dispatcher final : public PortHost {
     MetricsRegistry& metrics() override { return metrics_; }
 
     // --- For the driver
-    // -------------------------------------------------------------------------------------------------- Delivers at
-    // most `messages_max` messages, stopping early when `budget_us` is used up. True when some are left.
+
+    // Delivers at most `messages_max` messages, stopping early when `budget_us` is used up. True when some are left.
     bool run(size_t messages_max, uint64_t budget_us);
     // Moves what is due at the clock's time into the mailboxes.
     void fire_due();

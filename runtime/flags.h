@@ -7,8 +7,7 @@
 //   - `--data_dir` is `--data-dir`; `--flag=value` and `--flag value`; for booleans `--flag`, `--no-flag`, `--noflag`,
 //     `--flag=false`. The last one given wins. `--` ends the flags. A boolean never takes the next argument.
 //   - Every flag reads SANDSTORE_<NAME>, and those with a short name that one too (NODE_ID for --node-id); the long
-//   name
-//     wins. A variable that is set but empty counts as not set.
+//     name wins. A variable that is set but empty counts as not set.
 //   - Help goes to stdout, exit 0. Whatever is wrong: one line on stderr, exit 2.
 //   - SANDSTORE_* variables that no flag of this program reads: a warning.
 //

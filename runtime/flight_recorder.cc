@@ -53,7 +53,6 @@ void append(std::string_view bytes, TraceBytes* out) {
 }  // namespace
 
 // --- Lives
-// ---------------------------------------------------------------------------------------------------------------
 
 FlightRecorder::Life::Life(size_t bytes_max)
     : TraceRecorder(PayloadDetail::kContent, PayloadDetail::kMeasured), bytes_max_(bytes_max) {}
@@ -110,7 +109,6 @@ ActorRecorder* FlightRecorder::recorder_of(LocalAddress actor) {
 }
 
 // --- The last deliveries
-// -------------------------------------------------------------------------------------------------
 
 FlightRecorder::FlightRecorder() = default;
 FlightRecorder::~FlightRecorder() = default;
@@ -151,7 +149,6 @@ std::string FlightRecorder::dump() const {
 }
 
 // --- As a trace
-// ----------------------------------------------------------------------------------------------------------
 
 namespace {
 

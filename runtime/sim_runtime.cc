@@ -15,7 +15,6 @@ constexpr int64_t kMillion = 1'000'000;
 }  // namespace
 
 // --- Clocks
-// -----------------------------------------------------------------------------------------------------------
 
 uint64_t SimRuntime::MachineClock::monotonic_us() const {
     if (rate_ppm_ == 0) return shown_us_ + (now_us_ - since_us_);
@@ -56,7 +55,6 @@ SimRuntime::MachineClock& SimRuntime::clock_of(const std::string& id) {
 }
 
 // --- Nodes
-// ------------------------------------------------------------------------------------------------------------
 
 SimRuntime::SimRuntime(uint64_t seed) : seed_(seed), random_(seed, 0) {}
 SimRuntime::~SimRuntime() = default;
@@ -110,7 +108,6 @@ void SimRuntime::resume_node(const std::string& id) {
 }
 
 // --- Time
-// -------------------------------------------------------------------------------------------------------------
 
 void SimRuntime::schedule(uint64_t delay_us, std::function<void()> action, const std::string& only_while) {
     uint64_t life = 0;

@@ -54,7 +54,6 @@ bool keeps_content(const Message& message, PayloadDetail detail) {
 }
 
 // --- The wire format of protocol buffers, by hand: what trace.proto says, in the order of its field numbers
-// ----------------------------------------------------------------------------------------------------
 
 constexpr uint32_t tag_of(int field, bool has_length) {
     return static_cast<uint32_t>(field) << 3 | (has_length ? 2 : 0);

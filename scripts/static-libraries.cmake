@@ -43,22 +43,3 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")  # For others this linker does not 
 endif()
 # What the linker took, and from where: scripts/sbom reads it.
 add_link_options(-Wl,-Map=$<TARGET_PROPERTY:NAME>.map)
-
-# Most of the time that a file takes to compile goes into reading the headers of the messages. An image is built from
-# nothing every time, so they are read once, for all targets that are there when this is called.
-function(sandstore_precompile_headers)
-    set(source ${CMAKE_BINARY_DIR}/generated/precompiled.cc)
-    file(CONFIGURE OUTPUT ${source} CONTENT "// Only so that there is something to compile.\n")
-    get_property(targets DIRECTORY PROPERTY BUILDSYSTEM_TARGETS)
-    add_library(sandstore_precompiled OBJECT ${source})
-    target_link_libraries(sandstore_precompiled PRIVATE sandstore_messages sandstore_options Threads::Threads)
-    target_precompile_headers(
-        sandstore_precompiled PRIVATE <algorithm> <functional> <map> <memory> <optional> <string> <string_view>
-        <vector> ${CMAKE_BINARY_DIR}/generated/messages/envelope.pb.h)
-    foreach(target ${targets})
-        get_target_property(kind ${target} TYPE)
-        if(kind MATCHES "^(STATIC_LIBRARY|OBJECT_LIBRARY|EXECUTABLE)$" AND NOT target STREQUAL "sandstore_messages")
-            target_precompile_headers(${target} REUSE_FROM sandstore_precompiled)
-        endif()
-    endforeach()
-endfunction()

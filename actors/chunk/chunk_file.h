@@ -77,7 +77,6 @@ DecodedHead decode_header(std::string_view bytes, ChunkKey key, uint64_t length)
 DecodedHead decode_head(std::string_view bytes, ChunkKey key, uint64_t length);
 
 // --- Names, relative to the data directory
-// ----------------------------------------------------------------------------
 uint32_t chunk_directory_number(ChunkKey key);
 std::string chunk_directory(uint32_t number);  // "chunks/0a"
 std::string chunk_path(ChunkKey key);

@@ -44,7 +44,6 @@ void ChunkService::receive(Message message, Context& context) {
 }
 
 // --- Starting and ending
-// -------------------------------------------------------------------------------------------------
 
 void ChunkService::on_start_chunks(const pb::StartChunks& start, Context& context) {
     if (phase_ != Phase::kNew) return context.warn("the chunk service was started twice");
@@ -99,7 +98,6 @@ void ChunkService::answer_drain_when_idle(Context& context) {
 }
 
 // --- Requests
-// ------------------------------------------------------------------------------------------------------------
 
 void ChunkService::on_request(Message message, Context& context) {
     if (phase_ == Phase::kServing) return serve(std::move(message), context);
@@ -150,7 +148,6 @@ void ChunkService::refuse(const Message& request, pb::StatusCode code, std::stri
 }
 
 // --- The disk
-// ------------------------------------------------------------------------------------------------------------
 
 pb::Status ChunkService::DiskOutcome::status(std::string_view doing) const {
     if (ok()) return {};
@@ -211,7 +208,6 @@ void ChunkService::on_disk(CleanWork&, DiskOutcome& outcome, Context& context) {
 }
 
 // --- The index
-// -------------------------------------------------------------------------------------------------------------
 
 void ChunkService::add_entry(ChunkKey key, const Entry& entry) {
     drop_entry(key);
@@ -264,7 +260,6 @@ bool ChunkService::stop_on_unknown_version(const DecodedHead& decoded, ChunkKey 
 }
 
 // --- Statistics
-// ------------------------------------------------------------------------------------------------------------
 
 void ChunkService::on_cluster_view(const pb::ClusterView& view, Context& context) {
     members_.clear();

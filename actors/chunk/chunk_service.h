@@ -220,7 +220,6 @@ class ChunkService final : public Actor {
     bool stop_on_unknown_version(const DecodedHead& decoded, ChunkKey key, Context& context);  // True: return at once.
 
     // --- chunk_service_index.cc: what is there, list and delete
-    // -------------------------------------------------------
     void list_directories(Context& context);
     void on_disk(ListWork& work, DiskOutcome& outcome, Context& context);
     void note_file(const pb::DiskFile& file);
@@ -257,7 +256,6 @@ class ChunkService final : public Actor {
     void tell_waiter(const Waiter& waiter, ChunkKey key, const pb::Status& status, Context& context);
 
     // --- chunk_service_get.cc: reading ranges, fetching from other nodes
-    // -----------------------------------------------
     void on_chunk_get(const Message& message, Context& context);
     void read_range(ReadWork work, Context& context);
     void on_disk(ReadWork& work, DiskOutcome& outcome, Context& context);

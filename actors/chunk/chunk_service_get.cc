@@ -11,7 +11,6 @@
 namespace sandstore {
 
 // --- Get
-// -------------------------------------------------------------------------------------------------------------------
 
 void ChunkService::fail_get(const ReplyTo& reply, uint64_t since_us, pb::Status status, Context& context) {
     metrics_.gets_failed->add();
@@ -157,7 +156,6 @@ void ChunkService::end_damaged_get(const ReadWork& work, const std::string& why,
 }
 
 // --- Fetch
-// -------------------------------------------------------------------------------------------------------------------
 
 void ChunkService::on_chunk_fetch(const Message& message, Context& context) {
     const pb::ChunkPlace& place = message->chunk_fetch().place();

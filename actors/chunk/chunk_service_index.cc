@@ -11,7 +11,6 @@
 namespace sandstore {
 
 // --- Listing
-// -------------------------------------------------------------------------------------------------------------
 
 void ChunkService::list_directories(Context& context) {
     while (next_directory_ < kChunkDirectories && lists_in_flight_ < kListRequestsMax) {
@@ -96,7 +95,6 @@ void ChunkService::on_disk(LeftoversWork&, DiskOutcome& outcome, Context& contex
 }
 
 // --- Headers: when a chunk was allocated
-// --------------------------------------------------------------------------------
 
 void ChunkService::read_headers(Context& context) {
     if (headers_read_) return;
@@ -160,7 +158,6 @@ void ChunkService::on_header_error(ChunkKey key, const DiskOutcome& outcome, Con
 }
 
 // --- List
-// ------------------------------------------------------------------------------------------------------------------
 
 void ChunkService::on_chunk_list(const Message& message, Context& context) {
     if (headers_read_) return answer_list(message->chunk_list(), reply_to(message), context);
@@ -192,7 +189,6 @@ void ChunkService::answer_list(const pb::ChunkList& list, const ReplyTo& reply, 
 }
 
 // --- Delete
-// ----------------------------------------------------------------------------------------------------------------
 
 void ChunkService::on_chunk_delete(const Message& message, Context& context) {
     const pb::ChunkDelete& request = message->chunk_delete();

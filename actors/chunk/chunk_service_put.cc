@@ -37,7 +37,6 @@ void ChunkService::on_chunk_put(Message message, Context& context) {
 }
 
 // --- Forwarding
-// ------------------------------------------------------------------------------------------------------------
 
 void ChunkService::forward_put(const pb::ChunkPut& put, const Payload& data, const ReplyTo& reply, ChunkHead head,
                                Context& context) {
@@ -127,7 +126,6 @@ void ChunkService::settle_forward(uint64_t forward_number, Context& context) {
 }
 
 // --- Storing here
-// ----------------------------------------------------------------------------------------------------------
 
 void ChunkService::store(ChunkHead head, Payload data, Waiter waiter, Context& context) {
     const ChunkKey key = head.key;
@@ -201,7 +199,6 @@ void ChunkService::end_comparison(ChunkKey key, const std::vector<uint32_t>& on_
 }
 
 // --- Writing
-// -----------------------------------------------------------------------------------------------------------------
 
 void ChunkService::queue_write(ChunkKey key, Context& context) {
     stores_.at(key).temporary = temporary_chunk_path(key, next_temporary_++);

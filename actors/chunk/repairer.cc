@@ -41,7 +41,6 @@ void Repairer::receive(Message message, Context& context) {
 }
 
 // --- When a round begins
-// -------------------------------------------------------------------------------------------------
 
 void Repairer::on_start_repairer(const pb::StartRepairer& start, Context& context) {
     if (!node_id_.empty()) return context.warn("the repairer was started twice");
@@ -145,7 +144,6 @@ std::optional<Repairer::Asked> Repairer::take_asked(const Message& message) {
 }
 
 // --- A page of the namespace
-// ---------------------------------------------------------------------------------------------
 
 void Repairer::ask_audit(Context& context) {
     pb::ChunkAudit audit;
@@ -244,7 +242,6 @@ void Repairer::note_local_chunk(const pb::ChunkStatus& chunk, Context& context) 
 }
 
 // --- Repairing
-// -------------------------------------------------------------------------------------------------------------
 
 void Repairer::go_on(Context& context) {
     Round& round = *round_;

@@ -17,8 +17,8 @@
 //      ClusterView     of a static list, to PORT_TRANSPORT, FileService, StatusService, ChunkService, Repairer.
 //      StartTransport  to PORT_TRANSPORT, when the identity is durable.
 //      Start...        to LogStore, SnapshotStore, RaftNode, StateMachine, FileService, ChunkService, Repairer, in this
-//      order. BootProgress    to StatusService at each step, and to EtcdPoller when the data directory is known to be
-//      ours.
+//                      order.
+//      BootProgress    to StatusService at each step, and to EtcdPoller when the data directory is known to be ours.
 //
 // Steps: kIdle -> kReadingIdentity -> kWaitingForMembers -> kAskingForCluster (a node that joins) or
 //        kAskingWhetherKnown (a first voter) -> kWritingIdentity (fresh node) -> kLookingForDuplicate -> kStarted; from

@@ -72,7 +72,6 @@ class ChunkTable {
     uint64_t walk_hash() const;  // The same, computed from scratch.
 
     // --- From a snapshot
-    // ----------------------------------------------------------------------------------------------
     void restore_next_list(uint64_t next_list) { next_list_ = next_list; }
     bool restore_list(uint64_t id, std::vector<std::string> nodes);  // False: this id or list is there already.
     bool restore(const ChunkKey& key, const Chunk& chunk);           // False: there already, or no such list.

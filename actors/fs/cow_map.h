@@ -291,7 +291,6 @@ class CowMap {
     }
 
     // --- Changes: of nodes that are not shared
-    // ------------------------------------------------------------------------
     template <typename Items>
     static void open_gap(Items& items, size_t at, size_t count) {
         std::move_backward(items.begin() + at, items.begin() + count, items.begin() + count + 1);

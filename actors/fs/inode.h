@@ -102,7 +102,6 @@ class InodeTable {
     uint64_t walk_hash() const;                          // The same, computed from scratch.
 
     // --- From a snapshot
-    // ----------------------------------------------------------------------------------------------
     void restore_next_id(uint64_t next_id) { next_id_ = next_id; }
     void restore(uint64_t id, const Inode& inode);  // New; checked.
     // False when the directory has this name already.

@@ -61,7 +61,6 @@ class Namespace {
     void chunks_of_node(const pb::ChunksOfNode& query, pb::QueryResult* result) const;
 
     // --- The tables, to be read
-    // -------------------------------------------------------------------------------------
     const InodeTable& inodes() const { return inodes_; }
     const ChunkTable& chunks() const { return chunks_; }
     const ExtentTable& extents() const { return extents_; }

@@ -54,7 +54,8 @@ class StateMachine final : public Actor {
     void on_state_hash_request(Message message, Context& context);
 
     // --- Snapshots (state_machine_snapshots.cc)
-    // ----------------------------------------------------------------------- What TakeSnapshot has frozen, being read.
+
+    // What TakeSnapshot has frozen, being read.
     // The last piece given is kept: its reader may ask again.
     struct Frozen {
         uint64_t index = 0;

@@ -43,7 +43,6 @@ void LogStore::receive(Message message, Context& context) {
 }
 
 // --- Boot
-// --------------------------------------------------------------------------------------------------------------
 
 void LogStore::on_start_log(const pb::StartLog& start, Context& context) {
     SANDSTORE_CHECK(state_ == State::kNew, "the log is started twice");
@@ -133,7 +132,6 @@ void LogStore::finish_recovery(Context& context) {
 }
 
 // --- Answers of the disk
-// -----------------------------------------------------------------------------------------------
 
 RequestId LogStore::ask_disk(const DiskCall& call, Context& context) {
     return context.ask(pb::PORT_LOG_DISK, message_of(call.request, call.payload), kDiskTimeoutUs);

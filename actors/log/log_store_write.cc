@@ -10,7 +10,6 @@
 namespace sandstore {
 
 // --- Taking writes in
-// --------------------------------------------------------------------------------------------------
 
 void LogStore::on_log_write(Message message, Context& context) {
     SANDSTORE_CHECK(state_ == State::kRunning, "a write before the log was recovered");
@@ -69,7 +68,6 @@ void LogStore::accept_hard_state(const pb::HardState& next) {
 }
 
 // --- Group commit
-// ------------------------------------------------------------------------------------------------------
 
 // Begins the next block unless one is under way.
 void LogStore::write_next(Context& context) {
@@ -217,7 +215,6 @@ void LogStore::apply_group(Context& context) {
 }
 
 // --- The next segment
-// --------------------------------------------------------------------------------------------------
 
 void LogStore::make_spare(uint64_t size_bytes, Context& context) {
     if (maker_.busy()) return;  // Whoever needs a larger one asks again when this is done.

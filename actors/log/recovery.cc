@@ -54,7 +54,6 @@ LogRecovery::Progress LogRecovery::on_reply(const DiskCall& call, const pb::Disk
 }
 
 // --- Files and headers
-// -------------------------------------------------------------------------------------------------
 
 LogRecovery::Progress LogRecovery::on_list(const pb::DiskReply& reply, DiskCall* next) {
     for (const pb::DiskFile& file : reply.files()) {
@@ -157,7 +156,6 @@ bool LogRecovery::check_order() {
 }
 
 // --- Blocks
-// ------------------------------------------------------------------------------------------------------------
 
 LogRecovery::Progress LogRecovery::enter_segment(DiskCall* next) {
     const SegmentHeader& header = current().header;
@@ -310,7 +308,6 @@ bool LogRecovery::apply_records(const BlockHeader& header, std::string_view reco
 }
 
 // --- The tail
-// ----------------------------------------------------------------------------------------------------------
 
 // Looks through the rest of the last segment for a block that would have come later: then the bad one is not the tail.
 LogRecovery::Progress LogRecovery::search_tail(DiskCall* next) {
@@ -356,7 +353,6 @@ LogRecovery::Progress LogRecovery::settle(DiskCall* next) {
 }
 
 // --- Small parts
-// -------------------------------------------------------------------------------------------------------
 
 DiskCall LogRecovery::read_more() {
     const uint64_t done = std::min<uint64_t>(position_ - window_start_, window_.size());

@@ -3,8 +3,7 @@
 //
 // What it accepts and refuses:
 // - The blocks of all segments must follow one another without a gap. After the last valid block of the last segment
-// may
-//   come anything that is not a later block: zeros, the former life of a recycled file, a block that was torn by a
+//   may come anything that is not a later block: zeros, the former life of a recycled file, a block that was torn by a
 //   crash. That block was never acknowledged, and is dropped.
 // - Anything else is damage before the tail, and refused: a bad block with a later one behind it, a segment that does
 //   not continue the one before, a missing or bad segment header, a file of the wrong size. (A segment gets its name

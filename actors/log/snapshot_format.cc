@@ -39,7 +39,6 @@ std::optional<uint64_t> parse_digits(std::string_view digits) {
 }  // namespace
 
 // --- Header
-// -----------------------------------------------------------------------------------------------------------
 
 std::string encode_snapshot_header(std::string_view cluster_id, const pb::SnapshotMeta& meta) {
     SANDSTORE_CHECK(cluster_id.size() <= kClusterIdBytesMax, "length=", cluster_id.size());
@@ -88,7 +87,6 @@ SnapshotHeaderCheck decode_snapshot_header(std::string_view bytes, std::string* 
 }
 
 // --- Sections and trailer
-// ---------------------------------------------------------------------------------------------
 
 std::string encode_section_header(const SectionHeader& header) {
     std::string bytes;
@@ -128,7 +126,6 @@ std::optional<SnapshotTrailer> decode_snapshot_trailer(std::string_view bytes) {
 }
 
 // --- The file that is being received
-// ----------------------------------------------------------------------------------
 
 std::string encode_incoming_meta(const pb::SnapshotMeta& meta) {
     const std::string body = meta.SerializeAsString();
@@ -150,7 +147,6 @@ std::optional<pb::SnapshotMeta> decode_incoming_meta(std::string_view bytes) {
 }
 
 // --- Names
-// ------------------------------------------------------------------------------------------------------------
 
 std::string snapshot_file(uint64_t index, uint64_t term) {
     return str_cat(hex_digits(index), "-", hex_digits(term), kSuffix);

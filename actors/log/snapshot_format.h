@@ -26,8 +26,8 @@ inline constexpr size_t kSnapshotTrailerBytes = 32;
 inline constexpr size_t kClusterIdBytesMax = 255;
 
 // --- Header
-// ----------------------------------------------------------------------------------------------------------- Size and
-// checksum of the file are not in it: they are not known yet when it is written.
+
+// Size and checksum of the file are not in it: they are not known yet when it is written.
 std::string encode_snapshot_header(std::string_view cluster_id, const pb::SnapshotMeta& meta);
 // The length of the whole header, from its first kSnapshotHeaderStartBytes. Nothing when they are none.
 std::optional<size_t> snapshot_header_bytes(std::string_view start);
@@ -37,7 +37,6 @@ SnapshotHeaderCheck decode_snapshot_header(std::string_view bytes, std::string* 
                                            uint32_t* version);
 
 // --- Sections
-// ---------------------------------------------------------------------------------------------------------
 struct SectionHeader {
     uint32_t data_bytes = 0;
     uint32_t data_crc = 0;
@@ -46,7 +45,6 @@ std::string encode_section_header(const SectionHeader& header);
 std::optional<SectionHeader> decode_section_header(std::string_view bytes);
 
 // --- Trailer
-// ----------------------------------------------------------------------------------------------------------
 struct SnapshotTrailer {
     uint64_t section_count = 0;
     uint64_t file_bytes = 0;
@@ -56,12 +54,10 @@ std::string encode_snapshot_trailer(const SnapshotTrailer& trailer);
 std::optional<SnapshotTrailer> decode_snapshot_trailer(std::string_view bytes);
 
 // --- What is kept beside a file that is being received
-// ------------------------------------------------------------------
 std::string encode_incoming_meta(const pb::SnapshotMeta& meta);
 std::optional<pb::SnapshotMeta> decode_incoming_meta(std::string_view bytes);
 
 // --- Names, without the directory
-// ---------------------------------------------------------------------------------------
 inline constexpr std::string_view kIncomingFile = "incoming.part";
 inline constexpr std::string_view kIncomingMetaFile = "incoming.meta";
 inline constexpr std::string_view kDamagedSuffix = ".damaged";

@@ -65,7 +65,6 @@ SnapshotRecovery::Progress SnapshotRecovery::on_list(const pb::DiskReply& reply,
 }
 
 // --- Whole snapshots
-// ---------------------------------------------------------------------------------------------------
 
 SnapshotRecovery::Progress SnapshotRecovery::check_next(DiskCall* next) {
     if (result_.kept.size() == kSnapshotsKept) {
@@ -123,7 +122,6 @@ SnapshotRecovery::Progress SnapshotRecovery::set_aside(std::string why, DiskCall
 }
 
 // --- The one that was being received
-// -----------------------------------------------------------------------------------
 
 SnapshotRecovery::Progress SnapshotRecovery::look_at_incoming(DiskCall* next) {
     if (!has_incoming_meta_) return forget_incoming(next);
@@ -168,7 +166,6 @@ SnapshotRecovery::Progress SnapshotRecovery::forget_incoming(DiskCall* next) {
 }
 
 // --- Small parts
-// -------------------------------------------------------------------------------------------------------
 
 SnapshotRecovery::Progress SnapshotRecovery::clean(DiskCall* next) {
     phase_ = Phase::kClean;

@@ -54,7 +54,6 @@ void SnapshotStore::receive(Message message, Context& context) {
 }
 
 // --- Boot
-// --------------------------------------------------------------------------------------------------------------
 
 void SnapshotStore::on_start_snapshots(const pb::StartSnapshots& start, Context& context) {
     SANDSTORE_CHECK(state_ == State::kNew, "the snapshots are started twice");
@@ -105,7 +104,6 @@ void SnapshotStore::finish_recovery(Context& context) {
 }
 
 // --- The disk
-// ----------------------------------------------------------------------------------------------------------
 
 void SnapshotStore::ask_task(Task task, DiskCall call, Context& context) {
     SANDSTORE_CHECK(!tasks_[task].busy(), "task=", task);
@@ -178,7 +176,6 @@ void SnapshotStore::on_request_failed(const Message& message, Context& context) 
 }
 
 // --- Files
-// -------------------------------------------------------------------------------------------------------------
 
 std::string SnapshotStore::path(std::string_view name) const {
     return str_cat(start_.directory(), "/", name);

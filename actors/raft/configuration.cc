@@ -103,7 +103,6 @@ bool Configuration::operator==(const Configuration& other) const {
 }
 
 // --- Changes
-// ---------------------------------------------------------------------------------------------------------------
 
 namespace {
 

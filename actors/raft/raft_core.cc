@@ -12,7 +12,6 @@
 namespace sandstore {
 
 // --- Start
-// -----------------------------------------------------------------------------------------------------------------
 
 RaftCore::RaftCore(RaftOptions options, const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot,
                    RaftInput input)
@@ -115,7 +114,6 @@ void RaftCore::bootstrap() {
 }
 
 // --- Events
-// ----------------------------------------------------------------------------------------------------------------
 
 void RaftCore::start_event(RaftInput input) {
     input_ = input;
@@ -275,7 +273,6 @@ void RaftCore::evict_cache(uint64_t last_evictable) {
 }
 
 // --- Commit
-// ----------------------------------------------------------------------------------------------------------------
 
 void RaftCore::advance_commit() {
     const uint64_t index = configuration().reached_by_quorum([this](const std::string& voter) {

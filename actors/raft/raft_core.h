@@ -91,7 +91,6 @@ class RaftCore {
     static std::string problem_with(const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot);
 
     // --- Events
-    // ----------------------------------------------------------------------------------------------------------
     void on_tick(RaftInput input);  // At or after next_deadline_us().
     void on_message(RaftInput input, std::string_view from, const Message& message);
     void on_persisted(RaftInput input, uint64_t write_id);
@@ -121,7 +120,6 @@ class RaftCore {
     RequestOutcome transfer_leadership(RaftInput input, std::string_view target, std::string* problem);
 
     // --- Snapshots (raft_compaction.cc)
-    // ----------------------------------------------------------------------------------
     // Entries up to here are in durable snapshots; applied entries only.
     void compact(uint64_t index);
     // No entry up to here will ever be written again: a write that replaces entries may still be on its way to the log.
@@ -144,7 +142,6 @@ class RaftCore {
     RaftEffects take_effects();
 
     // --- State
-    // -----------------------------------------------------------------------------------------------------------
     const RaftOptions& options() const { return options_; }
     Role role() const { return role_; }
     bool is_leader() const { return role_ == pb::RoleChanged::LEADER; }

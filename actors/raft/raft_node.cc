@@ -106,7 +106,6 @@ void RaftNode::receive(Message message, Context& context) {
 }
 
 // --- Start
-// -----------------------------------------------------------------------------------------------------------------
 
 void RaftNode::on_start_raft(const pb::StartRaft& start, Context& context) {
     options_ = options_of(start);
@@ -152,7 +151,6 @@ void RaftNode::begin_when_ready(Context& context) {
 }
 
 // --- Events for the core
-// ---------------------------------------------------------------------------------------------------
 
 void RaftNode::on_peer_message(const Message& message, Context& context) {
     if (core_ == nullptr || message->from_node().empty()) return;
@@ -285,7 +283,6 @@ void RaftNode::on_timer(Context& context) {
 }
 
 // --- Effects of the core
-// ---------------------------------------------------------------------------------------------------
 
 void RaftNode::carry_out(Context& context) {
     RaftEffects effects = core_->take_effects();

@@ -16,7 +16,6 @@ void RaftNode::fill_status(pb::StatusCode code, std::string_view why, pb::Status
 }
 
 // --- Reads
-// -----------------------------------------------------------------------------------------------------------------
 
 void RaftNode::on_read_index(const Message& message, Context& context) {
     const auto refuse = [&](pb::StatusCode code, std::string_view why) {
@@ -64,7 +63,6 @@ bool RaftNode::on_forwarded_read_answer(const Message& message, Context& context
 }
 
 // --- Operators
-// -------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -150,7 +148,6 @@ void RaftNode::settle_requests(Context& context) {
 }
 
 // --- Status
-// ----------------------------------------------------------------------------------------------------------------
 
 namespace {
 

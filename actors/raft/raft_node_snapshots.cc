@@ -25,7 +25,6 @@ pb::Status status_of(const Message& answer, const pb::Status& own) {
 }  // namespace
 
 // --- Taking
-// ----------------------------------------------------------------------------------------------------------------
 
 void RaftNode::on_request_snapshot(const Message& message, Context& context) {
     pb::SnapshotSaved reply;
@@ -142,7 +141,6 @@ void RaftNode::compact_log(Context& context) {
 }
 
 // --- Receiving
-// -------------------------------------------------------------------------------------------------------------
 
 void RaftNode::on_install_snapshot(const Message& message, Context& context) {
     if (core_ == nullptr || message->from_node().empty()) return;
@@ -236,7 +234,6 @@ void RaftNode::on_snapshot_restored(const Message& message, Context& context) {
 }
 
 // --- Sending
-// ---------------------------------------------------------------------------------------------------------------
 
 void RaftNode::begin_transfers(const std::vector<std::string>& peers, Context& context) {
     for (const std::string& peer : peers) begin_transfer(peer, context);

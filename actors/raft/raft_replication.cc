@@ -9,7 +9,6 @@
 namespace sandstore {
 
 // --- Follower
-// --------------------------------------------------------------------------------------------------------------
 
 void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries& request, const Payload& payload) {
     if (request.term() < term_) {
@@ -112,7 +111,6 @@ void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& req
 }
 
 // --- Leader
-// ----------------------------------------------------------------------------------------------------------------
 
 RaftCore::ProposeOutcome RaftCore::propose(RaftInput input, std::vector<Proposal> proposals, uint64_t* first_index) {
     start_event(input);

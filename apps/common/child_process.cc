@@ -98,7 +98,9 @@ void ChildProcess::read_lines(const std::function<void(std::string_view line)>& 
             use(std::string_view(partial_line_).substr(start, end - start));
         }
         partial_line_.erase(0, start);
-        if (partial_line_.size() > kLineBytesMax) use(std::exchange(partial_line_, ""));
+        if (partial_line_.size() <= kLineBytesMax) continue;
+        use(partial_line_);
+        partial_line_.clear();
     }
 }
 

@@ -1,6 +1,7 @@
 """Bytes that make no sense, on both ports of a node: it answers or closes, says so, and serves others on."""
 import os
 import random
+import select
 import socket
 import struct
 import time
@@ -162,7 +163,7 @@ class Fuzz(ClusterTest):
             try:
                 sent += connection.send(asking[sent:sent + 65536])
             except BlockingIOError:
-                time.sleep(0.01)
+                select.select([], [connection], [], max(0, deadline - time.monotonic()))  # Until it takes more.
             except ConnectionError:
                 break
         self.still_serves()

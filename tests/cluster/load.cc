@@ -3,14 +3,12 @@
 //     cluster_load write DIRECTORY WRITERS   until stdin ends: each writer, in a session of its own, makes files that
 //                                            must not exist, appends their numbers to its journal, and renames them
 //     cluster_load stream DIRECTORY WRITERS  until stdin ends: each writer writes files of several chunks, reads and
-//     lists
-//                                            them, compares, and removes most of them again
+//                                            lists them, compares, and removes most of them again
 //     cluster_load read DIRECTORY            prints every file that is there: "<writer>/<name> <content>"
 //
 // None of the operations of `write` can be done twice unnoticed. A line on stdout for each, as soon as its outcome is
-// known:
-// "<outcome> <operation> <writer> <number>", where the outcome is "ok", "unknown" (it may have happened) or "wrong"
-// (it was refused although nothing stands against it). Servers come from SANDSTORE_SERVERS.
+// known: "<outcome> <operation> <writer> <number>", where the outcome is "ok", "unknown" (it may have happened) or
+// "wrong" (it was refused although nothing stands against it). Servers come from SANDSTORE_SERVERS.
 #include <unistd.h>
 
 #include <algorithm>

@@ -60,7 +60,6 @@ void Faults::apply(const SimEvent& event) {
 }
 
 // --- Processes
-// --------------------------------------------------------------------------------------------------------
 
 void Faults::stop(const std::string& id, bool power_cut) {
     if (power_cut) {
@@ -122,7 +121,6 @@ bool Faults::explains_stop(const std::string& id, const std::string& reason) {
 }
 
 // --- Network
-// ----------------------------------------------------------------------------------------------------------
 
 void Faults::block_for(const std::string& from, const std::string& to, uint64_t for_us) {
     cluster_.network().block(from, to);
@@ -199,7 +197,6 @@ void Faults::apply_to_network(const SimEvent& event) {
 }
 
 // --- Disks
-// ------------------------------------------------------------------------------------------------------------
 
 void Faults::set_disk(const std::string& id, uint64_t sync_us) {
     cluster_.disk(id).set_delays({.operation_us = static_cast<uint64_t>(schedule_.setting("disk_us")),
@@ -261,7 +258,6 @@ void Faults::flip_bit(const std::string& id, uint64_t where) {
 }
 
 // --- etcd
-// -------------------------------------------------------------------------------------------------------------
 
 void Faults::apply_to_etcd(const SimEvent& event) {
     SimEtcd& etcd = cluster_.etcd();
@@ -285,7 +281,6 @@ void Faults::apply_to_etcd(const SimEvent& event) {
 }
 
 // --- The end of all faults
-// --------------------------------------------------------------------------------------------
 
 void Faults::heal() {
     healed_ = true;

@@ -88,7 +88,6 @@ void Invariants::node_started(const std::string& id) {
 }
 
 // --- Messages
-// ---------------------------------------------------------------------------------------------------------
 
 void Invariants::on_deliver(const std::string& id, const Message& message) {
     Node& node = nodes_[id];
@@ -189,7 +188,6 @@ void Invariants::check_apply(const std::string& id, const Message& message) {
 }
 
 // --- After a step
-// -----------------------------------------------------------------------------------------------------
 
 void Invariants::after_step(const std::string& id, const RaftNode* raft, const StateMachine* state_machine) {
     Node& node = nodes_[id];

@@ -133,7 +133,6 @@ int SimDisk::carry_out(const pb::DiskOperation& operation, bool interrupted, con
 }
 
 // --- Operations
-// --------------------------------------------------------------------------------------------------------
 
 int SimDisk::write(const pb::DiskOperation::Write& operation, std::string bytes) {
     auto known = names_.find(operation.file());
@@ -217,7 +216,6 @@ void SimDisk::list(const std::string& directory, pb::DiskReply* reply) const {
 }
 
 // --- Crash
-// -------------------------------------------------------------------------------------------------------------
 
 void SimDisk::crash() {
     const uint64_t survivors = random_.below(name_changes_.size() + 1);
@@ -271,7 +269,6 @@ void SimDisk::fail_sync(const std::string& file) {
 }
 
 // --- Faults
-// ------------------------------------------------------------------------------------------------------------
 
 int SimDisk::take_fault(const pb::DiskOperation& operation) {
     for (Fault& fault : faults_) {
@@ -316,7 +313,6 @@ std::optional<uint64_t> SimDisk::delay_us(const pb::DiskRequest& request) {
 }
 
 // --- Looking and preparing
-// -----------------------------------------------------------------------------------------------
 
 uint64_t SimDisk::used_bytes() const {
     uint64_t bytes = 0;
@@ -349,7 +345,6 @@ void SimDisk::set_contents(std::string_view file, std::string bytes) {
 }
 
 // --- Names
-// -------------------------------------------------------------------------------------------------------------
 
 void SimDisk::change_name(NameChange change) {
     apply(change, &names_);

@@ -71,7 +71,6 @@ class SimDisk {
     std::optional<uint64_t> delay_us(const pb::DiskRequest& request);
 
     // --- Looking and preparing
-    // ----------------------------------------------------------------------------------------
     bool exists(std::string_view file) const { return names_.contains(file); }
     std::vector<std::string> files() const;
     std::string contents(std::string_view file) const;            // Empty when missing.

@@ -14,8 +14,6 @@ namespace sandstore {
 
 namespace {
 
-constexpr uint64_t kReadBytesMax = 16u << 20;
-
 char pattern(uint32_t token, uint64_t place) {
     return static_cast<char>((token * 31 + place * 7 + (place >> 8) * 13) & 0xff);
 }
@@ -91,6 +89,53 @@ bool parse_tokens(const Payload& bytes, std::vector<uint32_t>* tokens) {
     return true;
 }
 
+std::string file_path(const std::string& directory, size_t file) {
+    return str_cat(directory, "/f", file);
+}
+
+Message request_of(const FileOperation& operation, const std::string& directory, bool any_node) {
+    using Kind = FileOperation::Kind;
+    const std::string path = file_path(directory, operation.file);
+    pb::Mutation mutation;
+    pb::Query query;
+    query.set_any_node(any_node);
+    switch (operation.kind) {
+        case Kind::kCreate:
+            mutation.mutable_create_file()->mutable_at()->set_path(path);
+            mutation.mutable_create_file()->set_mode(0644);
+            mutation.mutable_create_file()->set_exclusive(true);
+            return message_of(std::move(mutation));
+        case Kind::kWrite:
+        case Kind::kAppend: {
+            pb::ClientWrite write;
+            write.mutable_at()->set_path(path);
+            write.set_append(operation.kind == Kind::kAppend);
+            write.set_truncate(operation.kind == Kind::kWrite);
+            return message_of(std::move(write), token_bytes(operation.token, operation.bytes));
+        }
+        case Kind::kRemove:
+            mutation.mutable_remove_file()->mutable_at()->set_path(path);
+            return message_of(std::move(mutation));
+        case Kind::kRename:
+            mutation.mutable_rename()->mutable_from()->set_path(path);
+            mutation.mutable_rename()->mutable_to()->set_path(file_path(directory, operation.to));
+            return message_of(std::move(mutation));
+        case Kind::kRead: {
+            pb::ClientRead read;
+            read.mutable_at()->set_path(path);
+            read.set_length(kReadBytesMax);
+            return message_of(std::move(read));
+        }
+        case Kind::kStat:
+            query.mutable_stat()->mutable_at()->set_path(path);
+            return message_of(std::move(query));
+        case Kind::kList:
+            query.mutable_list_directory()->mutable_at()->set_path(directory);
+            return message_of(std::move(query));
+    }
+    return Message();
+}
+
 Workload::Workload(SimCluster& cluster, const Schedule& schedule)
     : cluster_(cluster),
       seed_(schedule.seed),
@@ -123,11 +168,10 @@ void Workload::make_directories() {
 }
 
 std::string Workload::path(size_t directory, size_t file) const {
-    return str_cat("/d", directory, "/f", file);
+    return file_path(str_cat("/d", directory), file);
 }
 
 // --- One operation
-// ----------------------------------------------------------------------------------------------------
 
 Workload::Waiting Workload::plan(const SimEvent& event) const {
     using Kind = FileOperation::Kind;
@@ -178,49 +222,9 @@ void Workload::go_on(Client& client) {
 }
 
 Message Workload::request_for(size_t directory, const FileOperation& operation) const {
-    using Kind = FileOperation::Kind;
-    const std::string name = path(directory, operation.file);
     // Some of the reads go to any node, when the run has such reads.
     const bool any_node = static_cast<int64_t>(mix64(seed_ + operation.begun) % 100) < any_node_percent_;
-    pb::Mutation mutation;
-    pb::Query query;
-    switch (operation.kind) {
-        case Kind::kCreate:
-            mutation.mutable_create_file()->mutable_at()->set_path(name);
-            mutation.mutable_create_file()->set_mode(0644);
-            mutation.mutable_create_file()->set_exclusive(true);
-            return message_of(std::move(mutation));
-        case Kind::kWrite:
-        case Kind::kAppend: {
-            pb::ClientWrite write;
-            write.mutable_at()->set_path(name);
-            write.set_append(operation.kind == Kind::kAppend);
-            write.set_truncate(operation.kind == Kind::kWrite);
-            return message_of(std::move(write), token_bytes(operation.token, operation.bytes));
-        }
-        case Kind::kRemove:
-            mutation.mutable_remove_file()->mutable_at()->set_path(name);
-            return message_of(std::move(mutation));
-        case Kind::kRename:
-            mutation.mutable_rename()->mutable_from()->set_path(name);
-            mutation.mutable_rename()->mutable_to()->set_path(path(directory, operation.to));
-            return message_of(std::move(mutation));
-        case Kind::kRead: {
-            pb::ClientRead read;
-            read.mutable_at()->set_path(name);
-            read.set_length(kReadBytesMax);
-            return message_of(std::move(read));
-        }
-        case Kind::kStat:
-            query.mutable_stat()->mutable_at()->set_path(name);
-            query.set_any_node(any_node);
-            return message_of(std::move(query));
-        case Kind::kList:
-            query.mutable_list_directory()->mutable_at()->set_path(str_cat("/d", directory));
-            query.set_any_node(any_node);
-            return message_of(std::move(query));
-    }
-    return Message();
+    return request_of(operation, str_cat("/d", directory), any_node);
 }
 
 void Workload::ended(size_t directory, size_t place, const Message& reply) {
@@ -246,7 +250,6 @@ void Workload::ended(size_t directory, size_t place, const Message& reply) {
 }
 
 // --- At the end
-// -------------------------------------------------------------------------------------------------------
 
 // A session that expires while an attempt is unanswered leaves the outcome unknown, and a log that waits for space
 // looks for it once a second: so not the first attempt counts, but one within a few seconds.

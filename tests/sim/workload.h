@@ -24,6 +24,11 @@ Payload token_bytes(uint32_t token, uint64_t bytes);
 // False when the bytes are no sequence of whole tokens.
 bool parse_tokens(const Payload& bytes, std::vector<uint32_t>* tokens);
 
+inline constexpr uint64_t kReadBytesMax = 16u << 20;  // More than any file of a run has.
+std::string file_path(const std::string& directory, size_t file);
+// What a client is asked for the operation.
+Message request_of(const FileOperation& operation, const std::string& directory, bool any_node);
+
 class Workload {
  public:
     Workload(SimCluster& cluster, const Schedule& schedule);

@@ -152,7 +152,6 @@ int run(const std::string& path, const LoadSettings& settings) {
 }
 
 // --- At the end
-// -------------------------------------------------------------------------------------------------------
 
 std::string numbers_of_journal(const std::string& content) {
     if (content.empty()) return "-";

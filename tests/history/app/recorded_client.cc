@@ -16,8 +16,6 @@ namespace {
 
 using Kind = FileOperation::Kind;
 
-constexpr uint64_t kReadBytesMax = 16u << 20;
-
 // As in the history file.
 std::string_view outcome_of(pb::StatusCode code) {
     switch (code) {
@@ -50,47 +48,6 @@ ClientOptions client_options(const LoadSettings& settings, uint64_t number) {
     options.read_any_node = number % 2 == 0;
     options.attempt_timeout_ms = std::min<uint64_t>(1'000, settings.timeout_ms);
     return options;
-}
-
-Message request_for(const std::string& directory, const FileOperation& operation) {
-    const std::string path = file_name(directory, operation.file);
-    pb::Mutation mutation;
-    pb::Query query;
-    switch (operation.kind) {
-        case Kind::kCreate:
-            mutation.mutable_create_file()->mutable_at()->set_path(path);
-            mutation.mutable_create_file()->set_mode(0644);
-            mutation.mutable_create_file()->set_exclusive(true);
-            return message_of(std::move(mutation));
-        case Kind::kWrite:
-        case Kind::kAppend: {
-            pb::ClientWrite write;
-            write.mutable_at()->set_path(path);
-            write.set_append(operation.kind == Kind::kAppend);
-            write.set_truncate(operation.kind == Kind::kWrite);
-            return message_of(std::move(write), token_bytes(operation.token, operation.bytes));
-        }
-        case Kind::kRemove:
-            mutation.mutable_remove_file()->mutable_at()->set_path(path);
-            return message_of(std::move(mutation));
-        case Kind::kRename:
-            mutation.mutable_rename()->mutable_from()->set_path(path);
-            mutation.mutable_rename()->mutable_to()->set_path(file_name(directory, operation.to));
-            return message_of(std::move(mutation));
-        case Kind::kRead: {
-            pb::ClientRead read;
-            read.mutable_at()->set_path(path);
-            read.set_length(kReadBytesMax);
-            return message_of(std::move(read));
-        }
-        case Kind::kStat:
-            query.mutable_stat()->mutable_at()->set_path(path);
-            return message_of(std::move(query));
-        case Kind::kList:
-            query.mutable_list_directory()->mutable_at()->set_path(directory);
-            return message_of(std::move(query));
-    }
-    return Message();
 }
 
 std::string text_of(const std::string& directory, const FileOperation& operation) {
@@ -152,7 +109,7 @@ bool RecordedClient::run(const std::string& directory, FileOperation operation) 
     const uint64_t number = history_.take_number();
     operation.token = static_cast<uint32_t>(number);
     history_.begin(number, number_, text_of(directory, operation));
-    const Message reply = call(request_for(directory, operation));
+    const Message reply = call(request_of(operation, directory, false));
     const pb::Status status = status_of_reply(reply);
     std::string_view outcome = outcome_of(status.code());
     std::string text = status.message();
@@ -206,10 +163,6 @@ std::optional<std::string> RecordedClient::content(const std::string& path) {
         if (piece->empty()) return bytes;
         bytes += piece->to_string();
     }
-}
-
-std::string file_name(const std::string& directory, size_t file) {
-    return str_cat(directory, "/f", file);
 }
 
 std::string journal_file(const std::string& journal) {

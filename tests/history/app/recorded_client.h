@@ -52,7 +52,6 @@ class RecordedClient {
     Client client_;
 };
 
-std::string file_name(const std::string& directory, size_t file);
 std::string journal_file(const std::string& journal);
 std::string made_directory(const std::string& journal);
 

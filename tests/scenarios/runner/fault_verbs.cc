@@ -65,7 +65,6 @@ bool FaultVerbs::execute(const std::string& verb, Arguments& arguments) {
 }
 
 // --- Processes and machines
-// -----------------------------------------------------------------------------------------------
 
 bool FaultVerbs::execute_on_processes(const std::string& verb, Arguments& arguments) {
     static const std::set<std::string> kVerbs = {"start", "kill", "power-cut", "pause", "resume"};
@@ -88,7 +87,6 @@ bool FaultVerbs::execute_on_processes(const std::string& verb, Arguments& argume
 }
 
 // --- Network
-// --------------------------------------------------------------------------------------------------------------
 
 bool FaultVerbs::execute_on_network(const std::string& verb, Arguments& arguments) {
     if (verb == "partition") {
@@ -180,7 +178,6 @@ void FaultVerbs::network(Arguments& arguments) {
 }
 
 // --- Disks
-// ----------------------------------------------------------------------------------------------------------------
 
 void FaultVerbs::disk(Arguments& arguments) {
     for (const std::string& id : arguments.nodes()) {
@@ -267,7 +264,6 @@ bool FaultVerbs::damage(const std::string& id, const std::string& what, Argument
 }
 
 // --- Clocks and etcd
-// ------------------------------------------------------------------------------------------------------
 
 void FaultVerbs::clock(Arguments& arguments) {
     const std::vector<std::string> ids = arguments.nodes();

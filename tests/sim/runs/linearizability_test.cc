@@ -123,7 +123,6 @@ TEST(Linearizability, a_history_too_hard_to_judge_is_called_so) {
 }
 
 // --- Against brute force
-// ----------------------------------------------------------------------------------------------
 
 // One file, as a list of tokens, or absent.
 struct File {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
-#include <unistd.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 
@@ -25,8 +25,10 @@ std::vector<std::string> lines_until_end(ChildProcess& child) {
 }
 
 std::string await_end(ChildProcess& child) {
+    siginfo_t ended{};
+    EXPECT_EQ(waitid(P_PID, static_cast<id_t>(child.pid()), &ended, WEXITED | WNOWAIT), 0);
     std::string how;
-    while (!child.reap(&how)) usleep(1'000);
+    EXPECT_TRUE(child.reap(&how));
     return how;
 }
 

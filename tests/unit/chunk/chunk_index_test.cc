@@ -202,7 +202,6 @@ TEST_F(ChunkIndexTest, a_newer_format_is_refused) {
 }
 
 // --- List and delete
-// -------------------------------------------------------------------------------------------------------
 
 TEST_F(ChunkIndexTest, lists_ranges_page_by_page) {
     for (uint64_t number = 1; number <= 9; number++) store({number <= 5 ? 1u : 2u, number}, "x");
@@ -287,7 +286,6 @@ TEST_F(ChunkIndexTest, nothing_is_stored_under_an_id_being_deleted) {
 }
 
 // --- Statistics
-// ------------------------------------------------------------------------------------------------------------
 
 TEST_F(ChunkIndexTest, statistics_go_to_every_member) {
     store({1, 1}, std::string(100, 'x'));

@@ -272,7 +272,6 @@ TEST_F(ChunkPutTest, bytes_in_flight_are_bounded) {
 }
 
 // --- Groups
-// ----------------------------------------------------------------------------------------------------------------
 
 class ChunkGroupTest : public ChunkServiceTest {
  protected:
@@ -337,7 +336,6 @@ TEST_F(ChunkGroupTest, a_rename_that_fails_spoils_nothing) {
 }
 
 // --- Errors
-// ----------------------------------------------------------------------------------------------------------------
 
 TEST_F(ChunkPutTest, a_full_disk_is_reported_and_recovered_from) {
     const std::string data = sample_bytes(4096);

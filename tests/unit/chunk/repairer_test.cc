@@ -228,7 +228,6 @@ TEST_F(RepairerTest, many_orphans_are_deleted_in_batches) {
 }
 
 // --- What must never lead to a deletion
-// --------------------------------------------------------------------------------------
 
 TEST_F(RepairerTest, without_a_leader_nothing_happens) {
     kit.advance(10 * kInterval);
@@ -356,7 +355,6 @@ TEST(Repairer, without_a_grace_nothing_is_deleted) {
 }
 
 // --- When
-// -------------------------------------------------------------------------------------------------------------------
 
 TEST_F(RepairerTest, rounds_repeat_with_jitter) {
     Message audit = first_audit();

@@ -164,7 +164,6 @@ TEST(LogCompaction, a_missing_segment_in_the_middle_is_still_refused) {
 }
 
 // --- Restart
-// -----------------------------------------------------------------------------------------------------------
 
 TEST(LogRestart, empties_the_log_durably_with_hard_state_and_records_in_one_step) {
     SimDisk disk(1);
@@ -225,7 +224,6 @@ TEST(LogRestart, in_a_group_with_writes_before_and_after_it_counts_in_its_place)
 }
 
 // --- Directories and a full disk
-// ---------------------------------------------------------------------------------------
 
 TEST(LogDirectory, each_group_has_its_own_log) {
     SimDisk disk(1);
@@ -304,7 +302,6 @@ TEST(LogSpace, writes_wait_unacknowledged_and_go_on_when_compaction_frees_a_segm
 }
 
 // --- Crashes
-// -----------------------------------------------------------------------------------------------------------
 
 // Writes, truncates, compacts, restarts, with a power cut at one operation; then looks at what is there.
 class CompactionRun {

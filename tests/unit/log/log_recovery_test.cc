@@ -40,7 +40,6 @@ std::vector<uint64_t> write_three_blocks(SimDisk* disk, LogBench* log) {
 }
 
 // --- The tail
-// ----------------------------------------------------------------------------------------------------------
 
 TEST(LogRecovery, a_last_block_torn_at_any_byte_is_dropped) {
     SimDisk disk(1);
@@ -129,7 +128,6 @@ TEST(LogRecovery, what_was_read_is_synced_before_it_is_reported) {
 }
 
 // --- Damage
-// ------------------------------------------------------------------------------------------------------------
 
 TEST(LogRecovery, any_flipped_bit_before_the_last_block_is_refused) {
     SimDisk disk(1);
@@ -323,7 +321,6 @@ TEST(LogRecovery, only_the_block_with_the_next_sequence_continues_the_log) {
 }
 
 // --- Recycled files
-// ----------------------------------------------------------------------------------------------------
 
 TEST(LogRecovery, bytes_of_a_recycled_file_are_never_accepted) {
     // The former segment holds valid blocks of this very log, at the very offsets where new ones go.
@@ -376,7 +373,6 @@ TEST(LogRecovery, data_that_looks_like_a_block_is_not_one) {
 }
 
 // --- Foreign files
-// -----------------------------------------------------------------------------------------------------
 
 TEST(LogRecovery, the_directory_of_another_node_or_cluster_is_refused) {
     SimDisk disk(1);
@@ -436,7 +432,6 @@ TEST(LogRecovery, a_segment_is_read_in_pieces) {
 }
 
 // --- Crashes at every moment
-// -------------------------------------------------------------------------------------------
 
 // The log as everybody understands it.
 struct Model {

@@ -339,7 +339,6 @@ TEST(LogStore, writes_out_of_order_break_an_invariant) {
 }
 
 // --- Disks that fail
-// ---------------------------------------------------------------------------------------------------
 
 TEST(LogStore, a_failed_sync_stops_the_node_and_is_not_tried_again) {
     SimDisk disk(1);

@@ -39,7 +39,6 @@ bool has_leftovers(const SimDisk& disk) {
 }
 
 // --- Saving
-// ------------------------------------------------------------------------------------------------------------
 
 TEST(SnapshotStore, a_new_directory_has_no_snapshots) {
     SimDisk disk(1);
@@ -165,7 +164,6 @@ TEST(SnapshotStore, a_failed_sync_stops_the_node) {
 }
 
 // --- Damage
-// ------------------------------------------------------------------------------------------------------------
 
 TEST(SnapshotStore, any_flipped_bit_makes_the_older_one_count) {
     SimDisk made(1);
@@ -290,7 +288,6 @@ TEST(SnapshotStore, a_file_that_goes_while_it_is_read_is_not_there) {
 }
 
 // --- Receiving
-// ---------------------------------------------------------------------------------------------------------
 
 TEST(SnapshotReceive, takes_a_leaders_file_in_order_and_keeps_it_when_it_is_whole) {
     const Remote remote = remote_snapshot(50);
@@ -399,7 +396,6 @@ TEST(SnapshotReceive, goes_on_after_a_restart_of_the_receiver_where_whole_sectio
 }
 
 // --- Crashes
-// -----------------------------------------------------------------------------------------------------------
 
 TEST(SnapshotCrash, at_every_operation_of_a_save_leaves_the_old_ones_or_the_new_one_too) {
     for (uint64_t operation = 0; operation < 16; operation++) {

@@ -219,7 +219,6 @@ TEST(HttpWire, changed_bytes_never_become_another_message) {
 }
 
 // --- At a listening node
-// ----------------------------------------------------------------------------------------------
 
 TransportOptions http_options() {
     TransportOptions options = TestNode::short_options();

@@ -30,7 +30,6 @@ class CoreCluster {
     CoreCluster(int nodes, uint64_t seed, Faults faults, std::function<void(RaftOptions*)> adjust_options = nullptr);
 
     // --- The script
-    // ------------------------------------------------------------------------------------------------------
     void run_for(uint64_t microseconds);
     bool run_until(const std::function<bool()>& done, uint64_t limit_us);
     void crash(const std::string& node);  // Loses what was not synced.
@@ -56,7 +55,6 @@ class CoreCluster {
     std::optional<uint64_t> read(const std::string& node);  // A token, or nothing when it is not the leader.
 
     // --- What is seen
-    // ----------------------------------------------------------------------------------------------------
     std::string leader() const;  // With the highest term; empty without one.
     RaftCore* core(const std::string& node) { return nodes_[node].core.get(); }
     bool is_up(const std::string& node) const { return nodes_.at(node).core != nullptr; }
