@@ -5,8 +5,8 @@
 // one through the whole life of the log, and the salt of their segment: what else may be in the file (zeros, the former
 // life of a recycled segment, a block that was torn) is never taken for the next block.
 //
-// After each sync a seal is written where the next block will go. Behind a bad last block it says that the block had been
-// acknowledged and was damaged since; without it, that a crash has torn it.
+// After each sync a seal is written where the next block will go. Behind a bad last block it says that the block had
+// been acknowledged and was damaged since; without it, a crash has torn it.
 #pragma once
 
 #include <cstdint>

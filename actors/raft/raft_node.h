@@ -11,8 +11,8 @@
 //   itself.
 // Says: LogWrite, LogRead, LogCompact to the LogStore; the peers' messages; Apply, TakeSnapshot, DropSnapshot,
 //   RestoreSnapshot to the StateMachine; SaveSnapshot, SnapshotRead, SnapshotVerify, SnapshotReceive to the
-//   SnapshotStore; the replies; RoleChanged and ConfigurationChanged to FileService, StatusService, Repairer and EtcdPoller, the latter to the
-//   transport too.
+//   SnapshotStore; the replies; RoleChanged and ConfigurationChanged to FileService, StatusService, Repairer and
+//   EtcdPoller, the latter to the transport too.
 // Persists: term, vote and entries through the LogStore, snapshots through the SnapshotStore; nothing itself.
 // Never: believes anyone but the log about who votes; retries a proposal (the outcome of a lost one is unknown).
 //
