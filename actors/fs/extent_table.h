@@ -51,7 +51,7 @@ class ExtentTable {
         Runs cut_off;
     };
     // Extents that one change takes out one by one; when there are more, the rest is cut off at once.
-    static constexpr size_t kRemovedOneByOne = 8;
+    static constexpr size_t kRemovedOneByOne = 4;
 
     // The extent's bytes replace whatever was there. Runs that follow on from each other in one chunk become one.
     // The length must not be 0, nor offset + length overflow; checked.

@@ -42,6 +42,9 @@ class Namespace {
     Outcome set_attributes(const pb::SetAttributes& request, const Occasion& when, pb::MutationResult* result);
     Outcome commit_extents(const pb::CommitExtents& request, const Occasion& when, pb::MutationResult* result);
 
+    // The bytes stay as they are.
+    Outcome replace_extents(const pb::ReplaceExtents& request, const Occasion& when);
+
     // While there is a hold, no chunk that is in use now or later disappears (messages/fs.proto).
     Outcome hold_chunks(const pb::HoldChunks& request, const Occasion& when, pb::MutationResult* result);
     Outcome release_hold(const pb::ReleaseHold& request);
@@ -52,6 +55,7 @@ class Namespace {
     // Releases at most this many extents of files that were removed or cut, and as many chunks that are held no longer.
     void reclaim(size_t extents_max);
     bool reclaiming() const { return !detached_.empty(); }
+    uint64_t extents_moved() const { return extents_moved_; }  // Or chunks: counts what changes cost.
 
     // --- Questions --------------------------------------------------------------------------------------------------
     Outcome stat(const pb::Stat& query, pb::QueryResult* result) const;
@@ -117,7 +121,9 @@ class Namespace {
     Outcome check_rename(const Located& from, const Located& to, bool no_replace) const;
     bool is_inside(uint64_t directory, uint64_t ancestor) const;
 
-    Outcome check_chunks(const pb::CommitExtents& request, const Occasion& when) const;
+    using RequestedExtents = google::protobuf::RepeatedPtrField<pb::Extent>;
+    Outcome check_chunks(const RequestedExtents& extents, const Occasion& when) const;
+    void report_crowding(const Content& content, uint64_t offset, pb::MutationResult* result) const;
     void cut(uint64_t inode, uint64_t size, Content* content);
     void add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent, Content* content);
     void account(uint64_t inode, ExtentTable::Changes changes, Content* content);
@@ -138,6 +144,7 @@ class Namespace {
     uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
     uint64_t extents_hash_ = 0;  // Of all extents, and of detached_.
+    uint64_t extents_moved_ = 0;
 };
 
 }  // namespace sandstore

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "actors/fs/extent_digest.h"
 #include "actors/fs/limits.h"
 #include "actors/fs/namespace.h"
 #include "actors/fs/state_hasher.h"
@@ -40,6 +41,7 @@ void Namespace::release(uint64_t inode, const FileExtent& extent) {
 
 void Namespace::account(uint64_t inode, ExtentTable::Changes changes, Content* content) {
     file_bytes_ -= content->stored_bytes;
+    extents_moved_ += changes.added.size() + changes.removed.size();
     for (const FileExtent& extent : changes.added) {
         chunks_.reference(extent.chunk);
         extents_hash_ += hash_of(inode, extent);
@@ -63,9 +65,10 @@ void Namespace::account(uint64_t inode, ExtentTable::Changes changes, Content* c
 void Namespace::reclaim(size_t extents_max) {
     // A chunk released before the oldest hold was made is not in what that hold is for.
     if (!chunks_.unused().empty()) {
-        chunks_.drop_unused(holds_.empty() ? index_ : holds_.begin().key(), extents_max);
+        extents_moved_ += chunks_.drop_unused(holds_.empty() ? index_ : holds_.begin().key(), extents_max);
     }
     for (size_t i = 0; i < extents_max && !detached_.empty(); ++i) {
+        ++extents_moved_;
         const uint64_t id = detached_.begin().key();
         Detached* detached = detached_.edit(id);
         const uint64_t inode = detached->inode;
@@ -135,10 +138,10 @@ Outcome Namespace::set_attributes(const pb::SetAttributes& request, const Occasi
 }
 
 // A chunk in use is what it is; a new one must be young, or garbage collection may have removed it already.
-Outcome Namespace::check_chunks(const pb::CommitExtents& request, const Occasion& when) const {
+Outcome Namespace::check_chunks(const RequestedExtents& extents, const Occasion& when) const {
     constexpr std::string_view kDifferent = "A chunk of this id has other replicas or another length";
     std::map<ChunkKey, ChunkFacts> fresh;
-    for (const pb::Extent& extent : request.extents()) {
+    for (const pb::Extent& extent : extents) {
         const ChunkKey key = key_of(extent.chunk().id());
         ChunkFacts facts = facts_of(extent);
         if (const ChunkTable::Chunk* chunk = chunks_.find(key); chunk != nullptr) {
@@ -177,7 +180,7 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
     if (old_extents + 2 * static_cast<size_t>(request.extents_size()) > kFileExtentsMax) {
         return {pb::STATUS_EFBIG, "The file is in too many pieces: write it anew"};
     }
-    if (Outcome outcome = check_chunks(request, when); !outcome.ok()) return outcome;
+    if (Outcome outcome = check_chunks(request.extents(), when); !outcome.ok()) return outcome;
 
     Content content = content_of(inode);
     if (request.truncate()) cut(id, 0, &content);
@@ -190,6 +193,49 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
     }
     result->set_offset(base);
     fill_attributes(id, result->mutable_attributes());
+    if (request.extents_size() > 0) {
+        const pb::Extent& last = *request.extents().rbegin();
+        report_crowding(content, base + last.offset() + last.length() - 1, result);
+    }
+    return {};
+}
+
+// --- Putting extents together ----------------------------------------------------------------------------------------
+
+// Of the stripe that a byte is in. A write adds an extent or two: one of them is told in so many.
+void Namespace::report_crowding(const Content& content, uint64_t offset, pb::MutationResult* result) const {
+    const uint64_t stripe = offset / kStripeBytes * kStripeBytes;
+    size_t extents = 0;
+    extents_.for_each_in(content.id, stripe, kStripeBytes, [&](const FileExtent&) {
+        return ++extents < kReplacedExtentsMax;
+    });
+    if (extents < kCrowdedExtents || extents % kCrowdedReminder > 1) return;
+    result->mutable_crowded()->set_offset(stripe);
+    result->mutable_crowded()->set_length(kStripeBytes);
+}
+
+Outcome Namespace::replace_extents(const pb::ReplaceExtents& request, const Occasion& when) {
+    uint64_t id = 0;
+    if (Outcome outcome = locate_file(request.at(), &id); !outcome.ok()) return outcome;
+    Content content = content_of(inodes_.at(id));
+    const pb::Extent& extent = request.extent();
+    ExtentDigest digest;
+    size_t extents = 0;
+    extents_.for_each_in(content.id, extent.offset(), extent.length(), [&](const FileExtent& old) {
+        digest.add(old);
+        return ++extents <= kReplacedExtentsMax;
+    });
+    const bool within = extent.offset() + extent.length() <= inodes_.at(id).size;
+    const bool same = digest.value() == request.digest();
+    if (!within || extents == 0 || extents > kReplacedExtentsMax || !same) {
+        return {pb::STATUS_ESTALE, "The extents have changed: read them again"};
+    }
+    RequestedExtents replacement;
+    *replacement.Add() = extent;
+    if (Outcome outcome = check_chunks(replacement, when); !outcome.ok()) return outcome;
+    add_extent(id, 0, extent, &content);
+    auto edit = inodes_.edit(id);
+    store(content, edit);
     return {};
 }
 
