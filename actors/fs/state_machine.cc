@@ -48,24 +48,29 @@ void StateMachine::on_start_state_machine(const pb::StartStateMachine& start, Co
 }
 
 void StateMachine::in_order(Message message, Context& context) {
+    const bool busy = batch_ != nullptr || !orders_.empty();
     orders_.push_back(std::move(message));
-    if (orders_.size() == 1) work_off_orders(context);
+    if (!busy) work_off_orders(context);
 }
 
 void StateMachine::work_off_orders(Context& context) {
-    for (uint64_t work = 0; !orders_.empty() && work < kWorkPerTurn;) {
-        const Message& order = orders_.front();
+    for (uint64_t work = 0; work < kWorkPerTurn;) {
+        if (batch_ != nullptr) {
+            apply_some(&work, context);
+            continue;
+        }
+        if (orders_.empty()) return;
+        const Message order = std::move(orders_.front());
+        orders_.pop_front();
         if (order->has_take_snapshot()) {
             on_take_snapshot(order, context);
         } else if (order->has_restore_snapshot()) {
             on_restore_snapshot(order, context);
         } else {
-            if (batch_ == nullptr) begin_batch(order);
-            if (!apply_some(&work, context)) break;
+            begin_batch(order);
         }
-        orders_.pop_front();
     }
-    if (!orders_.empty()) go_on_later(context);
+    if (batch_ != nullptr || !orders_.empty()) go_on_later(context);
 }
 
 void StateMachine::begin_batch(const Message& message) {
@@ -77,13 +82,10 @@ void StateMachine::begin_batch(const Message& message) {
     batch_.reset(new Batch{RecordReader(message.payload), apply.record_count(), 0, apply.want_results(), {}});
 }
 
-bool StateMachine::apply_some(uint64_t* work, Context& context) {
+void StateMachine::apply_some(uint64_t* work, Context& context) {
     Record record;
     while (*work < kWorkPerTurn) {
-        if (!batch_->reader.next(&record)) {
-            end_batch(context);
-            return true;
-        }
+        if (!batch_->reader.next(&record)) return end_batch(context);
         ++batch_->records;
         const uint64_t before = state_.work();
         if (record.type != RecordType::kCommand) {
@@ -99,17 +101,15 @@ bool StateMachine::apply_some(uint64_t* work, Context& context) {
         }
         *work += state_.work() - before;
     }
-    return false;
 }
 
 void StateMachine::end_batch(Context& context) {
-    const RecordReader& reader = batch_->reader;
+    const std::unique_ptr<Batch> batch = std::move(batch_);
+    const RecordReader& reader = batch->reader;
     SANDSTORE_CHECK(!reader.damaged(), "in a committed entry after ", state_.applied_index(), ": ", reader.problem());
-    SANDSTORE_CHECK(batch_->records == batch_->announced, "records=", batch_->records,
-                    " announced=", batch_->announced);
-    batch_->applied.set_last_index(state_.applied_index());
-    context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(batch_->applied)));
-    batch_.reset();
+    SANDSTORE_CHECK(batch->records == batch->announced, "records=", batch->records, " announced=", batch->announced);
+    batch->applied.set_last_index(state_.applied_index());
+    context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(batch->applied)));
     answer_held(context);
 }
 

@@ -67,7 +67,7 @@ class StateMachine final : public Actor {
     void in_order(Message message, Context& context);
     void work_off_orders(Context& context);
     void begin_batch(const Message& message);
-    bool apply_some(uint64_t* work, Context& context);  // True when the batch is done.
+    void apply_some(uint64_t* work, Context& context);
     void end_batch(Context& context);
     void go_on_later(Context& context);
     void on_query(Message message, Context& context);
@@ -135,8 +135,8 @@ class StateMachine final : public Actor {
     bool watching_exports_ = false;  // A timer is armed.
     std::unique_ptr<Restoring> restoring_;
     std::deque<ReplicatedState> discarded_;
-    std::deque<Message> orders_;   // Apply, TakeSnapshot and RestoreSnapshot as they came; the first may be under way.
-    std::unique_ptr<Batch> batch_;        // Of the first order.
+    std::deque<Message> orders_;          // Apply, TakeSnapshot and RestoreSnapshot as they came, not begun yet.
+    std::unique_ptr<Batch> batch_;        // Under way.
     bool goes_on_ = false;                // A Flush to ourselves is on its way.
     std::multimap<uint64_t, Held> held_;  // By minimum_index.
 };
