@@ -128,8 +128,8 @@ void MergeOperation::fetch(size_t index, Work& work) {
     fill_chunk_id(piece.extent.chunk, get.mutable_id());
     get.set_offset(piece.extent.chunk_offset);
     get.set_length(piece.extent.length);
-    call_chunks(tag(Step::kGet, index), piece.addresses[piece.tried++], message_of(std::move(get)),
-                piece.extent.length, work);
+    call_chunks(tag(Step::kGet, index), piece.addresses[piece.tried++], message_of(std::move(get)), piece.extent.length,
+                work);
 }
 
 void MergeOperation::on_bytes(size_t index, CallEnd end, Work& work) {

@@ -81,7 +81,7 @@ class Operation {
     }
 
  private:
-    static constexpr uint64_t kSlowestBytesPerUs = 2;  // A slower server than 2 MB/s counts as hung.
+    static constexpr uint64_t kSlowestBytesPerUs = 2;   // A slower server than 2 MB/s counts as hung.
     static constexpr uint64_t kMergeMaxUs = 2'000'000;  // So much later than it could, at most, does a write end.
 
     const uint64_t id_;

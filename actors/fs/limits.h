@@ -27,8 +27,8 @@ inline constexpr size_t kCommandBytesMax = size_t{2} << 20;
 
 inline constexpr uint32_t kDirectoryEntriesDefault = 1000;
 inline constexpr uint32_t kDirectoryEntriesMax = 10'000;
-// A stripe of a file in so many extents is crowded: who writes to it is asked to put small ones together (ReplaceExtents),
-// not with every write but now and then, since others may be about it. Reads of a stripe touch not many more.
+// A stripe of a file in so many extents is crowded: who writes to it is asked to put small ones together
+// (ReplaceExtents), not with every write but now and then, since others may be about it.
 inline constexpr uint64_t kStripeBytes = uint64_t{8} << 20;
 inline constexpr size_t kCrowdedExtents = 128;
 inline constexpr size_t kCrowdedReminder = 16;  // Once in so many extents beyond.

@@ -78,8 +78,8 @@ class Namespace {
 
     // Takes it apart: see CowMap::discard().
     bool discard(size_t* nodes) {
-        return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) &&
-               discard_detached(nodes) && holds_.discard(nodes);
+        return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) && discard_detached(nodes) &&
+               holds_.discard(nodes);
     }
 
  private:

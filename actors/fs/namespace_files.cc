@@ -206,9 +206,8 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
 void Namespace::report_crowding(const Content& content, uint64_t offset, pb::MutationResult* result) const {
     const uint64_t stripe = offset / kStripeBytes * kStripeBytes;
     size_t extents = 0;
-    extents_.for_each_in(content.id, stripe, kStripeBytes, [&](const FileExtent&) {
-        return ++extents < kReplacedExtentsMax;
-    });
+    extents_.for_each_in(content.id, stripe, kStripeBytes,
+                         [&](const FileExtent&) { return ++extents < kReplacedExtentsMax; });
     if (extents < kCrowdedExtents || extents % kCrowdedReminder > 1) return;
     result->mutable_crowded()->set_offset(stripe);
     result->mutable_crowded()->set_length(kStripeBytes);
@@ -283,11 +282,10 @@ void Namespace::check_invariants() const {
             const uint64_t extents_before = extents;
             const uint64_t bytes_before = file_bytes;
             extents_.for_each_in(inode.content, 0, UINT64_MAX, count);
-            SANDSTORE_CHECK(inode.content < next_content_ && inode.extents > 0 &&
-                                extents - extents_before == inode.extents &&
-                                file_bytes - bytes_before == inode.stored_bytes &&
-                                extents_.end(inode.content) <= inode.size,
-                            "inode ", id);
+            SANDSTORE_CHECK(
+                inode.content < next_content_ && inode.extents > 0 && extents - extents_before == inode.extents &&
+                    file_bytes - bytes_before == inode.stored_bytes && extents_.end(inode.content) <= inode.size,
+                "inode ", id);
             continue;
         }
         uint64_t subdirectories = 0;

@@ -27,9 +27,9 @@ class ReplicatedState {
 
     void answer(const pb::Query& query, pb::QueryResult* result) const;
 
-    // What the entries so far have cost, in objects looked at or changed: of use as a difference. Not part of the state.
+    // What the entries so far have cost, in objects looked at or changed, for differences. Not part of the state.
     uint64_t work() const { return work_ + namespace_.extents_moved(); }
-    static constexpr uint64_t kWorkOfCommand = 8;           // Of one that does little: most of it is reading it.
+    static constexpr uint64_t kWorkOfCommand = 8;          // Of one that does little: most of it is reading it.
     static constexpr uint64_t kCommandBytesPerWork = 256;  // Beyond that.
 
     uint64_t applied_index() const { return applied_index_; }

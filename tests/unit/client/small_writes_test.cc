@@ -72,7 +72,7 @@ class SmallWritesTest : public testing::Test {
     std::unique_ptr<StepKit> kit_;
     std::function<void()> before_replacing_ = [] {};
     pb::Envelope::BodyCase refused_ = pb::Envelope::BODY_NOT_SET;  // Answered with a failure, from the moment on when
-    bool merging_ = false;                                          // extents are put together.
+    bool merging_ = false;                                         // extents are put together.
     uint64_t replaced_ = 0;
     uint64_t bytes_put_ = 0;
 
@@ -86,8 +86,7 @@ class SmallWritesTest : public testing::Test {
         command.set_time_us(kTimeUs);
         *command.mutable_mutation() = mutation;
         pb::MutationResult result;
-        EXPECT_TRUE(
-            result.ParseFromString(state_.apply(state_.applied_index() + 1, command.SerializeAsString())));
+        EXPECT_TRUE(result.ParseFromString(state_.apply(state_.applied_index() + 1, command.SerializeAsString())));
         return result;
     }
     pb::ChunkPlace next_place() {
@@ -202,8 +201,8 @@ TEST_F(SmallWritesTest, what_somebody_writes_meanwhile_is_not_undone) {
 }
 
 TEST_F(SmallWritesTest, a_write_has_succeeded_though_its_extents_cannot_be_put_together) {
-    for (const auto body : {pb::Envelope::kQuery, pb::Envelope::kAllocateChunks, pb::Envelope::kChunkPut,
-                            pb::Envelope::kChunkGet}) {
+    for (const auto body :
+         {pb::Envelope::kQuery, pb::Envelope::kAllocateChunks, pb::Envelope::kChunkPut, pb::Envelope::kChunkGet}) {
         refused_ = body;
         for (unsigned i = 0; i < 300; ++i) write(pattern(10, i), model_.size(), true);
         EXPECT_EQ(replaced_, 0u);

@@ -161,8 +161,7 @@ TEST(ExtentMap, an_overwrite_of_many_extents_cuts_all_but_a_few_off_at_once) {
     }
     Changes changes;
     map.overwrite(run(5, 999'990, 200'000), &changes);
-    EXPECT_EQ(extents_of(map),
-              (Extents{run(0, 5, 1), run(5, 999'990, 200'000), run(999'995, 5, 100'000, 5)}));
+    EXPECT_EQ(extents_of(map), (Extents{run(0, 5, 1), run(5, 999'990, 200'000), run(999'995, 5, 100'000, 5)}));
     EXPECT_LE(changes.removed.size() + changes.added.size(), 20u);
     EXPECT_EQ(changes.cut_off.size(), 100'000u - ExtentTable::kRemovedOneByOne);
 }
