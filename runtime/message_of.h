@@ -109,6 +109,8 @@ namespace sandstore {
     X(InstallSnapshot, install_snapshot)             \
     X(InstallSnapshotReply, install_snapshot_reply)  \
     X(RequestSnapshot, request_snapshot)             \
+    X(SnapshotVerify, snapshot_verify)               \
+    X(SnapshotVerified, snapshot_verified)           \
     X(Hello, hello)                                  \
     X(HelloReply, hello_reply)
 

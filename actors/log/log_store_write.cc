@@ -126,8 +126,16 @@ void LogStore::submit_group(Context& context) {
     const uint32_t salt = roll_into_ ? roll_header_.salt : segment_->salt;
     const uint64_t offset = roll_into_ ? kSegmentHeaderBytes : segment_->end;
     const std::string file = segment_file(start_.directory(), roll_into_ ? roll_header_.number : segment_->number);
-    write_call_.write(file, offset, group_.encode(next_sequence_, salt));
+    Payload block = group_.encode(next_sequence_, salt);
+    const uint64_t end = offset + block.size();
+    write_call_.write(file, offset, std::move(block));
     if (!planted("acknowledged-before-sync")) write_call_.sync(file);
+    // Not synced itself: whoever kills the process leaves it, and the next sync, or the system in its time, takes it to
+    // the disk.
+    const uint64_t segment_bytes = roll_into_ ? roll_into_->size_bytes : segment_->segment_bytes;
+    if (end + kBlockHeaderBytes <= segment_bytes && !planted("log-not-sealed")) {
+        write_call_.write(file, end, Payload(encode_seal(next_sequence_ + 1, salt)));
+    }
     write_request_ = ask_disk(write_call_, context);
 }
 
