@@ -145,8 +145,9 @@ TEST(MemoryOfConnections, operators_and_peers_come_through_when_nothing_is_left)
     peer.start("node-b");
     peer.view({{"node-a", test.node->address()}, {"node-b", peer.address()}});
     test.node->view({{"node-a", test.node->address()}, {"node-b", peer.address()}});
-    peer.send("node-a", pb::ACTOR_CHUNKS, message_of(pb::ChunkGetReply(), Payload(std::string(16 * kMiB, 'q'))));
-    EXPECT_TRUE(test.loop.until([&] { return test.node->host.count(Body::kChunkGetReply) == 1; }));
+    const size_t before = test.puts();
+    peer.send("node-a", pb::ACTOR_CHUNKS, message_of(pb::ChunkPut(), Payload(std::string(16 * kMiB, 'q'))), 1);
+    EXPECT_TRUE(test.loop.until([&] { return test.puts() == before + 1; }));
 }
 
 TEST(MemoryOfConnections, answers_that_nobody_reads_count_until_they_are_gone) {
