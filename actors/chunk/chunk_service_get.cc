@@ -362,7 +362,11 @@ void ChunkService::on_disk(RestoreWork& work, DiskOutcome& outcome, Context& con
         const Fetch& fetch = fetches_.at(work.key);
         context.info("a chunk set aside as damaged is intact and is back", {{"chunk", to_string(work.key)}});
         metrics_.restored->add();
-        add_entry(work.key, Entry{fetch.chunk_length, fetch.place.allocated_at_us(), 0, true, false});
+        Entry entry;
+        entry.length = fetch.chunk_length;
+        entry.allocated_at_us = fetch.place.allocated_at_us();
+        entry.header_read = true;
+        add_entry(work.key, entry);
     }
     end_fetch(work.key, outcome.status(str_cat("give chunk ", to_string(work.key), " its name back")), context);
 }
