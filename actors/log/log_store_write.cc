@@ -159,6 +159,15 @@ void LogStore::append_roll(DiskCall* call, Context& context) {
     roll_operations_ = static_cast<uint32_t>(call->request.operations_size());
 }
 
+// Before the request is repeated: a segment that got its name already must not be made once more.
+void LogStore::forget_roll(uint32_t failed_operation) {
+    if (roll_operations_ == 0 || failed_operation < roll_operations_) return;
+    const uint64_t header_bytes = write_call_.request.operations(0).write().length();
+    write_call_.request.mutable_operations()->DeleteSubrange(0, static_cast<int>(roll_operations_));
+    write_call_.payload = write_call_.payload.slice(header_bytes, write_call_.payload.size() - header_bytes);
+    roll_operations_ = 0;
+}
+
 void LogStore::on_write_reply(const pb::DiskReply& reply, Context& context) {
     const bool ignored = reply.sync_failed() && planted("sync-result-ignored");
     if (reply.error() != 0 && !ignored) {
