@@ -57,6 +57,10 @@ void StateMachine::on_apply(Message message, Context& context) {
     SANDSTORE_CHECK(apply.first_index() == state_.applied_index() + 1, "first_index=", apply.first_index(),
                     " applied=", state_.applied_index());
     pb::Applied applied;
+    pb::ChunksCollected collected;
+    const auto note_collected = [&] {
+        for (const ChunkKey& key : state_.files().collected()) fill_chunk_id(key, collected.add_ids());
+    };
     RecordReader reader(std::move(message.payload));
     Record record;
     uint32_t records = 0;
@@ -64,10 +68,12 @@ void StateMachine::on_apply(Message message, Context& context) {
         ++records;
         if (record.type != RecordType::kCommand) {
             state_.skip(record.index);
+            note_collected();
             continue;
         }
         const Payload command = record.data.flat();
-        std::string result = state_.apply(record.index, command.flat_view());
+        std::string result = state_.apply(record.index, command.flat_view(), record.term);
+        note_collected();
         if (!apply.want_results()) continue;
         pb::ApplyResult* added = applied.add_results();
         added->set_index(record.index);
@@ -77,6 +83,10 @@ void StateMachine::on_apply(Message message, Context& context) {
     SANDSTORE_CHECK(records == apply.record_count(), "records=", records, " announced=", apply.record_count());
     applied.set_last_index(state_.applied_index());
     context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(applied)));
+    if (!collected.ids().empty()) {
+        context.send({pb::ACTOR_REPAIRER, context.self().instance}, message_of(std::move(collected)));
+    }
+    tell_unfinished(context);
     answer_held(context);
 }
 
@@ -129,6 +139,17 @@ void StateMachine::answer_held(Context& context) {
         const auto first = held_.extract(held_.begin());
         answer(first.mapped().request, first.mapped().asker, context);
     }
+}
+
+// Only commands bring the state on: somebody has to see to it that there are some.
+void StateMachine::tell_unfinished(Context& context) {
+    const uint64_t due_us = state_.files().work_due_us();
+    if (due_us == told_due_us_) return;
+    told_due_us_ = due_us;
+    pb::UnfinishedWork work;
+    work.set_clock_us(state_.clock_us());
+    work.set_due_us(due_us);
+    context.send({pb::ACTOR_FILES, context.self().instance}, message_of(work));
 }
 
 // The askers of these have heard of their deadline already; the room is needed.
