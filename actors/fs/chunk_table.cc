@@ -79,13 +79,14 @@ void ChunkTable::release(const ChunkKey& key, uint64_t index, uint64_t clock_us)
     hash_ += hash_of(key, *chunk);
 }
 
-void ChunkTable::collect_unused(uint64_t index, uint64_t clock_us, size_t chunks_max,
-                                std::vector<ChunkKey>* collected) {
-    for (size_t i = 0; i < chunks_max && !unused_.empty() && unused_.begin().key().since <= index; ++i) {
+size_t ChunkTable::collect_unused(uint64_t index, uint64_t clock_us, size_t chunks_max,
+                                  std::vector<ChunkKey>* collected) {
+    size_t taken = 0;
+    for (; taken < chunks_max && !unused_.empty() && unused_.begin().key().since <= index; ++taken) {
         const Unused first = unused_.begin().key();
         const Chunk chunk = *chunks_.find(first.key);
         // The clock never goes back: those behind it were released later.
-        if (chunk.released_at_us + kReleasedKeptUs > clock_us) return;
+        if (chunk.released_at_us + kReleasedKeptUs > clock_us) break;
         unused_.erase(first);
         hash_ -= hash_of(first.key, chunk);
         erase(first.key);
@@ -98,6 +99,7 @@ void ChunkTable::collect_unused(uint64_t index, uint64_t clock_us, size_t chunks
         hash_ -= hash_of(first);
         collected_.erase(first);
     }
+    return taken;
 }
 
 void ChunkTable::forget_collected(uint64_t allocated_before_us, size_t chunks_max) {

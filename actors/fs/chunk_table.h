@@ -67,8 +67,8 @@ class ChunkTable {
     // One fewer. After the last one the chunk is kept, unused since this entry of the log and this time.
     void release(const ChunkKey& key, uint64_t index, uint64_t clock_us);
     // Collects at most so many of the chunks that nothing has used since `index` or longer and for kReleasedKeptUs;
-    // their ids are added to `collected`.
-    void collect_unused(uint64_t index, uint64_t clock_us, size_t chunks_max, std::vector<ChunkKey>* collected);
+    // their ids are added to `collected`. How many there were.
+    size_t collect_unused(uint64_t index, uint64_t clock_us, size_t chunks_max, std::vector<ChunkKey>* collected);
     // A chunk that was allocated so long ago is refused by its age: nobody need remember that it was collected.
     void forget_collected(uint64_t allocated_before_us, size_t chunks_max);
     // Whether it was collected, or may have been: it cannot come into use (again).

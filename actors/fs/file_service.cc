@@ -56,6 +56,9 @@ Outcome check_chunk_lengths(const pb::Mutation& mutation, uint64_t chunk_bytes_m
     for (const pb::Extent& extent : mutation.commit_extents().extents()) {
         if (extent.chunk_length() > chunk_bytes_max) return {pb::STATUS_EINVAL, "A chunk is larger than chunks may be"};
     }
+    if (mutation.replace_extents().extent().chunk_length() > chunk_bytes_max) {
+        return {pb::STATUS_EINVAL, "A chunk is larger than chunks may be"};
+    }
     return {};
 }
 
@@ -215,6 +218,9 @@ void FileService::on_mutation(Message message, Context& context) {
             extent.mutable_chunk()->clear_addresses();
         }
     }
+    if (mutation.has_replace_extents()) {
+        mutation.mutable_replace_extents()->mutable_extent()->mutable_chunk()->clear_addresses();
+    }
     pb::Propose propose;
     propose.set_on_full_disk(may_go_on_full_disk(mutation));
     pb::Command made;
@@ -230,10 +236,17 @@ void FileService::on_mutation(Message message, Context& context) {
 
 // Of this leader's own term it knows which ids were given out.
 Outcome FileService::check_allocated(const pb::Mutation& mutation) const {
-    for (const pb::Extent& extent : mutation.commit_extents().extents()) {
+    constexpr std::string_view kNever = "No such chunk was ever allocated";
+    if (!is_leader() || allocation_term_ != role_.term()) return {};
+    const auto given_out = [this](const pb::Extent& extent) {
         const pb::ChunkId& id = extent.chunk().id();
-        if (!is_leader() || id.term() != role_.term() || allocation_term_ != role_.term()) continue;
-        if (id.number() >= next_number_) return {pb::STATUS_EINVAL, "No such chunk was ever allocated"};
+        return id.term() != allocation_term_ || id.number() < next_number_;
+    };
+    for (const pb::Extent& extent : mutation.commit_extents().extents()) {
+        if (!given_out(extent)) return {pb::STATUS_EINVAL, kNever};
+    }
+    if (mutation.has_replace_extents() && !given_out(mutation.replace_extents().extent())) {
+        return {pb::STATUS_EINVAL, kNever};
     }
     return {};
 }
