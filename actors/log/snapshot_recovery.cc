@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/disk_error.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -27,7 +28,13 @@ DiskCall SnapshotRecovery::begin() const {
 
 SnapshotRecovery::Progress SnapshotRecovery::on_reply(const DiskCall& call, const pb::DiskReply& reply,
                                                       const Payload& payload, DiskCall* next) {
-    if (reply.error() != 0 && (phase_ != Phase::kCheck || reply.sync_failed())) {
+    // A file that cannot be read twice in a row is damaged; whatever else went wrong says nothing about it.
+    const bool unreadable = phase_ == Phase::kCheck && is_unreadable(reply.error());
+    if (unreadable && std::exchange(unreadable_place_, place_ + 1) != place_ + 1) {
+        *next = call;
+        return Progress::kMore;
+    }
+    if (reply.error() != 0 && !unreadable) {
         return refuse(str_cat("The snapshots cannot be read back: ", describe_failure(call.request, reply),
                               ". Check the disk, then start the node again"));
     }

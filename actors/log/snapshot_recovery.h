@@ -76,8 +76,9 @@ class SnapshotRecovery {
 
     pb::StartSnapshots start_;
     Phase phase_ = Phase::kList;
-    std::vector<File> files_;  // Newest first.
-    size_t place_ = 0;         // Which of them is looked at.
+    std::vector<File> files_;      // Newest first.
+    size_t place_ = 0;             // Which of them is looked at.
+    size_t unreadable_place_ = 0;  // One more than the place of one that could not be read once.
     std::optional<SnapshotChecker> checker_;
     bool has_incoming_meta_ = false;
     std::optional<uint64_t> incoming_file_bytes_;

@@ -187,6 +187,29 @@ TEST(SnapshotStore, any_flipped_bit_makes_the_older_one_count) {
     }
 }
 
+TEST(SnapshotStore, only_what_cannot_be_read_twice_is_damaged) {
+    for (const int error : {EMFILE, ENOMEM, EIO}) {
+        for (const uint64_t times : {1, 2}) {
+            SimDisk disk(1);
+            SnapshotBench store(&disk);
+            store.start();
+            store.save(10);
+            store.save(20);
+            disk.add_fault(
+                {.operation = pb::DiskOperation::kRead, .error = error, .file_prefix = file_of(20), .times = times});
+            store.start();
+            for (int tries = 0; tries < 2 && store.kit().timers() > 0; tries++) {
+                store.kit().fire_next_timer();
+                store.run();
+            }
+            ASSERT_FALSE(store.stopped()) << error << ": " << store.reason();
+            const bool damaged = error == EIO && times == 2;
+            EXPECT_EQ(store.recovered(), (damaged ? Indices{10} : Indices{20, 10})) << error << " " << times;
+            EXPECT_EQ(disk.exists(file_of(20) + ".damaged"), damaged);
+        }
+    }
+}
+
 TEST(SnapshotStore, a_file_cut_or_lengthened_is_damaged) {
     const Remote remote = remote_snapshot(10);
     for (size_t bytes = 0; bytes < remote.bytes.size(); bytes += 53) {

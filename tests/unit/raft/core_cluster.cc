@@ -177,10 +177,10 @@ bool CoreCluster::transfer(const std::string& name, const std::string& target) {
     return outcome == RaftCore::RequestOutcome::kAccepted;
 }
 
-void CoreCluster::fill_disk(const std::string& name, bool full) {
+void CoreCluster::fill_disk(const std::string& name, bool full, bool exhausted) {
     Node& node = nodes_[name];
     if (node.core == nullptr) return;
-    node.core->on_disk_space(input(), full);
+    node.core->on_disk_space(input(), full, exhausted);
     carry_out(name);
 }
 
@@ -260,7 +260,6 @@ void CoreCluster::carry_out(const std::string& name) {
                         " although ", committed_before_read_[ready.token], " was committed before");
         reads_ready_[ready.token] = ready.index;
     }
-    node.core->evict_cache(node.core->commit_index());
     check(name);
     arm_tick(name);
 }
