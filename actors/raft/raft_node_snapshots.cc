@@ -335,7 +335,7 @@ void RaftNode::transfer_failed(const std::string& peer, std::string_view why, Co
 void RaftNode::ask_how_far(const std::string& peer, const SnapshotTransfer& transfer, Context& context) {
     pb::InstallSnapshot question;
     question.set_term(core_->term());
-    question.set_sequence(core_->next_sequence(peer));
+    question.set_sequence(core_->next_sequence());
     *question.mutable_meta() = transfer.meta();
     context.send(peer_address(peer, context), message_of(std::move(question)));
 }
@@ -373,7 +373,7 @@ void RaftNode::on_snapshot_bytes(const Message& message, const std::string& peer
     while (std::optional<std::pair<uint64_t, Payload>> piece = transfer->second.next_to_send()) {
         pb::InstallSnapshot install;
         install.set_term(core_->term());
-        install.set_sequence(core_->next_sequence(peer));
+        install.set_sequence(core_->next_sequence());
         *install.mutable_meta() = meta;
         install.set_offset(piece->first);
         context.send(peer_address(peer, context), message_of(std::move(install), std::move(piece->second)));
