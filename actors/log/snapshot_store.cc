@@ -42,6 +42,8 @@ void SnapshotStore::receive(Message message, Context& context) {
             return on_snapshot_receive(std::move(message), context);
         case pb::Envelope::kSnapshotRead:
             return on_snapshot_read(message, context);
+        case pb::Envelope::kSnapshotVerify:
+            return on_snapshot_verify(message, context);
         case pb::Envelope::kReadSection:
             return on_read_section(message, context);
         case pb::Envelope::kDiskReply:
@@ -90,6 +92,7 @@ void SnapshotStore::finish_recovery(Context& context) {
     for (const std::string& note : recovery_->notes()) context.warn(note);
     RecoveredSnapshots& found = recovery_->result();
     kept_ = std::move(found.kept);
+    set_aside_ = std::move(found.damaged);
     if (found.incoming) {
         receiving_ = std::make_unique<Receiving>();
         receiving_->meta = *found.incoming;
@@ -148,6 +151,8 @@ void SnapshotStore::on_disk_reply(const Message& message, Context& context) {
             return on_save_reply(reply, context);
         case kReceive:
             return on_receive_reply(reply, message.payload, context);
+        case kSetAside:
+            return on_set_aside_reply(reply, context);
         default:
             return on_retire_reply(reply, context);
     }

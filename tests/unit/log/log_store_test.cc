@@ -49,7 +49,8 @@ TEST(LogStore, an_append_is_acknowledged_only_after_its_sync) {
     EXPECT_TRUE(log.take_persisted().empty());
     const Message request = log.kit().take(pb::Envelope::kDiskRequest);
     const pb::DiskRequest& asked = request->disk_request();
-    EXPECT_TRUE(asked.operations(asked.operations_size() - 1).has_sync());
+    EXPECT_TRUE(asked.operations(asked.operations_size() - 2).has_sync());
+    EXPECT_TRUE(asked.operations(asked.operations_size() - 1).has_write()) << "the seal, for which nobody waits";
     EXPECT_EQ(receiver_of(request), Address(pb::PORT_LOG_DISK));
     EXPECT_TRUE(log.take_persisted().empty());
     Payload read;
