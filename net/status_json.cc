@@ -104,6 +104,8 @@ Json::Value node_json(const pb::NodeStatus& node) {
     json["snapshot_index"] = number(node.raft().snapshot_index());
     json["disk_full"] = node.raft().disk_full();
     json["disk_slow"] = node.raft().disk_slow();
+    json["repair_problem"] = node.repair().problem();
+    json["deletions_stopped"] = node.repair().deletions_stopped();
     json["removed"] = node.raft().removed();
     json["transferring_to"] = node.raft().transferring_to();
     json["election_priority"] = node.raft().election_priority();

@@ -18,6 +18,7 @@
 // the background afterwards, and only ChunkList waits for that.
 // A failed sync stops the node. A chunk that fails a checksum or cannot be read is renamed to *.damaged and reported
 // by ChunkList, so that the Repairer fetches a good copy. Never deletes a chunk unless told so.
+// A part of the disk is left free for the log: a chunk that would take of it is refused with ENOSPC at once.
 #pragma once
 
 #include <bitset>
@@ -67,6 +68,7 @@ class ChunkService final : public Actor {
     static constexpr uint64_t kPeerPutTimeoutUs = 10'000'000;  // Or the client's deadline, when that comes first.
     static constexpr uint64_t kPeerGetTimeoutUs = 10'000'000;
     static constexpr uint64_t kHeaderRetryUs = 1'000'000;
+    static constexpr uint64_t kSpaceAgainUs = 200'000;  // Between questions for the free space, at least.
 
     void receive(Message message, Context& context) override;
 
@@ -105,6 +107,7 @@ class ChunkService final : public Actor {
     struct Forward {
         ReplyTo reply;
         ChunkKey key;
+        uint32_t replicas = 0;
         uint32_t needed = 0;
         uint32_t outstanding = 0;  // Replicas that have not said yes or no, this one included.
         std::vector<std::string> stored_on;
@@ -155,6 +158,7 @@ class ChunkService final : public Actor {
         ReplyTo reply;
         std::vector<std::pair<ChunkKey, Entry>> chunks;
         std::vector<size_t> operations_end;  // For each chunk: how many operations until it is gone.
+        pb::Status failure;                  // Of a chunk that was left behind; the others go on without it.
     };
     struct SpaceWork {};
     struct LeftoversWork {};
@@ -178,6 +182,7 @@ class ChunkService final : public Actor {
     };
 
     struct Metrics {
+        Gauge* store_reserve = nullptr;
         Counter* puts_ok = nullptr;
         Counter* puts_failed = nullptr;
         Counter* put_bytes = nullptr;
@@ -214,6 +219,8 @@ class ChunkService final : public Actor {
     void on_disk(CleanWork& work, DiskOutcome& outcome, Context& context);
     void on_disk(SpaceWork& work, DiskOutcome& outcome, Context& context);
     void ask_space(Context& context);
+    bool has_room(uint64_t file_bytes, Context& context);  // False: the figures are asked for again.
+    pb::Status no_room() const;
     void answer_drain_when_idle(Context& context);
     void add_entry(ChunkKey key, const Entry& entry);
     void drop_entry(ChunkKey key);
@@ -232,6 +239,7 @@ class ChunkService final : public Actor {
     void on_chunk_list(const Message& message, Context& context);
     void answer_list(const pb::ChunkList& list, const ReplyTo& reply, Context& context);
     void on_chunk_delete(const Message& message, Context& context);
+    void delete_files(DeleteWork work, Context& context);
     void on_disk(DeleteWork& work, DiskOutcome& outcome, Context& context);
 
     // --- chunk_service_put.cc: storing and forwarding ----------------------------------------------------------------
@@ -317,6 +325,9 @@ class ChunkService final : public Actor {
     std::map<RequestId, PeerPut> peer_puts_;
     std::map<RequestId, ChunkKey> peer_gets_;
     bool space_asked_ = false;
+    uint64_t space_asked_at_us_ = 0;
+    uint64_t room_bytes_ = UINT64_MAX;  // For chunks, as last asked, less what was accepted since. Unknown at first.
+    uint64_t disk_reserve_bytes_ = 0;   // As configured; less on a small disk.
     bool draining_ = false;
     std::vector<ReplyTo> drains_;
 };

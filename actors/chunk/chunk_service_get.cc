@@ -178,6 +178,10 @@ void ChunkService::on_chunk_fetch(const Message& message, Context& context) {
         other->second.waiters.push_back(reply_to(message));
         return;
     }
+    // How long the chunk is is not known yet; what cannot be stored is not downloaded.
+    if (!has_room(chunk_file_bytes(chunk_bytes_max_), context)) {
+        return refuse(message, pb::STATUS_ENOSPC, no_room().message(), context);
+    }
     if (fetches_.size() >= kFetchesMax) {
         return refuse(message, pb::STATUS_RESOURCE_EXHAUSTED, "too many chunks are being fetched", context);
     }

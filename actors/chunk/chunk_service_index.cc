@@ -201,22 +201,34 @@ void ChunkService::on_chunk_delete(const Message& message, Context& context) {
     }
     DeleteWork work;
     work.reply = reply_to(message);
-    pb::DiskRequest operations;
     for (const pb::ChunkId& id : request.ids()) {
         const ChunkKey key = key_of(id);
         const auto entry = index_.find(key);
         if (entry == index_.end() || renaming_.contains(key) || stores_.contains(key)) continue;
-        operations.add_operations()->mutable_remove()->set_file(chunk_path(key));
-        if (entry->second.damaged) operations.add_operations()->mutable_remove()->set_file(damaged_chunk_path(key));
         work.chunks.emplace_back(key, entry->second);
-        work.operations_end.push_back(static_cast<size_t>(operations.operations_size()));
         drop_entry(key);
         renaming_.insert(key);
     }
-    if (work.chunks.empty()) return context.reply(work.reply, message_of(pb::StatusReply()));
+    delete_files(std::move(work), context);
+}
+
+void ChunkService::delete_files(DeleteWork work, Context& context) {
+    if (work.chunks.empty()) {
+        pb::StatusReply answer;
+        *answer.mutable_status() = std::move(work.failure);
+        return context.reply(work.reply, message_of(std::move(answer)));
+    }
+    pb::DiskRequest operations;
+    work.operations_end.clear();
+    for (const auto& [key, entry] : work.chunks) {
+        operations.add_operations()->mutable_remove()->set_file(chunk_path(key));
+        if (entry.damaged) operations.add_operations()->mutable_remove()->set_file(damaged_chunk_path(key));
+        work.operations_end.push_back(static_cast<size_t>(operations.operations_size()));
+    }
     ask_disk(std::move(operations), {}, std::move(work), context);
 }
 
+// One that cannot be deleted stays, as far as one can know; those behind it are tried without it.
 void ChunkService::on_disk(DeleteWork& work, DiskOutcome& outcome, Context& context) {
     size_t operations_done = 0;
     if (outcome.ok()) {
@@ -224,18 +236,25 @@ void ChunkService::on_disk(DeleteWork& work, DiskOutcome& outcome, Context& cont
     } else if (outcome.answered) {
         operations_done = outcome.reply.failed_operation();
     }
+    DeleteWork rest;
+    rest.reply = work.reply;
+    rest.failure = std::move(work.failure);
+    bool stuck = false;
     for (size_t i = 0; i < work.chunks.size(); i++) {
-        const auto& [key, entry] = work.chunks[i];
-        renaming_.erase(key);
+        auto& [key, entry] = work.chunks[i];
         if (work.operations_end[i] <= operations_done) {
+            renaming_.erase(key);
             metrics_.deleted->add();
+        } else if (!outcome.answered || !std::exchange(stuck, true)) {
+            renaming_.erase(key);
+            add_entry(key, entry);
+            rest.failure = outcome.status(str_cat("delete ", chunk_path(key)));
         } else {
-            add_entry(key, entry);  // Still there, as far as one can know.
+            rest.chunks.emplace_back(key, entry);
         }
     }
-    pb::StatusReply answer;
-    *answer.mutable_status() = outcome.status("delete chunks");
-    context.reply(work.reply, message_of(std::move(answer)));
+    if (operations_done > 0) ask_space(context);  // So that everybody knows of the room soon.
+    delete_files(std::move(rest), context);
 }
 
 }  // namespace sandstore

@@ -45,7 +45,7 @@ void ChunkService::forward_put(const pb::ChunkPut& put, const Payload& data, con
     forward.reply = reply;
     forward.key = head.key;
     forward.needed = put.place().acknowledgements_needed();
-    forward.outstanding = static_cast<uint32_t>(head.replicas.size());
+    forward.outstanding = forward.replicas = static_cast<uint32_t>(head.replicas.size());
     forward.bytes = data.size();
     forward.began_at_us = context.now_us();
     forward_bytes_ += forward.bytes;
@@ -104,15 +104,19 @@ void ChunkService::settle_forward(uint64_t forward_number, Context& context) {
         pb::ChunkPutReply answer;
         answer.mutable_stored_on()->Assign(forward.stored_on.begin(), forward.stored_on.end());
         if (!enough) {
-            // One code for all failures says more than UNAVAILABLE: a full cluster, an id used twice.
+            // One code for all failures says more than UNAVAILABLE: an id used twice. So does a cluster that is full:
+            // the put would fail even if all others were there.
             pb::StatusCode code = forward.failures.front().second.code();
+            size_t full = 0;
             std::string why =
                 str_cat("chunk ", to_string(forward.key), " is on ", stored, " of ", forward.needed, " nodes needed");
             for (const auto& [node_id, status] : forward.failures) {
                 if (status.code() != code) code = pb::STATUS_UNAVAILABLE;
+                full += status.code() == pb::STATUS_ENOSPC;
                 str_append(&why, "; ", node_id, ": ", code_name(status.code()), " ", status.message());
             }
-            if (code != pb::STATUS_ENOSPC && code != pb::STATUS_EEXIST) code = pb::STATUS_UNAVAILABLE;
+            if (code != pb::STATUS_EEXIST) code = pb::STATUS_UNAVAILABLE;
+            if (full > forward.replicas - forward.needed) code = pb::STATUS_ENOSPC;
             *answer.mutable_status() = status_of(code, std::move(why));
         }
         forward.answered = true;
@@ -146,13 +150,17 @@ void ChunkService::store(ChunkHead head, Payload data, Waiter waiter, Context& c
             status_of(pb::STATUS_EBUSY, str_cat("chunk ", to_string(key), " is being removed or set aside, try again")),
             context);
     }
+    const auto entry = index_.find(key);
+    const bool stands_there = entry != index_.end() && !entry->second.damaged;
+    const uint64_t file_bytes = chunk_file_bytes(head.length);
+    if (!stands_there && !has_room(file_bytes, context)) return tell_waiter(waiter, key, no_room(), context);
+    if (!stands_there) room_bytes_ -= std::min(room_bytes_, file_bytes);
     Store& store = stores_[key];
     store.head = std::move(head);
     store.data = std::move(data);
     store.waiters.push_back(std::move(waiter));
     store_bytes_ += store.data.size();
-    const auto entry = index_.find(key);
-    if (entry != index_.end() && !entry->second.damaged) return compare(key, entry->second, context);
+    if (stands_there) return compare(key, entry->second, context);
     queue_write(key, context);
 }
 
@@ -299,6 +307,7 @@ void ChunkService::on_group_failed(const WriteWork& work, const DiskOutcome& out
         return;
     }
     context.error("a chunk was not stored", {{"reason", status.message()}});
+    if (is_no_space(outcome.reply.error())) room_bytes_ = 0;  // Until it is asked for again.
     pb::DiskRequest clean;
     clean.add_operations()->mutable_remove()->set_file(stores_.at(work.keys.front()).temporary);
     ask_disk(std::move(clean), {}, CleanWork{}, context);

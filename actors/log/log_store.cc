@@ -128,7 +128,7 @@ void LogStore::finish_recovery(Context& context) {
     recovery_call_ = {};
     context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(recovered)));
     if (index_.first_index() > 1) drop_dead_segments(context);  // The process before may have died over it.
-    if (spares_.empty()) make_spare(start_.segment_bytes(), context);
+    if (spares_.size() < spares_wanted()) make_spare(start_.segment_bytes(), context);
 }
 
 // --- Answers of the disk

@@ -170,7 +170,7 @@ void LogStore::on_write_reply(const pb::DiskReply& reply, Context& context) {
     metrics_->sync_seconds.observe_us(reply.elapsed_us());
     apply_group(context);
     write_next(context);
-    if (state_ == State::kRunning && spares_.empty()) make_spare(start_.segment_bytes(), context);
+    if (state_ == State::kRunning && spares_.size() < spares_wanted()) make_spare(start_.segment_bytes(), context);
 }
 
 // The group is durable: the index follows, and who waited for it is told.
@@ -179,7 +179,7 @@ void LogStore::apply_group(Context& context) {
         segment_ = OpenSegment{roll_header_.number, roll_header_.segment_bytes, roll_header_.salt, kSegmentHeaderBytes};
         segments_.push_back({segment_->number, segment_->segment_bytes});
         roll_into_.reset();
-        if (!maker_.busy() || spare_space_timer_ == 0) tell_space(false, "", context);
+        if (spares_wanted() == 1 && (!maker_.busy() || spare_space_timer_ == 0)) tell_space(false, "", context);
         metrics_->segments_made.add();
         metrics_->segments.set(static_cast<double>(segments_.size()));
     }
@@ -195,6 +195,7 @@ void LogStore::apply_group(Context& context) {
     const auto& operations = write_call_.request.operations();
     const uint64_t block_bytes = operations.Get(static_cast<int>(roll_operations_)).write().length();
     segment_->end += block_bytes;
+    if (full_) tell_space(true, "", context);
     next_sequence_++;
     metrics_->blocks.add();
     metrics_->bytes.add(block_bytes);
@@ -218,7 +219,7 @@ void LogStore::apply_group(Context& context) {
 
 void LogStore::make_spare(uint64_t size_bytes, Context& context) {
     if (maker_.busy()) return;  // Whoever needs a larger one asks again when this is done.
-    maker_.begin({spare_file(start_.directory(), next_spare_number_++), size_bytes});
+    maker_.begin({spare_file(start_.directory(), next_spare_number_++), size_bytes}, start_.disk_reserve_bytes());
     ask_spare(context);
 }
 
@@ -234,13 +235,19 @@ void LogStore::on_spare_reply(const pb::DiskReply& reply, Context& context) {
             return ask_spare(context);
         case SpareMaker::Progress::kDone:
             return add_spare(std::move(made), context);
-        case SpareMaker::Progress::kOutOfSpace:
-            context.warn(write_waits_for_spare_ ? "The disk is full; writes to the log wait for space"
-                                                : "The disk is full; the log's next segment cannot be made",
-                         {{"error", describe_failure(spare_call_.request, reply)}});
-            tell_space(true, describe_failure(spare_call_.request, reply), context);
+        case SpareMaker::Progress::kOutOfSpace: {
+            const std::string why =
+                reply.error() == 0 ? str_cat("only ", reply.free_bytes(), " bytes are free, some of them for snapshots")
+                                   : describe_failure(spare_call_.request, reply);
+            if (!full_ || write_waits_for_spare_) {
+                context.warn(write_waits_for_spare_ ? "The disk is full; writes to the log wait for space"
+                                                    : "The disk is full; the log's next segment cannot be made",
+                             {{"error", why}});
+            }
+            tell_space(true, why, context);
             spare_space_timer_ = context.arm_timer(kOutOfSpaceRetryUs, kRetrySpare);
             return;
+        }
         case SpareMaker::Progress::kFailed:
             return stop(
                 str_cat("The log's next segment could not be made: ", describe_failure(spare_call_.request, reply),
@@ -251,17 +258,32 @@ void LogStore::on_spare_reply(const pb::DiskReply& reply, Context& context) {
 
 void LogStore::add_spare(SpareSegment spare, Context& context) {
     spares_.push_back(std::move(spare));
-    tell_space(false, "", context);
+    tell_space(full_ && spares_.size() < spares_wanted(), "", context);
     if (write_waits_for_spare_) write_next(context);
-    if (spares_.empty()) make_spare(start_.segment_bytes(), context);
+    if (spares_.size() < spares_wanted()) make_spare(start_.segment_bytes(), context);
 }
 
-// Once for each change. What room is left in the present segment is for RAFT's votes meanwhile.
+// With a reserve, the second one is it.
+size_t LogStore::spares_wanted() const {
+    return start_.disk_reserve_bytes() > 0 && !planted("no-log-reserve") ? kSparesMax : 1;
+}
+
+uint64_t LogStore::room_bytes() const {
+    uint64_t room = segment_ ? segment_->segment_bytes - segment_->end : 0;
+    for (const SpareSegment& spare : spares_) room += spare.size_bytes;
+    return room;
+}
+
+// Once for each change.
 void LogStore::tell_space(bool full, std::string detail, Context& context) {
-    if (full == full_) return;
+    const bool has_reserve = spares_wanted() > 1 && room_bytes() >= start_.segment_bytes() / 2;
+    const bool exhausted = full && !has_reserve;
+    if (full == full_ && exhausted == exhausted_) return;
     full_ = full;
+    exhausted_ = exhausted;
     pb::LogSpace space;
     space.set_full(full);
+    space.set_exhausted(exhausted);
     space.set_detail(std::move(detail));
     context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(space)));
 }

@@ -97,7 +97,9 @@ class RaftCore {
     void on_peer_up(RaftInput input, std::string_view peer);
     void on_peer_down(RaftInput input, std::string_view peer);
     void on_records(RaftInput input, std::string_view peer, uint64_t first_index, uint32_t count, Payload records);
-    void on_disk_space(RaftInput input, bool full);
+    // Full: what room is left is for entries that free space or govern. Exhausted: for terms and votes.
+    void on_disk_space(RaftInput input, bool full, bool exhausted);
+    void on_disk_space(RaftInput input, bool full) { on_disk_space(input, full, full); }
 
     enum class ProposeOutcome { kAccepted, kNotLeader, kTooMuchUncommitted, kTransferring, kDiskFull };
     struct Proposal {
@@ -166,6 +168,9 @@ class RaftCore {
     bool is_reachable(std::string_view peer) const { return !unreachable_.contains(peer); }
     const std::string& transferring_to() const { return transfer_target_; }
     bool is_disk_full() const { return disk_full_; }
+    // Why this leader should take no entries but those that free space or govern: a sentence about the disks that have
+    // no room for the log, this one's or too many others'. Empty: it may take all.
+    std::string why_no_room() const;
     bool is_disk_slow(uint64_t now_us) const;
     bool has_lease(uint64_t now_us) const;
     uint64_t next_deadline_us() const;
@@ -270,6 +275,7 @@ class RaftCore {
     uint64_t campaign_started_us_ = 0;
     uint64_t told_removed_at_ = 0;  // A newer configuration, committed at this index, is without this node.
     bool disk_full_ = false;
+    bool disk_exhausted_ = false;
     std::pair<uint64_t, bool> noted_configuration_{0, false};  // Index, committed: as the last effects told.
 
     // Leader

@@ -30,7 +30,7 @@ std::string RaftCore::why_no_change_now() const {
     if (!is_change_done() && !planted("two-changes-at-once"))
         return "another change is on its way: try again when it is done";
     if (!transfer_target_.empty()) return "leadership is being handed over: try again in a moment";
-    if (disk_full_) return "the leader's disk is full";
+    if (disk_exhausted_) return "the leader's disk is full";
     return "";
 }
 

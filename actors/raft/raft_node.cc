@@ -146,7 +146,7 @@ void RaftNode::begin_when_ready(Context& context) {
     recovered_.reset();
     snapshots_recovered_.reset();
     carry_out(context);
-    core_->on_disk_space(input(context), disk_full_);
+    core_->on_disk_space(input(context), disk_full_, disk_exhausted_);
     carry_out(context);
 }
 
@@ -166,6 +166,10 @@ void RaftNode::on_propose(Message message, Context& context) {
     if (!core_->is_leader()) return refuse_proposal(asker, pb::STATUS_NOT_LEADER, "not the leader", context);
     if (message.payload.size() > kRecordDataBytesMax && !planted("oversized-command-taken")) {
         return refuse_proposal(asker, pb::STATUS_INVALID_ARGUMENT, "the command is too large for the log", context);
+    }
+    if (!message->propose().on_full_disk()) {
+        const std::string why = core_->why_no_room();
+        if (!why.empty()) return refuse_proposal(asker, pb::STATUS_ENOSPC, why, context);
     }
     if (batch_bytes_ >= core_->room_for_proposals() && !planted("uncommitted-tail-unbounded")) {
         return refuse_proposal(asker, pb::STATUS_RESOURCE_EXHAUSTED, "too much waits to be committed", context);
@@ -225,9 +229,11 @@ void RaftNode::on_log_space(const pb::LogSpace& space, Context& context) {
     if (space.full() && !disk_full_) context.warn("Disk full", {{"why", space.detail()}});
     if (!space.full() && disk_full_) context.info("Disk has room again");
     disk_full_ = space.full();
+    disk_exhausted_ = space.exhausted();
     if (core_ == nullptr) return;  // It is told when it begins.
-    core_->on_disk_space(input(context), disk_full_);
+    core_->on_disk_space(input(context), disk_full_, disk_exhausted_);
     carry_out(context);
+    consider_snapshot(context);
 }
 
 // The answer to a request of ours, or its failure.
@@ -279,6 +285,7 @@ void RaftNode::on_timer(Context& context) {
     if (context.now_us() >= core_->next_deadline_us()) core_->on_tick(input(context));
     carry_out(context);
     look_after_transfers(context);
+    if (disk_full_) relieve_disk(context);
 }
 
 // --- Effects of the core

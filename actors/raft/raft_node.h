@@ -97,6 +97,8 @@ class RaftNode final : public Actor {
     // raft_node_snapshots.cc
     void on_request_snapshot(const Message& message, Context& context);
     void consider_snapshot(Context& context);
+    void relieve_disk(Context& context);
+    bool log_can_shrink() const;
     void take_snapshot(Context& context);
     bool on_snapshot_answer(const Message& message, Context& context);
     void on_snapshot_taken(const Message& message, Context& context);
@@ -130,6 +132,8 @@ class RaftNode final : public Actor {
     std::optional<pb::SnapshotsRecovered> snapshots_recovered_;
     std::optional<uint64_t> state_machine_index_;
     bool disk_full_ = false;
+    bool disk_exhausted_ = false;
+    uint64_t relieved_at_us_ = 0;
     std::unique_ptr<RaftCore> core_;
 
     std::deque<Held> held_;  // By after_write.

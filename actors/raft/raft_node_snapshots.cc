@@ -17,6 +17,10 @@ constexpr uint64_t kWholeTimeoutUs = 3'600'000'000;  // Of writing or restoring 
 // While a snapshot travels, the next one is put off, up to a log of so many times the usual size: the peer must find
 // the entries after it, or it would be sent snapshots for ever.
 constexpr uint64_t kLogGrowthDuringTransfer = 4;
+// On a full disk snapshots are what makes the log shrink: they are taken so often, until it holds no more than what
+// came after the older one, and then when it has grown by so much.
+constexpr uint64_t kReliefEveryUs = 5'000'000;
+constexpr uint64_t kReliefLogBytes = uint64_t{1} << 20;
 
 pb::Status status_of(const Message& answer, const pb::Status& own) {
     return answer->has_request_failed() ? answer->request_failed().status() : own;
@@ -44,8 +48,31 @@ void RaftNode::on_request_snapshot(const Message& message, Context& context) {
 void RaftNode::consider_snapshot(Context& context) {
     if (options_->snapshot_log_bytes == 0 || take_request_ != 0 || save_request_ != 0 || applier_.paused()) return;
     const uint64_t log_bytes = applier_.sent_bytes() - sent_bytes_at_snapshot_;
+    const bool relief = disk_full_ && context.now_us() - snapshot_began_us_ >= kReliefEveryUs &&
+                        (log_can_shrink() || log_bytes >= kReliefLogBytes);
+    if (relief && applier_.applied_index() > snapshot_index()) return take_snapshot(context);
     const uint64_t limit = options_->snapshot_log_bytes * (transfers_.empty() ? 1 : kLogGrowthDuringTransfer);
     if (log_bytes >= limit && applier_.applied_index() > snapshot_index()) take_snapshot(context);
+}
+
+// With two snapshots it holds what the older one does not.
+bool RaftNode::log_can_shrink() const {
+    return snapshots_.size() < 2 || core_->first_index() <= snapshots_.back().index();
+}
+
+// When nobody writes, there is nothing for a second snapshot to hold that the first one does not: the leader sees to
+// that.
+void RaftNode::relieve_disk(Context& context) {
+    consider_snapshot(context);
+    const bool busy = take_request_ != 0 || save_request_ != 0 || applier_.applied_index() != snapshot_index();
+    if (!core_->is_leader() || !log_can_shrink() || busy || snapshot_index() == 0) return;
+    if (context.now_us() - relieved_at_us_ < kReliefEveryUs) return;
+    relieved_at_us_ = context.now_us();
+    uint64_t index = 0;
+    std::vector<RaftCore::Proposal> nothing;
+    nothing.push_back({RecordType::kNoOp, {}});
+    core_->propose(input(context), std::move(nothing), &index);
+    carry_out(context);
 }
 
 void RaftNode::take_snapshot(Context& context) {

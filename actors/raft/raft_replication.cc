@@ -33,7 +33,7 @@ void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries&
     const uint64_t last_of_request = request.prev_log_index() + records.size();
     // What room is left is for terms and votes. The leader sends the entries again.
     const bool has_news = !records.empty() && !terms_.matches(last_of_request, records.back().term);
-    if (disk_full_ && has_news && last_of_request >= terms_.first_index()) return;
+    if (disk_exhausted_ && has_news && last_of_request >= terms_.first_index()) return;
     adopt_records(records);
     // What the request proved, never our own longer log: it may hold what the leader does not have.
     const uint64_t match = planted("match-from-own-log") ? terms_.last_index() : std::max(last_of_request, compacted);
@@ -116,7 +116,7 @@ RaftCore::ProposeOutcome RaftCore::propose(RaftInput input, std::vector<Proposal
     start_event(input);
     if (!is_leader()) return ProposeOutcome::kNotLeader;
     if (!transfer_target_.empty() && !planted("writes-during-transfer")) return ProposeOutcome::kTransferring;
-    if (disk_full_) return ProposeOutcome::kDiskFull;
+    if (disk_exhausted_) return ProposeOutcome::kDiskFull;
     if (uncommitted_bytes_ >= options_.uncommitted_bytes_max && !planted("uncommitted-tail-unbounded")) {
         return ProposeOutcome::kTooMuchUncommitted;
     }

@@ -43,6 +43,7 @@ constexpr uint32_t kSessionsMax = 10'000;
 constexpr uint64_t kChunkCommitWindowUs = 600 * kSecondUs;
 // A chunk that could still be committed is not garbage, however far the clocks are apart.
 constexpr uint64_t kOrphanGraceUs = 3 * kChunkCommitWindowUs;
+static_assert(kOrphanGraceUs > kChunkCommitWindowUs + Repairer::kClockStepMaxUs);
 constexpr uint32_t kFileRequestsMax = 8'192;
 constexpr uint64_t kChunkStatsIntervalMs = 2'000;
 constexpr uint64_t kRepairIntervalMs = 10'000;
@@ -112,6 +113,7 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     const auto send = [&](auto start) { dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(start))); };
     pb::StartLog log;
     log.set_segment_bytes(options.segment_bytes);
+    log.set_disk_reserve_bytes(options.disk_reserve_bytes);
     send(log);
     send(pb::StartSnapshots());
     send(raft_configuration(options));
@@ -128,10 +130,12 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     pb::StartChunks chunks;
     chunks.set_chunk_bytes_max(options.chunk_bytes_max);
     chunks.set_stats_interval_ms(kChunkStatsIntervalMs);
+    if (options.chunks_on_disk) chunks.set_disk_reserve_bytes(options.disk_reserve_bytes);
     send(chunks);
     pb::StartRepairer repairer;
     repairer.set_interval_ms(kRepairIntervalMs);
     repairer.set_orphan_grace_us(kOrphanGraceUs);
+    repairer.set_chunk_commit_window_us(kChunkCommitWindowUs);
     send(repairer);
     pb::StartStatus status;
     status.set_node_id(options.node_id);

@@ -269,4 +269,17 @@ int cluster_snapshot(int argc, char** argv) {
     });
 }
 
+int cluster_allow_deletions(int argc, char** argv) {
+    static const CommandSpec kSpec = spec_of(
+        "cluster allow-deletions",
+        "Lets a node delete, once, the chunks that the namespace knows nothing of. It stops when they are many or "
+        "older than the namespace: `sandstore status` says so. Make sure first that it is the right cluster.",
+        "sandstore cluster allow-deletions NODE [flags]", 1, 1, "NODE");
+    return run(argc, argv, kSpec, 1, [](ClusterOperator& cluster, const std::vector<std::string>& words) {
+        const std::string problem = cluster.allow_deletions(words[0]);
+        if (problem.empty()) std::printf("%s deletes them in its next round\n", words[0].c_str());
+        return problem;
+    });
+}
+
 }  // namespace sandstore

@@ -256,13 +256,26 @@ TEST_F(ChunkIndexTest, nobody_else_may_delete) {
     EXPECT_EQ(get_code(kKey), pb::STATUS_OK);
 }
 
-TEST_F(ChunkIndexTest, a_failed_delete_leaves_the_rest_in_the_index) {
-    for (uint64_t number = 1; number <= 3; number++) store({1, number}, "x");
+TEST_F(ChunkIndexTest, a_chunk_that_cannot_be_deleted_stays_and_the_others_go) {
+    for (uint64_t number = 1; number <= 4; number++) store({1, number}, "x");
     disk.fail_next({.operation = pb::DiskOperation::kRemove, .error = EIO, .file_part = "/1-2."});
-    EXPECT_EQ(remove({{1, 1}, {1, 2}, {1, 3}}, repairer_).code(), pb::STATUS_EIO);
+    const pb::Status status = remove({{1, 1}, {1, 2}, {1, 3}, {1, 4}}, repairer_);
+    EXPECT_EQ(status.code(), pb::STATUS_EIO);
+    EXPECT_NE(status.message().find("1-2.chunk"), std::string::npos) << status.message();
+    EXPECT_EQ(list().chunks_size(), 1);
+    EXPECT_EQ(get_code({1, 2}), pb::STATUS_OK);
+    EXPECT_EQ(disk.files_with(".chunk"), 1u);
+}
+
+TEST_F(ChunkIndexTest, without_an_answer_of_the_disk_nothing_counts_as_deleted) {
+    for (uint64_t number = 1; number <= 2; number++) store({1, number}, "x");
+    kit->drop_effects();
+    pb::ChunkDelete request;
+    for (uint64_t number = 1; number <= 2; number++) *request.add_ids() = id_of({1, number});
+    const uint64_t id = kit->request(message_of(request), repairer_);
+    kit->fail(kit->take(Body::kDiskRequest), pb::STATUS_DEADLINE_EXCEEDED, "no answer");
+    EXPECT_EQ(status_answer(id).code(), pb::STATUS_UNAVAILABLE);
     EXPECT_EQ(list().chunks_size(), 2);
-    EXPECT_EQ(get_code({1, 1}), pb::STATUS_ENOENT);
-    EXPECT_EQ(get_code({1, 3}), pb::STATUS_OK);
 }
 
 TEST_F(ChunkIndexTest, a_chunk_being_stored_is_not_deleted) {

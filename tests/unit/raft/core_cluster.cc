@@ -171,10 +171,10 @@ bool CoreCluster::transfer(const std::string& name, const std::string& target) {
     return outcome == RaftCore::RequestOutcome::kAccepted;
 }
 
-void CoreCluster::fill_disk(const std::string& name, bool full) {
+void CoreCluster::fill_disk(const std::string& name, bool full, bool exhausted) {
     Node& node = nodes_[name];
     if (node.core == nullptr) return;
-    node.core->on_disk_space(input(), full);
+    node.core->on_disk_space(input(), full, exhausted);
     carry_out(name);
 }
 

@@ -46,7 +46,8 @@ class CoreCluster {
     RaftCore::RequestOutcome change(const std::string& leader, pb::ChangeMembership::Change::Kind kind,
                                     const std::string& node);
     bool transfer(const std::string& leader, const std::string& target);
-    void fill_disk(const std::string& node, bool full);
+    void fill_disk(const std::string& node, bool full) { fill_disk(node, full, full); }
+    void fill_disk(const std::string& node, bool full, bool exhausted);
     // Before start_all(): how nodes are configured from their next start on.
     std::function<void(RaftOptions*)> adjust;
     void set_faults(Faults faults) { faults_ = faults; }

@@ -384,6 +384,7 @@ TEST_F(RaftNodeTest, a_full_disk_refuses_proposals_until_there_is_room) {
     acknowledge("node-2", 2);
     pb::LogSpace space;
     space.set_full(true);
+    space.set_exhausted(true);
     space.set_detail("quota");
     kit.deliver(message_of(pb::LogSpace(space)), pb::ACTOR_LOG);
     const uint64_t refused = propose("x");
@@ -391,6 +392,7 @@ TEST_F(RaftNodeTest, a_full_disk_refuses_proposals_until_there_is_room) {
     EXPECT_TRUE(kit.logged("Disk full why=quota"));
     EXPECT_FALSE(kit.logged("Disk has room again"));
     space.set_full(false);
+    space.set_exhausted(false);
     kit.deliver(message_of(pb::LogSpace(space)), pb::ACTOR_LOG);
     EXPECT_TRUE(kit.logged("Disk has room again"));
     kit.drop_effects();
