@@ -539,10 +539,15 @@ TEST_F(FileServiceTest, an_audit_carries_the_cluster_s_clock_and_what_is_known_o
 
 TEST_F(FileServiceTest, an_audit_moves_the_clock_of_a_cluster_in_which_nobody_writes) {
     lead(1);
+    pb::QueryResult result;
+    result.set_clock_us(kit_.wall_us());
     ask(audit());
     kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(9));
-    pb::QueryResult result;
-    result.set_clock_us(kit_.wall_us() - FileService::kClockLagMaxUs - 1);
+    kit_.answer(kit_.take(pb::Envelope::kQuery), message_of(result));
+    EXPECT_FALSE(kit_.has(pb::Envelope::kPropose));
+    kit_.advance(FileService::kClockLagMaxUs + 1);
+    ask(audit());
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(9));
     kit_.answer(kit_.take(pb::Envelope::kQuery), message_of(result));
     EXPECT_TRUE(housekeeping_in(kit_.take(pb::Envelope::kPropose)));
 }
@@ -591,6 +596,19 @@ TEST_F(FileServiceTest, the_cluster_s_clock_goes_on_though_the_leader_s_wall_clo
     ASSERT_TRUE(command.ParseFromString(kit_.take(pb::Envelope::kPropose).payload.to_string()));
     EXPECT_EQ(command.time_us(), kit_.wall_us()) << "what files record";
     EXPECT_EQ(command.clock_us(), heard_us + kAhead + 5'000'000);
+    EXPECT_EQ(allocated(1).places(0).allocated_at_us(), command.clock_us());
+}
+
+TEST_F(FileServiceTest, a_wall_clock_that_is_far_ahead_moves_the_cluster_s_clock_no_faster) {
+    constexpr uint64_t kAhead = 365ull * 24 * 3'600'000'000;
+    lead(1);
+    const uint64_t heard_us = kit_.wall_us() - kAhead;
+    unfinished(heard_us, 0);
+    kit_.advance(5'000'000);
+    ask(mkdir("/d"));
+    pb::Command command;
+    ASSERT_TRUE(command.ParseFromString(kit_.take(pb::Envelope::kPropose).payload.to_string()));
+    EXPECT_EQ(command.clock_us(), heard_us + 5'000'000);
     EXPECT_EQ(allocated(1).places(0).allocated_at_us(), command.clock_us());
 }
 
