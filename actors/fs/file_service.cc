@@ -136,8 +136,8 @@ void FileService::on_role_changed(const pb::RoleChanged& role, Context& context)
 
 // --- The cluster's clock, and what it brings on ----------------------------------------------------------------------
 
-// As the state machine told it, and the time since. Once there is one it goes by the time that passes on the leader, and
-// no wall clock moves it: one that is far ahead lets nothing expire early, one that is behind holds nothing back.
+// As the state machine told it, and the time since. Once there is one it goes by the time that passes on the leader,
+// and no wall clock moves it: one that is far ahead lets nothing expire early, one that is behind holds nothing back.
 uint64_t FileService::cluster_clock_us(const Context& context) const {
     return cluster_clock_us_ == 0 ? 0 : cluster_clock_us_ + (context.now_us() - clock_heard_at_us_);
 }

@@ -552,7 +552,7 @@ TEST_F(FileServiceTest, an_audit_moves_the_clock_of_a_cluster_in_which_nobody_wr
     EXPECT_TRUE(housekeeping_in(kit_.take(pb::Envelope::kPropose)));
 }
 
-// --- What only commands bring on --------------------------------------------------------------------------------------
+// --- What only commands bring on -------------------------------------------------------------------------------------
 
 TEST_F(FileServiceTest, the_leader_proposes_a_command_when_there_is_something_to_do) {
     constexpr uint64_t kLater = 10'000'000;
