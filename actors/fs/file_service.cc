@@ -136,7 +136,8 @@ void FileService::on_role_changed(const pb::RoleChanged& role, Context& context)
 
 // --- The cluster's clock, and what it brings on ----------------------------------------------------------------------
 
-// The greatest time of any command, and the time since: it goes on whatever becomes of the nodes' wall clocks.
+// As the state machine told it, and the time since. Once there is one it goes by the time that passes on the leader,
+// and no wall clock moves it: one that is far ahead lets nothing expire early, one that is behind holds nothing back.
 uint64_t FileService::cluster_clock_us(const Context& context) const {
     return cluster_clock_us_ == 0 ? 0 : cluster_clock_us_ + (context.now_us() - clock_heard_at_us_);
 }
@@ -178,8 +179,7 @@ void FileService::on_timer_fired(Context& context) {
 
 std::string FileService::command(pb::Command command, const Context& context) const {
     command.set_time_us(context.wall_us());
-    const uint64_t clock_us = cluster_clock_us(context);
-    if (clock_us > command.time_us()) command.set_clock_us(clock_us);
+    command.set_clock_us(cluster_clock_us(context));
     return command.SerializeAsString();
 }
 
@@ -305,8 +305,8 @@ void FileService::on_allocate_chunks(const Message& message, Context& context) {
         }
         place->mutable_id()->set_term(allocation_term_);
         place->mutable_id()->set_number(next_number_++);
-        // A wall clock that was set back must not make new chunks look old.
-        place->set_allocated_at_us(std::max(context.wall_us(), cluster_clock_us(context)));
+        const uint64_t clock_us = cluster_clock_us(context);
+        place->set_allocated_at_us(clock_us == 0 ? context.wall_us() : clock_us);
     }
     answer(origin, pb::STATUS_OK, message_of(std::move(reply)), context);
 }
@@ -391,7 +391,7 @@ void FileService::answer_query(pb::QueryResult* result, Payload payload, const P
 void FileService::answer_audit(pb::QueryResult* result, const Pending& pending, Context& context) {
     note_clock(result->clock_us(), context);
     // An idle cluster's clock stands still: chunks that were never committed would not grow old.
-    const uint64_t clock_us = std::max(cluster_clock_us(context), context.wall_us());
+    const uint64_t clock_us = cluster_clock_us(context);
     if (clock_us > result->clock_us() + kClockLagMaxUs && housekeeping_ == 0) on_timer_fired(context);
     pb::ChunkAuditReply reply;
     *reply.mutable_status() = std::move(*result->mutable_status());

@@ -58,7 +58,8 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
     if (!command.ParseFromArray(command_bytes.data(), static_cast<int>(command_bytes.size()))) {
         return result_of({pb::STATUS_INVALID_ARGUMENT, "The command cannot be read"});
     }
-    clock_us_ = std::max({clock_us_, command.time_us(), command.clock_us()});
+    // Before there is a clock, the first leader's wall clock is it.
+    clock_us_ = std::max(clock_us_, command.clock_us() == 0 ? command.time_us() : command.clock_us());
     if (planted("session-expiry-by-local-order")) clock_us_ += commands_of_this_process++ % 2;
     sessions_.expire(clock_us_, kSessionsExpiredPerCommand);
     namespace_.set_clock(clock_us_, chunk_commit_window_us_);

@@ -1,139 +1,9 @@
 // The FileService actor through its messages: what it lets through, what it asks, and that each request is answered
 // exactly once and in kind.
-#include "actors/fs/file_service.h"
-
-#include <set>
-
-#include "actors/fs/limits.h"
-#include "fs_fixture.h"
-#include "runtime/message_of.h"
-#include "tests/kit/step_kit.h"
+#include "file_service_fixture.h"
 
 namespace sandstore {
 namespace {
-
-constexpr uint64_t kChunkBytesMax = 8u << 20;
-const Address kClient("~1", pb::ACTOR_CLIENT);
-
-class FileServiceTest : public testing::Test {
- protected:
-    FileServiceTest() : kit_(std::make_unique<FileService>(), {pb::ACTOR_FILES}) {
-        pb::ClusterView view;
-        for (const char* id : {"node-1", "node-2", "node-3"}) {
-            pb::Member* member = view.add_members();
-            member->set_id(id);
-            member->set_address(std::string(id) + ":8080");
-        }
-        kit_.deliver(message_of(view));
-        pb::StartFiles start;
-        start.set_node_id("node-1");
-        start.set_copies(3);
-        start.set_chunk_bytes_max(kChunkBytesMax);
-        start.set_requests_max(4);
-        kit_.deliver(message_of(start), pb::ACTOR_BOOTSTRAP);
-        peer("node-2", true);
-        peer("node-3", true);
-    }
-
-    void peer(const std::string& id, bool up) {
-        if (up) {
-            pb::PeerUp news;
-            news.set_node_id(id);
-            kit_.deliver(message_of(news), pb::PORT_TRANSPORT);
-        } else {
-            pb::PeerDown news;
-            news.set_node_id(id);
-            kit_.deliver(message_of(news), pb::PORT_TRANSPORT);
-        }
-    }
-    void role(pb::RoleChanged::Role role, uint64_t term, const std::string& leader) {
-        pb::RoleChanged changed;
-        changed.set_role(role);
-        changed.set_term(term);
-        changed.set_leader_id(leader);
-        kit_.deliver(message_of(changed), pb::ACTOR_RAFT);
-    }
-    void lead(uint64_t term) { role(pb::RoleChanged::LEADER, term, "node-1"); }
-
-    static pb::Mutation mkdir(std::string_view path) {
-        pb::Mutation mutation;
-        mutation.set_session_id(5);
-        mutation.set_sequence(1);
-        *mutation.mutable_make_directory()->mutable_at() = at(path);
-        return mutation;
-    }
-    static pb::Query stat_query(std::string_view path) {
-        pb::Query query;
-        *query.mutable_stat()->mutable_at() = at(path);
-        return query;
-    }
-    static pb::AllocateChunks allocate(uint32_t count) {
-        pb::AllocateChunks request;
-        request.set_count(count);
-        return request;
-    }
-    static pb::ChunkAudit audit() {
-        pb::ChunkAudit request;
-        request.set_node_id("node-3");
-        request.set_limit(10);
-        request.mutable_after()->set_term(1);
-        request.mutable_after()->set_number(3);
-        return request;
-    }
-
-    template <typename Body>
-    uint64_t ask(Body body, uint64_t timeout_us = 1'000'000) {
-        return kit_.request(message_of(std::move(body)), kClient, timeout_us);
-    }
-    template <typename Body>
-    pb::Status refusal(Body body) {
-        const Message answer = kit_.take_answer(ask(std::move(body)));
-        kit_.expect_nothing();
-        return status_in(answer);
-    }
-    static pb::Status status_in(const Message& answer) {
-        switch (answer->body_case()) {
-            case pb::Envelope::kMutationResult:
-                return answer->mutation_result().status();
-            case pb::Envelope::kQueryResult:
-                return answer->query_result().status();
-            case pb::Envelope::kAllocateChunksReply:
-                return answer->allocate_chunks_reply().status();
-            case pb::Envelope::kChunkAuditReply:
-                return answer->chunk_audit_reply().status();
-            default:
-                ADD_FAILURE() << "not an answer in kind: " << body_name(answer.envelope());
-                return {};
-        }
-    }
-    Message proposal_answer(pb::StatusCode code, const pb::MutationResult& result = {}) {
-        pb::ProposeReply reply;
-        reply.mutable_status()->set_code(code);
-        reply.set_result(result.SerializeAsString());
-        return message_of(reply);
-    }
-    Message read_index(uint64_t index) {
-        pb::ReadIndexReply reply;
-        reply.set_index(index);
-        return message_of(reply);
-    }
-    void unfinished(uint64_t clock_us, uint64_t due_in_us) {
-        pb::UnfinishedWork work;
-        work.set_clock_us(clock_us);
-        work.set_due_us(due_in_us == 0 ? 0 : clock_us + due_in_us);
-        kit_.deliver(message_of(work), pb::ACTOR_STATE_MACHINE);
-    }
-    static bool housekeeping_in(const Message& propose) {
-        pb::Command command;
-        EXPECT_TRUE(command.ParseFromString(propose.payload.to_string()));
-        return command.housekeeping();
-    }
-    pb::AllocateChunksReply allocated(uint32_t count) {
-        return kit_.take_answer(ask(allocate(count)))->allocate_chunks_reply();
-    }
-
-    StepKit kit_;
-};
 
 // --- Mutations -------------------------------------------------------------------------------------------------------
 
@@ -539,72 +409,17 @@ TEST_F(FileServiceTest, an_audit_carries_the_cluster_s_clock_and_what_is_known_o
 
 TEST_F(FileServiceTest, an_audit_moves_the_clock_of_a_cluster_in_which_nobody_writes) {
     lead(1);
+    pb::QueryResult result;
+    result.set_clock_us(kit_.wall_us());
     ask(audit());
     kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(9));
-    pb::QueryResult result;
-    result.set_clock_us(kit_.wall_us() - FileService::kClockLagMaxUs - 1);
+    kit_.answer(kit_.take(pb::Envelope::kQuery), message_of(result));
+    EXPECT_FALSE(kit_.has(pb::Envelope::kPropose));
+    kit_.advance(FileService::kClockLagMaxUs + 1);
+    ask(audit());
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(9));
     kit_.answer(kit_.take(pb::Envelope::kQuery), message_of(result));
     EXPECT_TRUE(housekeeping_in(kit_.take(pb::Envelope::kPropose)));
-}
-
-// --- What only commands bring on --------------------------------------------------------------------------------------
-
-TEST_F(FileServiceTest, the_leader_proposes_a_command_when_there_is_something_to_do) {
-    constexpr uint64_t kLater = 10'000'000;
-    unfinished(kit_.wall_us(), kLater);
-    kit_.advance(2 * kLater);
-    kit_.expect_nothing();  // Does not lead.
-    lead(1);
-    unfinished(kit_.wall_us(), kLater);
-    kit_.advance(kLater - 1);
-    kit_.expect_nothing();
-    kit_.advance(1);
-    const Message propose = kit_.take(pb::Envelope::kPropose);
-    EXPECT_TRUE(housekeeping_in(propose));
-    EXPECT_TRUE(propose->propose().on_full_disk());
-    // Once at a time; and when nothing is left, no more.
-    kit_.advance(kLater / 100);
-    kit_.expect_nothing();
-    unfinished(kit_.wall_us(), 0);
-    kit_.answer(propose, proposal_answer(pb::STATUS_OK));
-    kit_.advance(10 * kLater);
-    kit_.expect_nothing();
-}
-
-TEST_F(FileServiceTest, what_could_not_be_proposed_is_proposed_again) {
-    lead(1);
-    unfinished(kit_.wall_us(), 1);
-    kit_.advance(FileService::kHousekeepingEveryUs);
-    kit_.answer(kit_.take(pb::Envelope::kPropose), proposal_answer(pb::STATUS_RESOURCE_EXHAUSTED));
-    kit_.advance(FileService::kHousekeepingEveryUs);
-    EXPECT_TRUE(housekeeping_in(kit_.take(pb::Envelope::kPropose)));
-}
-
-TEST_F(FileServiceTest, the_cluster_s_clock_goes_on_though_the_leader_s_wall_clock_is_far_behind) {
-    constexpr uint64_t kAhead = 3'600'000'000;
-    lead(1);
-    unfinished(kit_.wall_us() + kAhead, 0);
-    const uint64_t heard_us = kit_.wall_us();
-    kit_.advance(5'000'000);
-    ask(mkdir("/d"));
-    pb::Command command;
-    ASSERT_TRUE(command.ParseFromString(kit_.take(pb::Envelope::kPropose).payload.to_string()));
-    EXPECT_EQ(command.time_us(), kit_.wall_us()) << "what files record";
-    EXPECT_EQ(command.clock_us(), heard_us + kAhead + 5'000'000);
-    EXPECT_EQ(allocated(1).places(0).allocated_at_us(), command.clock_us());
-}
-
-TEST_F(FileServiceTest, what_frees_space_is_marked_for_full_disks_and_nothing_else) {
-    lead(1);
-    pb::Mutation remove = mkdir("/d");
-    *remove.mutable_remove_file()->mutable_at() = at("/f");
-    ask(remove);
-    EXPECT_TRUE(kit_.take(pb::Envelope::kPropose)->propose().on_full_disk());
-    remove.set_filler("much");
-    ask(remove);
-    EXPECT_FALSE(kit_.take(pb::Envelope::kPropose)->propose().on_full_disk());
-    ask(mkdir("/d"));
-    EXPECT_FALSE(kit_.take(pb::Envelope::kPropose)->propose().on_full_disk());
 }
 
 // --- Places ----------------------------------------------------------------------------------------------------------
