@@ -108,6 +108,8 @@ Travels between_nodes(Body body) {
         case Body::kSaveSnapshot:
         case Body::kSnapshotRead:
         case Body::kSnapshotBytes:
+        case Body::kSnapshotVerify:
+        case Body::kSnapshotVerified:
         case Body::kSnapshotReceive:
         case Body::kSnapshotReceived:
         case Body::kRestoreSnapshot:

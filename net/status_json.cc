@@ -28,6 +28,7 @@ Json::Value peer_json(const pb::RaftPeerStatus& peer) {
     json["reachable"] = peer.reachable();
     json["match_index"] = number(peer.match_index());
     json["next_index"] = number(peer.next_index());
+    if (peer.owed_index() != 0) json["owed_index"] = number(peer.owed_index());
     if (peer.state() == pb::RaftPeerStatus::SNAPSHOT) {
         json["snapshot_bytes"] = number(peer.snapshot_bytes());
         json["snapshot_sent_bytes"] = number(peer.snapshot_sent_bytes());

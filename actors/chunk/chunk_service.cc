@@ -71,6 +71,8 @@ void ChunkService::on_start_chunks(const pb::StartChunks& start, Context& contex
     metrics_.gets_failed = counter("sandstore_chunk_gets_total", "Chunk reads answered.", {{"result", "failed"}});
     metrics_.get_bytes = counter("sandstore_chunk_get_bytes_total", "Bytes of chunks sent out.");
     metrics_.damaged = counter("sandstore_chunk_corrupt_total", "Chunks that failed a checksum or could not be read.");
+    metrics_.restored =
+        counter("sandstore_chunk_restored_total", "Chunks set aside as damaged that proved intact and came back.");
     metrics_.deleted = counter("sandstore_chunk_deleted_total", "Chunks deleted because no file uses them.");
     metrics_.repaired_bytes = counter("sandstore_repair_bytes_total", "Bytes of chunks copied from other nodes.");
     metrics_.write_requests =
@@ -194,7 +196,7 @@ void ChunkService::on_request_failed(Message message, Context& context) {
     if (const auto get = peer_gets_.find(id); get != peer_gets_.end()) {
         const ChunkKey key = get->second;
         peer_gets_.erase(get);
-        return next_source(key, str_cat(code_name(status.code()), " ", status.message()), context);
+        return drop_source(key, str_cat(code_name(status.code()), " ", status.message()), context);
     }
     DiskOutcome outcome;
     outcome.failure = status;
@@ -278,6 +280,10 @@ void ChunkService::on_cluster_view(const pb::ClusterView& view, Context& context
 
 void ChunkService::on_timer_fired(const pb::TimerFired& fired, Context& context) {
     if (fired.tag() == kHeadersTimer) return read_headers(context);
+    if (fired.tag() == kListTimer) {
+        for (const uint32_t first : std::exchange(lists_to_repeat_, {})) ask_list(first, context);
+        return;
+    }
     SANDSTORE_CHECK(fired.tag() == kStatsTimer, "tag=", fired.tag());
     ask_space(context);
     context.arm_timer(stats_interval_us_, kStatsTimer);

@@ -4,6 +4,7 @@
 
 #include "actors/chunk/chunk_service.h"
 #include "runtime/check.h"
+#include "runtime/disk_error.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
 #include "runtime/text.h"
@@ -14,16 +15,25 @@ namespace sandstore {
 
 void ChunkService::list_directories(Context& context) {
     while (next_directory_ < kChunkDirectories && lists_in_flight_ < kListRequestsMax) {
-        pb::DiskRequest request;
-        for (uint32_t i = 0; i < kDirectoriesPerList && next_directory_ < kChunkDirectories; i++) {
-            request.add_operations()->mutable_list()->set_directory(chunk_directory(next_directory_++));
-        }
         lists_in_flight_++;
-        ask_disk(std::move(request), {}, ListWork{}, context);
+        ask_list(std::exchange(next_directory_, next_directory_ + kDirectoriesPerList), context);
     }
 }
 
-void ChunkService::on_disk(ListWork&, DiskOutcome& outcome, Context& context) {
+void ChunkService::ask_list(uint32_t first_directory, Context& context) {
+    pb::DiskRequest request;
+    for (uint32_t i = 0; i < kDirectoriesPerList; i++) {
+        request.add_operations()->mutable_list()->set_directory(chunk_directory(first_directory + i));
+    }
+    ask_disk(std::move(request), {}, ListWork{first_directory}, context);
+}
+
+void ChunkService::on_disk(ListWork& work, DiskOutcome& outcome, Context& context) {
+    if (outcome.answered && is_passing_disk_error(outcome.reply.error())) {
+        context.warn(str_cat(outcome.status("list the chunk directories").message(), "; tried again"));
+        if (lists_to_repeat_.empty()) context.arm_timer(kDiskRetryUs, kListTimer);
+        return lists_to_repeat_.push_back(work.first_directory);
+    }
     lists_in_flight_--;
     if (!outcome.ok()) {
         // Going on would mean to tell others that chunks are missing which may be there.
@@ -116,7 +126,7 @@ void ChunkService::read_headers(Context& context) {
 void ChunkService::on_disk(HeadersWork& work, DiskOutcome& outcome, Context& context) {
     if (!outcome.answered) {
         context.warn(outcome.status("read the chunks' headers").message());
-        context.arm_timer(kHeaderRetryUs, kHeadersTimer);
+        context.arm_timer(kDiskRetryUs, kHeadersTimer);
         return;
     }
     const size_t done = outcome.ok() ? work.keys.size() : outcome.reply.failed_operation();
@@ -141,18 +151,34 @@ void ChunkService::on_disk(HeadersWork& work, DiskOutcome& outcome, Context& con
             quarantine(key, decoded.why, context);
         }
     }
-    if (done < work.keys.size()) {
-        header_cursor_ = work.keys[done];
-        on_header_error(work.keys[done], outcome, context);
-    }
+    if (done < work.keys.size()) return on_header_error(work.keys[done], outcome, context);
     read_headers(context);
 }
 
 void ChunkService::on_header_error(ChunkKey key, const DiskOutcome& outcome, Context& context) {
+    const int error = outcome.reply.error();
+    if (is_passing_disk_error(error)) {
+        context.warn(str_cat(outcome.status("read the chunks' headers").message(), "; tried again"));
+        context.arm_timer(kDiskRetryUs, kHeadersTimer);
+        return;
+    }
+    if (!is_unreadable(error) || std::exchange(unreadable_header_, key) == key) {
+        header_cursor_ = key;
+        skip_header(key, outcome, context);
+    }
+    read_headers(context);
+}
+
+void ChunkService::skip_header(ChunkKey key, const DiskOutcome& outcome, Context& context) {
     const auto entry = index_.find(key);
     if (entry == index_.end() || entry->second.damaged || renaming_.contains(key)) return;
     const std::string why = outcome.status("read its header").message();
-    if (!is_not_found(outcome.reply.error())) return quarantine(key, why, context);
+    if (is_unreadable(outcome.reply.error())) return quarantine(key, why, context);
+    if (!is_not_found(outcome.reply.error())) {
+        context.error("a chunk's header cannot be read", {{"chunk", to_string(key)}, {"reason", why}});
+        entry->second.allocated_at_us = UINT64_MAX;  // Nobody knows its age: it is no leftover.
+        return;
+    }
     context.error("a chunk's file is gone", {{"chunk", to_string(key)}, {"file", chunk_path(key)}});
     drop_entry(key);
 }

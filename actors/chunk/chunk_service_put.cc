@@ -3,6 +3,7 @@
 
 #include "actors/chunk/chunk_service.h"
 #include "runtime/check.h"
+#include "runtime/disk_error.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
 #include "runtime/text.h"
@@ -160,17 +161,17 @@ void ChunkService::store(ChunkHead head, Payload data, Waiter waiter, Context& c
     store.data = std::move(data);
     store.waiters.push_back(std::move(waiter));
     store_bytes_ += store.data.size();
-    if (stands_there) return compare(key, entry->second, context);
+    if (stands_there) return compare(key, entry->second, false, context);
     queue_write(key, context);
 }
 
-void ChunkService::compare(ChunkKey key, const Entry& entry, Context& context) {
+void ChunkService::compare(ChunkKey key, const Entry& entry, bool again, Context& context) {
     if (const std::vector<uint32_t>* table = tables_.find(key)) return end_comparison(key, *table, context);
     pb::DiskRequest request;
     auto* read = request.add_operations()->mutable_read();
     read->set_file(chunk_path(key));
     read->set_length(head_bytes(entry.length));
-    ask_disk(std::move(request), {}, CompareWork{key}, context);
+    ask_disk(std::move(request), {}, CompareWork{key, again}, context);
 }
 
 void ChunkService::on_disk(CompareWork& work, DiskOutcome& outcome, Context& context) {
@@ -182,6 +183,12 @@ void ChunkService::on_disk(CompareWork& work, DiskOutcome& outcome, Context& con
     if (!outcome.answered) return end_store(key, outcome.status("read the stored chunk"), context);
     const auto entry = index_.find(key);
     if (entry == index_.end() || entry->second.damaged) return queue_write(key, context);
+    const int error = outcome.reply.error();
+    if (is_unreadable(error) && !std::exchange(work.again, true))
+        return compare(key, entry->second, work.again, context);
+    if (error != 0 && !is_unreadable(error) && !is_not_found(error)) {
+        return end_store(key, outcome.status("read the stored chunk"), context);
+    }
     if (outcome.ok()) {
         const DecodedHead decoded = decode_head(outcome.payload.flat().flat_view(), key, entry->second.length);
         if (stop_on_unknown_version(decoded, key, context)) return;

@@ -110,6 +110,8 @@ class LogStore final : public Actor {
                        Context& context);
 
     RequestId ask_disk(const DiskCall& call, Context& context);
+    void forget_roll(uint32_t failed_operation);
+    void ask_again_later(RequestId request, Context& context);
     void stop(std::string reason, Context& context);
 
     State state_ = State::kNew;

@@ -126,8 +126,16 @@ void LogStore::submit_group(Context& context) {
     const uint32_t salt = roll_into_ ? roll_header_.salt : segment_->salt;
     const uint64_t offset = roll_into_ ? kSegmentHeaderBytes : segment_->end;
     const std::string file = segment_file(start_.directory(), roll_into_ ? roll_header_.number : segment_->number);
-    write_call_.write(file, offset, group_.encode(next_sequence_, salt));
+    Payload block = group_.encode(next_sequence_, salt);
+    const uint64_t end = offset + block.size();
+    write_call_.write(file, offset, std::move(block));
     if (!planted("acknowledged-before-sync")) write_call_.sync(file);
+    // Not synced itself: whoever kills the process leaves it, and the next sync, or the system in its time, takes it to
+    // the disk.
+    const uint64_t segment_bytes = roll_into_ ? roll_into_->size_bytes : segment_->segment_bytes;
+    if (end + kBlockHeaderBytes <= segment_bytes && !planted("log-not-sealed")) {
+        write_call_.write(file, end, Payload(encode_seal(next_sequence_ + 1, salt)));
+    }
     write_request_ = ask_disk(write_call_, context);
 }
 
@@ -149,6 +157,15 @@ void LogStore::append_roll(DiskCall* call, Context& context) {
     call->sync(roll_into_->file);
     call->rename(roll_into_->file, segment_file(start_.directory(), roll_header_.number));
     roll_operations_ = static_cast<uint32_t>(call->request.operations_size());
+}
+
+// Before the request is repeated: a segment that got its name already must not be made once more.
+void LogStore::forget_roll(uint32_t failed_operation) {
+    if (roll_operations_ == 0 || failed_operation < roll_operations_) return;
+    const uint64_t header_bytes = write_call_.request.operations(0).write().length();
+    write_call_.request.mutable_operations()->DeleteSubrange(0, static_cast<int>(roll_operations_));
+    write_call_.payload = write_call_.payload.slice(header_bytes, write_call_.payload.size() - header_bytes);
+    roll_operations_ = 0;
 }
 
 void LogStore::on_write_reply(const pb::DiskReply& reply, Context& context) {

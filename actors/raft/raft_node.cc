@@ -86,6 +86,7 @@ void RaftNode::receive(Message message, Context& context) {
         case pb::Envelope::kSnapshotTaken:
         case pb::Envelope::kSnapshotSaved:
         case pb::Envelope::kSnapshotBytes:
+        case pb::Envelope::kSnapshotVerified:
         case pb::Envelope::kSnapshotReceived:
         case pb::Envelope::kSnapshotRestored:
         case pb::Envelope::kRequestFailed:
@@ -314,6 +315,7 @@ void RaftNode::carry_out(Context& context) {
     for (const RaftEffects::RoundTrip& trip : effects.round_trips) metrics_->round_trip(trip.peer, trip.took_us);
     if (effects.damaged_message) context.warn("a peer's entries did not check out and were ignored");
     if (!effects.notice.empty()) context.warn(effects.notice);
+    log_losses(effects.losses, context);
     if (effects.role_changed) announce_role(context);
     if (effects.configuration_changed) announce_configuration(context);
     settle_requests(context);
@@ -424,6 +426,18 @@ void RaftNode::log_members(Context& context) {
     context.info("Members changed", {{"index", core_->configuration_index()},
                                      {"voters", joined(now.voters())},
                                      {"learners", joined(now.learners())}});
+}
+
+void RaftNode::log_losses(const std::vector<RaftEffects::Loss>& losses, Context& context) {
+    for (const RaftEffects::Loss& loss : losses) {
+        if (loss.repaired) {
+            context.info("a peer has again what it had acknowledged", {{"peer", loss.peer}, {"index", loss.index}});
+            continue;
+        }
+        metrics_->acknowledged_lost(loss.peer);
+        context.warn("a peer has lost entries that it had acknowledged; it does not count until it has them again",
+                     {{"peer", loss.peer}, {"acknowledged", loss.index}});
+    }
 }
 
 void RaftNode::log_role(Context& context) {

@@ -48,8 +48,8 @@ bool RaftCore::is_disk_slow(uint64_t now_us) const {
 bool RaftCore::can_lead(const std::string& node, const Progress& progress) const {
     const bool heard = input_.now_us - progress.last_contact_us() < options_.election_timeout_max_us;
     return configuration().is_voter(node) && heard && !unreachable_.contains(node) &&
-           progress.state() == Progress::State::kReplicate && !progress.health.disk_slow &&
-           progress.health.election_priority != 0;
+           progress.state() == Progress::State::kReplicate && progress.owed_index() == 0 &&
+           !progress.health.disk_slow && progress.health.election_priority != 0;
 }
 
 // The voter that is furthest; of equals the one of the highest priority. Empty: none.

@@ -68,7 +68,9 @@ std::vector<MemberLine> member_lines(const pb::ClusterStatus& status) {
 }
 
 std::string progress_text(const pb::RaftPeerStatus& peer) {
-    if (peer.state() != pb::RaftPeerStatus::SNAPSHOT) return std::string(peer_state_name(peer.state()));
+    if (peer.state() != pb::RaftPeerStatus::SNAPSHOT) {
+        return str_cat(peer_state_name(peer.state()), peer.owed_index() == 0 ? "" : ", lost entries");
+    }
     const uint64_t percent = peer.snapshot_bytes() == 0 ? 0 : 100 * peer.snapshot_sent_bytes() / peer.snapshot_bytes();
     return str_cat("snapshot ", percent, " %");
 }

@@ -119,8 +119,10 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     log.set_segment_bytes(options_.segment_bytes);
     log.set_disk_reserve_bytes(kDiskReserveBytes);
     pb::StartRaft raft;
-    raft.set_election_timeout_min_ms(options_.election_min_ms);
-    raft.set_election_timeout_max_ms(options_.election_max_ms);
+    const auto patience = options_.patience.find(id);
+    const uint64_t times = patience == options_.patience.end() ? 1 : patience->second;
+    raft.set_election_timeout_min_ms(options_.election_min_ms * times);
+    raft.set_election_timeout_max_ms(options_.election_max_ms * times);
     raft.set_heartbeat_interval_ms(options_.heartbeat_ms);
     raft.set_append_window(options_.append_window);
     raft.set_append_bytes_max(options_.append_bytes_max);

@@ -156,7 +156,7 @@ TEST_F(ChunkIndexTest, directories_that_cannot_be_listed_stop_the_node) {
 
 TEST_F(ChunkIndexTest, an_unreadable_header_condemns_one_chunk_only) {
     for (uint64_t number = 1; number <= 10; number++) store({1, number}, "x");
-    disk.fail_next({.operation = pb::DiskOperation::kRead, .error = EIO, .file_part = "/1-4."});
+    disk.fail_next({.operation = pb::DiskOperation::kRead, .error = EIO, .file_part = "/1-4.", .times = 2});
     start();
     const pb::ChunkListReply all = list();
     ASSERT_EQ(all.chunks_size(), 10);
@@ -164,6 +164,35 @@ TEST_F(ChunkIndexTest, an_unreadable_header_condemns_one_chunk_only) {
         EXPECT_EQ(chunk.damaged(), chunk.id().number() == 4);
         EXPECT_EQ(chunk.allocated_at_us() == 0, chunk.damaged());
     }
+}
+
+TEST_F(ChunkIndexTest, a_start_short_of_descriptors_waits_and_condemns_nothing) {
+    for (uint64_t number = 1; number <= 10; number++) store({1, number}, "x");
+    for (const auto operation : {pb::DiskOperation::kList, pb::DiskOperation::kRead}) {
+        for (const int error : {EMFILE, ENFILE, ENOMEM}) {
+            disk.fail_next({.operation = operation, .error = error, .times = 3});
+            boot();
+            const uint64_t id = kit->request(message_of(pb::ChunkList()), repairer_);
+            for (int tries = 0; tries < 4; tries++) {
+                run_disk();
+                kit->advance(ChunkService::kDiskRetryUs);
+            }
+            run_disk();
+            ASSERT_FALSE(kit->stopped());
+            const pb::ChunkListReply all = kit->take_answer(id)->chunk_list_reply();
+            EXPECT_EQ(all.chunks_size(), 10);
+            for (const pb::ChunkStatus& chunk : all.chunks()) EXPECT_FALSE(chunk.damaged());
+        }
+    }
+}
+
+TEST_F(ChunkIndexTest, a_header_that_may_not_be_read_is_neither_damage_nor_old) {
+    store(kKey, "x");
+    disk.fail_next({.operation = pb::DiskOperation::kRead, .error = EACCES});
+    start();
+    const pb::ChunkStatus chunk = list().chunks(0);
+    EXPECT_FALSE(chunk.damaged());
+    EXPECT_EQ(chunk.allocated_at_us(), UINT64_MAX);
 }
 
 TEST_F(ChunkIndexTest, headers_are_read_again_when_the_disk_was_silent) {
@@ -182,7 +211,7 @@ TEST_F(ChunkIndexTest, headers_are_read_again_when_the_disk_was_silent) {
     }
     EXPECT_TRUE(failed);
     EXPECT_FALSE(kit->has(Body::kChunkListReply));
-    kit->advance(ChunkService::kHeaderRetryUs);
+    kit->advance(ChunkService::kDiskRetryUs);
     run_disk();
     EXPECT_EQ(kit->take_answer(id)->chunk_list_reply().chunks_size(), 1);
 }

@@ -202,6 +202,36 @@ TEST_F(Leases, a_cut_off_leader_has_lost_its_lease_before_another_can_lead) {  /
     EXPECT_TRUE(!token || !cluster.reads_ready().contains(*token));
 }
 
+// One node was given a longer timeout than the others, as in the middle of a rolling change of the flag.
+TEST(UnequalLeases, last_as_long_as_the_followers_promise_not_the_leader) {
+    CoreCluster cluster(3, 5, {}, [](RaftOptions* options) {
+        options->lease_reads = true;
+        if (options->node_id != "n1") return;
+        options->election_timeout_min_us = 2 * kSecond;
+        options->election_timeout_max_us = 3 * kSecond;
+    });
+    ASSERT_TRUE(cluster.run_until([&] { return !cluster.leader().empty(); }, kSecond));
+    cluster.run_for(kSecond / 2);
+    ASSERT_TRUE(cluster.transfer(cluster.leader(), "n1"));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.core("n1")->has_lease(cluster.now_us()); }, kSecond));
+    cluster.partition({"n1"});
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.leader() != "n1"; }, 2 * kSecond));
+    EXPECT_TRUE(cluster.core("n1")->is_leader());
+    EXPECT_FALSE(cluster.core("n1")->has_lease(cluster.now_us()));
+}
+
+TEST(UnequalLeases, are_none_while_the_followers_promise_nothing) {
+    CoreCluster cluster(3, 5, {}, [](RaftOptions* options) { options->lease_reads = options->node_id == "n1"; });
+    ASSERT_TRUE(cluster.run_until([&] { return !cluster.leader().empty(); }, kSecond));
+    cluster.run_for(kSecond / 2);
+    if (cluster.leader() != "n1") {
+        ASSERT_TRUE(cluster.transfer(cluster.leader(), "n1"));
+    }
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.leader() == "n1"; }, kSecond));
+    cluster.run_for(kSecond / 2);
+    EXPECT_FALSE(cluster.core("n1")->has_lease(cluster.now_us()));
+}
+
 TEST_F(Leases, none_is_left_once_another_was_asked_to_stand) {  // Scenario 23.
     ASSERT_TRUE(cluster.transfer(leader, first));
     EXPECT_FALSE(core(leader).has_lease(cluster.now_us()));
