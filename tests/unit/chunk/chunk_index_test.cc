@@ -372,6 +372,8 @@ TEST_F(ChunkIndexTest, damaged_and_deleted_chunks_do_not_count) {
     remove({{1, 1}}, repairer_);
     disk.flip_bit(chunk_path({1, 2}), chunk_file_bytes(2) - 1);
     EXPECT_EQ(get_code({1, 2}), pb::STATUS_CORRUPTED);
+    run_disk();
+    kit->drop_effects();
     kit->advance(5'000'000);
     run_disk();
     const Message stats = kit->take(Body::kChunkStats);

@@ -66,7 +66,7 @@ TEST_F(FileServiceTest, a_malformed_mutation_is_never_proposed) {
 }
 
 TEST_F(FileServiceTest, a_mutation_too_large_for_the_log_is_refused) {
-    lead(1);
+    lead(2);
     pb::Mutation mutation = mkdir("/f");
     pb::CommitExtents& commit = *mutation.mutable_commit_extents();
     for (int i = 0; i < kExtentsPerCommandMax; ++i) {
@@ -78,7 +78,7 @@ TEST_F(FileServiceTest, a_mutation_too_large_for_the_log_is_refused) {
 }
 
 TEST_F(FileServiceTest, addresses_stay_out_of_the_log) {
-    lead(1);
+    lead(2);
     pb::Mutation mutation = mkdir("/f");
     pb::Extent one = extent(0, 10, 1);
     one.mutable_chunk()->add_addresses("node-1:8080");
