@@ -187,20 +187,26 @@ void FileService::on_chunk_audit(const Message& message, Context& context) {
 
 void FileService::on_allocate_chunks(const Message& message, Context& context) {
     const Origin origin{Kind::kAllocation, kAllocateOperation, reply_to(message), context.now_us()};
-    const uint32_t count = message->allocate_chunks().count();
+    const pb::AllocateChunks& request = message->allocate_chunks();
+    const uint32_t count = request.count();
     if (count < 1 || count > kAllocationsPerRequestMax) {
         return refuse(origin, pb::STATUS_INVALID_ARGUMENT, "count is 1 to 64", context);
     }
+    if (request.avoid_size() > kReplicasMax) {
+        return refuse(origin, pb::STATUS_INVALID_ARGUMENT, "At most 16 nodes can be avoided", context);
+    }
     if (!admit(origin, true, context)) return;
     if (!role_known_) return refuse(origin, not_leader(""), context);
+    Placement::Wish wish{settings_.copies(), settings_.chunk_bytes_max(), {}};
+    if (request.chunk_bytes() > 0) wish.chunk_bytes = std::min(wish.chunk_bytes, request.chunk_bytes());
+    wish.avoid.assign(request.avoid().begin(), request.avoid().end());
     pb::AllocateChunksReply reply;
     for (uint32_t i = 0; i < count; ++i) {
         pb::ChunkPlace* place = reply.add_places();
         std::string why;
         const auto random = [&context] { return context.random(); };
-        if (!placement_.choose(settings_.copies(), settings_.chunk_bytes_max(), random, place, &why)) {
-            return refuse(origin, pb::STATUS_UNAVAILABLE, why, context);
-        }
+        const pb::StatusCode code = placement_.choose(wish, random, place, &why);
+        if (code != pb::STATUS_OK) return refuse(origin, code, why, context);
         place->mutable_id()->set_term(allocation_term_);
         place->mutable_id()->set_number(next_number_++);
         // A wall clock that was set back must not make new chunks look old.

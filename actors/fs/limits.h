@@ -13,6 +13,7 @@ inline constexpr size_t kNameBytesMax = 255;
 inline constexpr size_t kPathBytesMax = 4096;
 inline constexpr size_t kFillerBytesMax = size_t{1} << 20;
 inline constexpr uint32_t kModeMask = 07777;
+inline constexpr uint32_t kFileModeDefault = 0644;
 
 inline constexpr uint64_t kFileBytesMax = uint64_t{1} << 53;
 inline constexpr uint64_t kInodesMax = 100'000'000;
@@ -38,10 +39,15 @@ inline constexpr uint32_t kAllocationsPerRequestMax = 64;
 inline constexpr size_t kHoldsMax = 64;
 inline constexpr uint64_t kHoldLifetimeMaxUs = uint64_t{24} * 3600 * 1'000'000;
 
+// Long reads and uploads at once, and how long a lease lasts when it is not prolonged.
+inline constexpr size_t kLeasesMax = 1024;
+inline constexpr uint64_t kLeaseUs = 60'000'000;
+
 // Results kept for one session whose client does not say which it has.
 inline constexpr size_t kSessionResultsMax = 1024;
 // Work that one command does on behalf of earlier ones.
 inline constexpr size_t kSessionsExpiredPerCommand = 16;
+inline constexpr size_t kLeasesEndedPerCommand = 16;
 inline constexpr size_t kExtentsReclaimedPerCommand = 2048;
 
 }  // namespace sandstore

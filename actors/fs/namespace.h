@@ -27,6 +27,7 @@ struct Occasion {
     uint32_t gid = 0;
     uint64_t chunk_commit_window_us = 0;
     uint64_t index = 0;  // Of the entry in the log.
+    uint64_t session = 0;
 };
 
 class Namespace {
@@ -47,6 +48,14 @@ class Namespace {
     Outcome release_hold(const pb::ReleaseHold& request);
     void expire_holds(uint64_t clock_us);
 
+    // What a client keeps while it reads or uploads a long file (messages/fs.proto).
+    Outcome lease_file(const pb::LeaseFile& request, const Occasion& when, pb::MutationResult* result);
+    Outcome end_lease(const pb::EndLease& request);
+    Outcome publish_file(const pb::PublishFile& request, const Occasion& when, pb::MutationResult* result);
+    // Ends some of the leases whose time is over. Those that are left count as ended all the same.
+    void expire_leases(uint64_t clock_us);
+    void end_leases_of(uint64_t session);
+
     // What is released from here on is released by this entry.
     void set_index(uint64_t index) { index_ = index; }
     // Releases at most this many extents of files that were removed or cut, and as many chunks that are held no longer.
@@ -65,6 +74,7 @@ class Namespace {
     const ChunkTable& chunks() const { return chunks_; }
     const ExtentTable& extents() const { return extents_; }
     size_t hold_count() const { return holds_.size(); }
+    size_t lease_count() const { return leases_.size(); }
 
     size_t inode_count() const { return inodes_.size(); }
     size_t chunk_count() const { return chunks_.size(); }
@@ -75,7 +85,7 @@ class Namespace {
     // Takes it apart: see CowMap::discard().
     bool discard(size_t* nodes) {
         return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) &&
-               detached_.discard(nodes) && holds_.discard(nodes);
+               detached_.discard(nodes) && holds_.discard(nodes) && leases_.discard(nodes) && kept_.discard(nodes);
     }
 
  private:
@@ -103,6 +113,20 @@ class Namespace {
         uint64_t extents = 0;  // Not released yet.
     };
 
+    struct Lease {
+        uint64_t session = 0;
+        uint64_t ends_us = 0;  // By the cluster's clock.
+        uint64_t inode = 0;
+        uint64_t content = 0;  // That is read; 0: the inode is an upload.
+    };
+
+    // A content that no file has any more and that a lease keeps readable.
+    struct Kept {
+        uint64_t inode = 0;  // That had it.
+        uint64_t extents = 0;
+        uint64_t size = 0;  // Of the file when it lost it.
+    };
+
     static Content content_of(const Inode& inode) { return {inode.content, inode.extents, inode.stored_bytes}; }
     static void store(const Content& content, InodeTable::Edit& edit);
 
@@ -117,26 +141,39 @@ class Namespace {
     Outcome check_rename(const Located& from, const Located& to, bool no_replace) const;
     bool is_inside(uint64_t directory, uint64_t ancestor) const;
 
+    Outcome locate_to_write(const pb::CommitExtents& request, Located* place) const;
     Outcome check_chunks(const pb::CommitExtents& request, const Occasion& when) const;
     void cut(uint64_t inode, uint64_t size, Content* content);
     void add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent, Content* content);
     void account(uint64_t inode, const ExtentChanges& changes, Content* content);
-    void detach(uint64_t inode, const Content& content);
+    void detach(uint64_t inode, const Content& content, uint64_t size);
+    void reclaim_later(uint64_t content, const Detached& detached);
     static uint64_t hash_of(uint64_t inode, const FileExtent& extent);
     static uint64_t hash_of_detached(uint64_t content, uint64_t inode);
     uint64_t combine(uint64_t inodes_hash, uint64_t chunks_hash, uint64_t extents_hash) const;
     void check_holds() const;
+    Outcome make_upload(const Occasion& when, uint64_t* inode);
+    const Lease* find_lease(uint64_t id, uint64_t clock_us) const;
+    bool is_leased(uint64_t content) const;
+    void end_lease(uint64_t id);
+    uint64_t leases_hash() const;  // 0 without any.
+    size_t check_leases() const;   // How many uploads there are.
+    static uint64_t hash_of_kept(uint64_t content, const Kept& kept);
+    Outcome read_content(const pb::ReadExtents& query, pb::QueryResult* result, uint64_t* content) const;
     void fill_attributes(uint64_t id, pb::Attributes* attributes) const;
 
     InodeTable inodes_;
     ChunkTable chunks_;
     ExtentTable extents_;
-    CowMap<uint64_t, Detached> detached_;  // By content.
-    CowMap<uint64_t, uint64_t> holds_;     // The entry that made it -> the cluster's clock when it ends.
+    CowMap<uint64_t, Detached> detached_;   // By content.
+    CowMap<uint64_t, uint64_t> holds_;      // The entry that made it -> the cluster's clock when it ends.
+    CowMap<uint64_t, Lease> leases_;        // By the entry that made it.
+    CowMap<uint64_t, Kept> kept_;           // By content.
+    uint64_t no_lease_ends_before_us_ = 0;  // Saves looking at them all; follows from leases_.
     uint64_t index_ = 0;
     uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
-    uint64_t extents_hash_ = 0;  // Of all extents, and of detached_.
+    uint64_t extents_hash_ = 0;  // Of all extents, of detached_ and of kept_.
 };
 
 }  // namespace sandstore

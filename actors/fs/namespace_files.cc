@@ -49,12 +49,20 @@ void Namespace::account(uint64_t inode, const ExtentChanges& changes, Content* c
     file_bytes_ += content->stored_bytes;
 }
 
-void Namespace::detach(uint64_t inode, const Content& content) {
+void Namespace::detach(uint64_t inode, const Content& content, uint64_t size) {
     if (content.extents == 0) return;
     file_bytes_ -= content.stored_bytes;
-    const bool detached = detached_.insert(content.id, {inode, content.extents});
-    SANDSTORE_CHECK(detached, "content ", content.id, " is detached already");
-    extents_hash_ += hash_of_detached(content.id, inode);
+    if (!is_leased(content.id)) return reclaim_later(content.id, {inode, content.extents});
+    const Kept kept{inode, content.extents, size};
+    const bool added = kept_.insert(content.id, kept);
+    SANDSTORE_CHECK(added, "content ", content.id, " is kept already");
+    extents_hash_ += hash_of_kept(content.id, kept);
+}
+
+void Namespace::reclaim_later(uint64_t content, const Detached& detached) {
+    const bool added = detached_.insert(content, detached);
+    SANDSTORE_CHECK(added, "content ", content, " is detached already");
+    extents_hash_ += hash_of_detached(content, detached.inode);
 }
 
 void Namespace::reclaim(size_t extents_max) {
@@ -79,7 +87,7 @@ void Namespace::reclaim(size_t extents_max) {
 void Namespace::cut(uint64_t inode, uint64_t size, Content* content) {
     if (content->extents == 0) return;
     if (size == 0) {
-        detach(inode, *content);
+        detach(inode, *content, inodes_.at(inode).size);
         *content = Content();
         return;
     }
@@ -88,7 +96,7 @@ void Namespace::cut(uint64_t inode, uint64_t size, Content* content) {
     account(inode, changes, content);
     content->extents -= tail.extents;
     content->stored_bytes -= tail.bytes;
-    if (tail.extents > 0) detach(inode, {next_content_++, tail.extents, tail.bytes});
+    if (tail.extents > 0) detach(inode, {next_content_++, tail.extents, tail.bytes}, 0);
 }
 
 void Namespace::add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent, Content* content) {
@@ -156,10 +164,19 @@ Outcome Namespace::check_chunks(const pb::CommitExtents& request, const Occasion
     return {};
 }
 
+// With `create` the file may be missing: then it can be made in the place found.
+Outcome Namespace::locate_to_write(const pb::CommitExtents& request, Located* place) const {
+    if (!request.create()) return locate_file(request.at(), &place->inode);
+    if (Outcome outcome = locate(request.at(), place); !outcome.ok()) return outcome;
+    if (place->wants_directory) return pb::STATUS_EISDIR;
+    if (place->inode == 0) return inodes_.size() < kInodesMax ? Outcome() : Outcome(pb::STATUS_ENOSPC);
+    return inodes_.at(place->inode).is_directory ? Outcome(pb::STATUS_EISDIR) : Outcome();
+}
+
 Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasion& when, pb::MutationResult* result) {
-    uint64_t id = 0;
-    if (Outcome outcome = locate_file(request.at(), &id); !outcome.ok()) return outcome;
-    const Inode& inode = inodes_.at(id);
+    Located place;
+    if (Outcome outcome = locate_to_write(request, &place); !outcome.ok()) return outcome;
+    const Inode inode = place.inode == 0 ? Inode() : inodes_.at(place.inode);
     const uint64_t old_size = request.truncate() ? 0 : inode.size;
     const uint64_t base = request.append() ? old_size : request.offset();
     uint64_t new_size = old_size;
@@ -174,14 +191,17 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
     }
     if (Outcome outcome = check_chunks(request, when); !outcome.ok()) return outcome;
 
+    uint64_t id = place.inode;
+    if (id == 0) id = add_child(place.parent, place.name, false, kFileModeDefault, when);
     Content content = content_of(inode);
     if (request.truncate()) cut(id, 0, &content);
     for (const pb::Extent& extent : request.extents()) add_extent(id, base, extent, &content);
-    if (request.truncate() || request.extents_size() > 0) {
+    if (place.inode == 0 || request.truncate() || request.extents_size() > 0) {
         auto edit = inodes_.edit(id);
         store(content, edit);
         edit->size = new_size;
         edit->modify_time_us = edit->change_time_us = when.time_us;
+        if (request.has_mode()) edit->mode = static_cast<uint16_t>(request.mode());
     }
     result->set_offset(base);
     fill_attributes(id, result->mutable_attributes());
@@ -203,6 +223,10 @@ uint64_t Namespace::walk_hash() const {
     for (auto at = detached_.begin(); at.valid(); at.next()) {
         inode_of[at.key()] = at.value().inode;
         extents_hash += hash_of_detached(at.key(), at.value().inode);
+    }
+    for (auto at = kept_.begin(); at.valid(); at.next()) {
+        inode_of[at.key()] = at.value().inode;
+        extents_hash += hash_of_kept(at.key(), at.value());
     }
     for (auto at = extents_.runs().begin(); at.valid(); at.next()) {
         extents_hash += hash_of(inode_of[at.key().content], ExtentTable::extent_of(at));
@@ -256,9 +280,15 @@ void Namespace::check_invariants() const {
     for (auto at = detached_.begin(); at.valid(); at.next()) {
         SANDSTORE_CHECK(count_content(at.key()).extents == at.value().extents, "content ", at.key());
     }
+    for (auto at = kept_.begin(); at.valid(); at.next()) {
+        SANDSTORE_CHECK(count_content(at.key()).extents == at.value().extents, "content ", at.key());
+    }
+    size_t unnamed = 0;
     for (auto at = inodes_.inodes().begin(); at.valid(); at.next()) {
         const uint64_t id = at.key();
-        const bool named = id != kRootInode;
+        const bool upload = !at.value().is_directory && at.value().links == 0;
+        const bool named = id != kRootInode && !upload;
+        unnamed += upload;
         SANDSTORE_CHECK(names[id] == (named ? 1u : 0u) && at.value().is_named == named, "inode ", id, " has ",
                         names[id], " names");
     }
@@ -267,6 +297,8 @@ void Namespace::check_invariants() const {
     const size_t known = references.size() + chunks_.unused().size();
     SANDSTORE_CHECK(known == chunks_.size(), "chunks=", chunks_.size(), " used or held=", known);
     check_holds();
+    const size_t uploads = check_leases();
+    SANDSTORE_CHECK(uploads == unnamed, "uploads=", uploads, " files without a name=", unnamed);
     for (auto at = chunks_.chunks().begin(); at.valid(); at.next()) {
         SANDSTORE_CHECK(references[at.key()] == at.value().references, "chunk ", at.key().term, "-", at.key().number);
     }

@@ -75,8 +75,7 @@ uint64_t Placement::load_of(const Node& node, uint64_t greatest_load) const {
     return (node.has_stats ? node.chunk_bytes : greatest_load) + node.promised_bytes;
 }
 
-bool Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place,
-                       std::string* why) {
+pb::StatusCode Placement::choose(const Wish& wish, const Random& random, pb::ChunkPlace* place, std::string* why) {
     struct Candidate {
         const std::string* id;
         Node* node;
@@ -85,15 +84,21 @@ bool Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& rand
     };
     uint64_t greatest_load = 0;
     size_t up = 0;
+    size_t with_room = 0;
     for (const auto& [id, node] : nodes_) {
         if (node.is_member && node.has_stats) greatest_load = std::max(greatest_load, node.chunk_bytes);
         if (node.is_member && node.is_up) ++up;
+        if (node.is_member && node.is_up && node.has_room(wish.chunk_bytes)) ++with_room;
     }
-    const size_t wanted = std::min<size_t>(copies, member_count_);
+    const size_t wanted = std::min<size_t>(wish.copies, member_count_);
     const size_t needed = wanted / 2 + 1;
     if (wanted == 0 || up < needed) {
         *why = str_cat("A new chunk needs ", needed, " nodes and only ", up, " of ", member_count_, " are up");
-        return false;
+        return pb::STATUS_UNAVAILABLE;
+    }
+    if (with_room < needed) {
+        *why = str_cat("A new chunk needs ", needed, " nodes with room and only ", with_room, " of ", up, " have it");
+        return pb::STATUS_ENOSPC;
     }
     std::vector<Candidate> candidates;
     for (auto& [id, node] : nodes_) {
@@ -103,19 +108,20 @@ bool Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& rand
     const auto rank = [&](const Candidate& candidate) {
         const Node& node = *candidate.node;
         const size_t same_zone = node.zone.empty() ? 0 : zone_uses[node.zone];
-        return std::tuple(!node.is_up, node.nearly_full(), same_zone, candidate.load, candidate.tie_break);
+        const bool unwanted = std::ranges::count(wish.avoid, *candidate.id) > 0;
+        return std::tuple(!node.is_up, unwanted, node.nearly_full(), same_zone, candidate.load, candidate.tie_break);
     };
     const auto better = [&](const Candidate& a, const Candidate& b) { return rank(a) < rank(b); };
     for (size_t i = 0; i < wanted; ++i) {
         const auto best = std::min_element(candidates.begin(), candidates.end(), better);
         place->add_replicas(*best->id);
         place->add_addresses(best->node->address);
-        best->node->promised_bytes += chunk_bytes;
+        best->node->promised_bytes += wish.chunk_bytes;
         ++zone_uses[best->node->zone];
         candidates.erase(best);
     }
     place->set_acknowledgements_needed(static_cast<uint32_t>(needed));
-    return true;
+    return pb::STATUS_OK;
 }
 
 std::string_view Placement::address_of(std::string_view node) const {

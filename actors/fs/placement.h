@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "messages/chunk.pb.h"
 #include "messages/cluster.pb.h"
@@ -27,10 +28,14 @@ class Placement {
     // What others than members say is ignored once there are members.
     void set_stats(const pb::ChunkStats& stats);
 
-    // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. False, with a sentence, when
-    // too few nodes are up to store a chunk on a majority of its copies. `chunk_bytes` counts as load until the nodes
-    // report.
-    bool choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place, std::string* why);
+    struct Wish {
+        uint32_t copies = 0;
+        uint64_t chunk_bytes = 0;        // Counts as load until the nodes report.
+        std::vector<std::string> avoid;  // These nodes come last.
+    };
+    // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. UNAVAILABLE, with a sentence,
+    // when too few nodes are up to store a chunk on a majority of its copies, ENOSPC when too few of them have room.
+    pb::StatusCode choose(const Wish& wish, const Random& random, pb::ChunkPlace* place, std::string* why);
 
     std::string_view address_of(std::string_view node) const;  // Empty: unknown.
     uint32_t copies_of(uint32_t wanted) const;                 // No more than there are members.
@@ -54,6 +59,7 @@ class Placement {
         uint64_t disk_free_bytes = 0;
         uint64_t promised_bytes = 0;  // Placed here since it last reported.
 
+        bool has_room(uint64_t bytes) const { return !has_stats || disk_total_bytes == 0 || disk_free_bytes >= bytes; }
         bool nearly_full() const {
             return has_stats && disk_total_bytes > 0 && disk_free_bytes < disk_total_bytes / 100 * kNearlyFullPercent;
         }

@@ -22,7 +22,9 @@ class StateHasher {
         kSessionResult,
         kState,
         kDetached,
-        kHold
+        kHold,
+        kLease,
+        kKept
     };
 
     explicit StateHasher(Kind kind) : hash_(mix64(static_cast<uint64_t>(kind))) {}

@@ -1,6 +1,7 @@
 #include "actors/fs/state_restorer.h"
 
 #include "actors/fs/limits.h"
+#include "actors/fs/state_writer.h"
 #include "runtime/check.h"
 #include "runtime/planted.h"
 
@@ -42,7 +43,7 @@ bool StateRestorer::finish(uint64_t index) {
         problem_ = str_cat("It holds the state after entry ", state_.applied_index_, ", not after entry ", index);
     } else if (chunks_unused_ > 0 || lists_unused_ > 0) {
         problem_ = "A chunk or a list of replicas is not used by anything";
-    } else if (files.inodes_.entries().size() + 1 != files.inodes_.size()) {
+    } else if (files.inodes_.entries().size() + 1 + uploads_ != files.inodes_.size()) {
         problem_ = "An inode has no name";
     } else if (subdirectories_ != subdirectories_expected_) {
         problem_ = "A directory has another number of subdirectories than its links say";
@@ -59,9 +60,8 @@ bool StateRestorer::finish(uint64_t index) {
 // --- The order of records --------------------------------------------------------------------------------------------
 
 StateRestorer::Problem StateRestorer::begin_record(StateRecord kind) {
-    if (kind < StateRecord::kHeader || kind > StateRecord::kUnusedChunk) return "A record is of no known kind";
-    if (kind > StateRecord::kTrailer && version_ != kStateFormatVersionWithHolds)
-        return "A record is of a later version";
+    if (kind < StateRecord::kHeader || kind > StateRecord::kKept) return "A record is of no known kind";
+    if (has_header_ && version_of(kind) > version_) return "A record is of a later version";
     if (has_header_ == (kind == StateRecord::kHeader)) return "The header is not exactly the first record";
     if (has_trailer_) return "Something follows the end";
     if ((extents_left_ > 0) != (kind == StateRecord::kExtent)) return "There are more or fewer extents than announced";
@@ -96,6 +96,10 @@ StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder
             return read_hold(in);
         case StateRecord::kUnusedChunk:
             return read_unused_chunk(in);
+        case StateRecord::kLease:
+            return read_lease(in);
+        case StateRecord::kKept:
+            return read_kept(in);
         case StateRecord::kTrailer:
             return read_trailer(in);
     }
@@ -105,7 +109,7 @@ StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder
 StateRestorer::Problem StateRestorer::read_header(StateDecoder& in) {
     has_header_ = true;
     version_ = in.number();
-    if (version_ != kStateFormatVersion && version_ != kStateFormatVersionWithHolds) {
+    if (version_ < kStateFormatVersion || version_ > kStateFormatVersionWithLeases) {
         return "It was written by a newer version of this program";
     }
     state_.applied_index_ = in.number();
@@ -227,9 +231,8 @@ StateRestorer::Problem StateRestorer::read_extent(StateDecoder& in) {
     if (chunk->references == 0) --chunks_unused_;
     files.chunks_.reference(extent.chunk);
     files.extents_.restore(content_, extent);
-    const bool detached = last_ == StateRecord::kDetached;
-    const uint64_t inode = detached ? files.detached_.find(content_)->inode : inode_id_;
-    files.extents_hash_ += Namespace::hash_of(inode, extent);
+    const bool detached = last_ == StateRecord::kDetached || last_ == StateRecord::kKept;
+    files.extents_hash_ += Namespace::hash_of(detached ? detached_from_ : inode_id_, extent);
     extent_end_ = extent.end();
     stored_bytes_ += extent.length;
     return --extents_left_ > 0 || detached ? Problem() : end_content();
@@ -254,6 +257,7 @@ StateRestorer::Problem StateRestorer::read_detached(StateDecoder& in) {
     if (content <= last_detached_) return "Detached contents are out of order";
     if (extents == 0 || inode >= state_.namespace_.inodes_.next_id()) return "A detached content is empty";
     last_detached_ = content;
+    detached_from_ = inode;
     state_.namespace_.detached_.insert(content, {inode, extents});
     state_.namespace_.extents_hash_ += Namespace::hash_of_detached(content, inode);
     return begin_extents(content, extents, UINT64_MAX);
@@ -357,9 +361,51 @@ StateRestorer::Problem StateRestorer::read_unused_chunk(StateDecoder& in) {
     return {};
 }
 
+// --- Leases ----------------------------------------------------------------------------------------------------------
+
+StateRestorer::Problem StateRestorer::read_lease(StateDecoder& in) {
+    Namespace& files = state_.namespace_;
+    const uint64_t id = in.number();
+    Namespace::Lease lease;
+    lease.session = in.number();
+    lease.ends_us = in.number();
+    lease.inode = in.number();
+    lease.content = in.number();
+    if (in.damaged()) return "A record is cut short";
+    // A lease has the number of the entry that made it.
+    if (id <= last_lease_ || id > state_.applied_index_) return "Leases are out of order";
+    if (files.leases_.size() >= kLeasesMax) return "There are too many leases";
+    if (lease.inode >= files.inodes_.next_id() || lease.content >= files.next_content_) return "A lease is of nothing";
+    if (lease.content == 0) {
+        const Inode* upload = files.inodes_.find(lease.inode);
+        if (upload == nullptr || upload->is_directory || upload->is_named) return "An upload is no file without a name";
+        ++uploads_;
+    }
+    files.leases_.insert(id, lease);
+    last_lease_ = id;
+    return {};
+}
+
+StateRestorer::Problem StateRestorer::read_kept(StateDecoder& in) {
+    Namespace& files = state_.namespace_;
+    const uint64_t content = in.number();
+    Namespace::Kept kept;
+    kept.inode = in.number();
+    kept.size = in.number();
+    kept.extents = in.number();
+    if (in.damaged()) return "A record is cut short";
+    if (content <= last_kept_) return "Kept contents are out of order";
+    if (kept.extents == 0 || kept.inode >= files.inodes_.next_id()) return "A kept content is empty";
+    if (!files.is_leased(content)) return "A content is kept by nobody";
+    last_kept_ = content;
+    detached_from_ = kept.inode;
+    files.kept_.insert(content, kept);
+    files.extents_hash_ += Namespace::hash_of_kept(content, kept);
+    return begin_extents(content, kept.extents, kept.size);
+}
+
 StateRestorer::Problem StateRestorer::read_trailer(StateDecoder& in) {
-    const bool plain = state_.namespace_.holds_.empty() && state_.namespace_.chunks_.unused().empty();
-    if (plain != (version_ == kStateFormatVersion)) return "The version is not that of what it holds";
+    if (version_ != StateWriter::version_of(state_)) return "The version is not that of what it holds";
     written_hash_ = in.number();
     has_trailer_ = true;
     return {};

@@ -43,6 +43,8 @@ class StateRestorer {
     Problem read_result(StateDecoder& in);
     Problem read_hold(StateDecoder& in);
     Problem read_unused_chunk(StateDecoder& in);
+    Problem read_lease(StateDecoder& in);
+    Problem read_kept(StateDecoder& in);
     Problem read_trailer(StateDecoder& in);
 
     Problem begin_extents(uint64_t content, uint64_t count, uint64_t end_max);
@@ -65,6 +67,7 @@ class StateRestorer {
     Inode inode_;
     uint64_t content_ = 0;
     uint64_t last_detached_ = 0;
+    uint64_t detached_from_ = 0;  // The inode that had the detached or kept content.
     uint64_t extents_left_ = 0;
     uint64_t extents_read_ = 0;
     uint64_t extent_end_ = 0;
@@ -85,6 +88,9 @@ class StateRestorer {
     uint64_t version_ = 0;
     uint64_t last_hold_ = 0;
     ChunkTable::Unused last_unused_;
+    uint64_t last_lease_ = 0;
+    uint64_t last_kept_ = 0;
+    uint64_t uploads_ = 0;
 };
 
 }  // namespace sandstore

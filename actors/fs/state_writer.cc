@@ -31,6 +31,10 @@ void StateWriter::step() {
             return write_hold();
         case Stage::kUnusedChunks:
             return write_unused_chunk();
+        case Stage::kLeases:
+            return write_lease();
+        case Stage::kKept:
+            return write_kept();
         case Stage::kTrailer:
             return write_trailer();
         case Stage::kDone:
@@ -38,11 +42,17 @@ void StateWriter::step() {
     }
 }
 
+uint64_t StateWriter::version_of(const ReplicatedState& state) {
+    const Namespace& files = state.namespace_;
+    if (!files.leases_.empty() || !files.kept_.empty()) return kStateFormatVersionWithLeases;
+    if (!files.holds_.empty() || !files.chunks_.unused().empty()) return kStateFormatVersionWithHolds;
+    return kStateFormatVersion;
+}
+
 void StateWriter::write_header() {
     const Namespace& files = state_.namespace_;
     out_.kind(StateRecord::kHeader);
-    const bool plain = files.holds_.empty() && files.chunks_.unused().empty();
-    out_.number(plain ? kStateFormatVersion : kStateFormatVersionWithHolds);
+    out_.number(version_of(state_));
     out_.number(state_.applied_index_);
     out_.number(state_.clock_us_);
     out_.number(state_.chunk_commit_window_us_);
@@ -60,6 +70,8 @@ void StateWriter::write_header() {
     result_ = state_.sessions_.results().begin();
     hold_ = files.holds_.begin();
     unused_ = files.chunks_.unused().begin();
+    lease_ = files.leases_.begin();
+    kept_ = files.kept_.begin();
     stage_ = Stage::kReplicaLists;
 }
 
@@ -199,7 +211,7 @@ void StateWriter::write_hold() {
 
 void StateWriter::write_unused_chunk() {
     if (!unused_.valid()) {
-        stage_ = Stage::kTrailer;
+        stage_ = Stage::kLeases;
         return;
     }
     out_.kind(StateRecord::kUnusedChunk);
@@ -207,6 +219,35 @@ void StateWriter::write_unused_chunk() {
     out_.number(unused_.key().key.term);
     out_.number(unused_.key().key.number);
     unused_.next();
+}
+
+void StateWriter::write_lease() {
+    if (!lease_.valid()) {
+        stage_ = Stage::kKept;
+        return;
+    }
+    out_.kind(StateRecord::kLease);
+    out_.number(lease_.key());
+    out_.number(lease_.value().session);
+    out_.number(lease_.value().ends_us);
+    out_.number(lease_.value().inode);
+    out_.number(lease_.value().content);
+    lease_.next();
+}
+
+void StateWriter::write_kept() {
+    if (write_extent()) return;
+    if (!kept_.valid()) {
+        stage_ = Stage::kTrailer;
+        return;
+    }
+    out_.kind(StateRecord::kKept);
+    out_.number(kept_.key());
+    out_.number(kept_.value().inode);
+    out_.number(kept_.value().size);
+    out_.number(kept_.value().extents);
+    begin_extents(kept_.key(), kept_.value().extents);
+    kept_.next();
 }
 
 void StateWriter::write_trailer() {

@@ -20,6 +20,7 @@ class StateWriter {
     bool done() const { return stage_ == Stage::kDone; }
     std::string next_piece();  // Never empty; checked that it is not done.
 
+    static uint64_t version_of(const ReplicatedState& state);  // In which it is written.
     const ReplicatedState& state() const { return state_; }
     bool discard(size_t* nodes) { return state_.discard(nodes); }  // Lets go of the state: see ReplicatedState.
 
@@ -34,6 +35,8 @@ class StateWriter {
         kSessions,
         kHolds,
         kUnusedChunks,
+        kLeases,
+        kKept,
         kTrailer,
         kDone
     };
@@ -49,6 +52,8 @@ class StateWriter {
     void write_session();
     void write_hold();
     void write_unused_chunk();
+    void write_lease();
+    void write_kept();
     void write_trailer();
 
     void begin_extents(uint64_t content, uint64_t count);
@@ -71,6 +76,8 @@ class StateWriter {
     uint64_t results_left_ = 0;
     CowMap<uint64_t, uint64_t>::Cursor hold_;
     ChunkTable::UnusedChunks::Cursor unused_;
+    CowMap<uint64_t, Namespace::Lease>::Cursor lease_;
+    CowMap<uint64_t, Namespace::Kept>::Cursor kept_;
 };
 
 }  // namespace sandstore
