@@ -58,8 +58,8 @@ class ChunkTable {
     void reference(const ChunkKey& key);                 // One more extent uses it; it must be known.
     // One fewer. The last one removes the chunk; with `held_since`, the entry at which that happens, it is kept.
     void release(const ChunkKey& key, uint64_t held_since);
-    // Removes at most so many of the chunks that nothing has used since `index` or longer.
-    void drop_unused(uint64_t index, size_t chunks_max);
+    // Removes at most so many of the chunks that nothing has used since `index` or longer; how many there were.
+    size_t drop_unused(uint64_t index, size_t chunks_max);
 
     void fill_place(const ChunkKey& key, const Chunk& chunk, pb::ChunkPlace* place) const;
 

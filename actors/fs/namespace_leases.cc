@@ -67,15 +67,28 @@ void Namespace::end_lease(uint64_t id) {
     const Lease lease = *leases_.find(id);
     leases_.erase(id);
     if (lease.content == 0) {
-        const Inode removed = inodes_.remove(lease.inode);
-        return detach(lease.inode, content_of(removed), removed.size);
+        Content content = content_of(inodes_.remove(lease.inode));
+        return cut(lease.inode, 0, &content);
     }
     const Kept* found = kept_.find(lease.content);
     if (found == nullptr || is_leased(lease.content)) return;
     const Kept kept = *found;
     kept_.erase(lease.content);
     extents_hash_ -= hash_of_kept(lease.content, kept);
-    reclaim_later(lease.content, {kept.inode, kept.extents});
+    Content content{lease.content, kept.extents, 0, kept.size};
+    const uint64_t file_bytes = file_bytes_;
+    cut(kept.inode, 0, &content);
+    file_bytes_ = file_bytes;  // No file has had it since keep().
+}
+
+// Instead of cutting it off.
+void Namespace::keep(uint64_t inode, Content* content) {
+    const Kept kept{inode, content->extents, content->size};
+    const bool added = kept_.insert(content->id, kept);
+    SANDSTORE_CHECK(added, "content ", content->id, " is kept already");
+    extents_hash_ += hash_of_kept(content->id, kept);
+    file_bytes_ -= content->stored_bytes;
+    *content = Content();
 }
 
 void Namespace::expire_leases(uint64_t clock_us) {

@@ -230,12 +230,19 @@ StateRestorer::Problem StateRestorer::read_extent(StateDecoder& in) {
     }
     if (chunk->references == 0) --chunks_unused_;
     files.chunks_.reference(extent.chunk);
-    files.extents_.restore(content_, extent);
-    const bool detached = last_ == StateRecord::kDetached || last_ == StateRecord::kKept;
-    files.extents_hash_ += Namespace::hash_of(detached ? detached_from_ : inode_id_, extent);
+    uint64_t inode = inode_id_;
+    if (last_ == StateRecord::kDetached) {
+        Namespace::Detached* detached = files.detached_.edit(content_);
+        ExtentTable::restore_cut_off(&detached->runs, extent);
+        inode = detached->inode;
+    } else {
+        files.extents_.restore(content_, extent);
+        if (last_ == StateRecord::kKept) inode = files.kept_.find(content_)->inode;
+    }
+    files.extents_hash_ += Namespace::hash_of(inode, extent);
     extent_end_ = extent.end();
     stored_bytes_ += extent.length;
-    return --extents_left_ > 0 || detached ? Problem() : end_content();
+    return --extents_left_ > 0 || last_ != StateRecord::kInode ? Problem() : end_content();
 }
 
 StateRestorer::Problem StateRestorer::end_content() {
@@ -257,8 +264,7 @@ StateRestorer::Problem StateRestorer::read_detached(StateDecoder& in) {
     if (content <= last_detached_) return "Detached contents are out of order";
     if (extents == 0 || inode >= state_.namespace_.inodes_.next_id()) return "A detached content is empty";
     last_detached_ = content;
-    detached_from_ = inode;
-    state_.namespace_.detached_.insert(content, {inode, extents});
+    state_.namespace_.detached_.insert(content, {inode, {}});
     state_.namespace_.extents_hash_ += Namespace::hash_of_detached(content, inode);
     return begin_extents(content, extents, UINT64_MAX);
 }
@@ -398,7 +404,6 @@ StateRestorer::Problem StateRestorer::read_kept(StateDecoder& in) {
     if (kept.extents == 0 || kept.inode >= files.inodes_.next_id()) return "A kept content is empty";
     if (!files.is_leased(content)) return "A content is kept by nobody";
     last_kept_ = content;
-    detached_from_ = kept.inode;
     files.kept_.insert(content, kept);
     files.extents_hash_ += Namespace::hash_of_kept(content, kept);
     return begin_extents(content, kept.extents, kept.size);

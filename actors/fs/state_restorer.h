@@ -67,7 +67,6 @@ class StateRestorer {
     Inode inode_;
     uint64_t content_ = 0;
     uint64_t last_detached_ = 0;
-    uint64_t detached_from_ = 0;  // The inode that had the detached or kept content.
     uint64_t extents_left_ = 0;
     uint64_t extents_read_ = 0;
     uint64_t extent_end_ = 0;

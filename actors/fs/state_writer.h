@@ -56,7 +56,6 @@ class StateWriter {
     void write_kept();
     void write_trailer();
 
-    void begin_extents(uint64_t content, uint64_t count);
     bool write_extent();  // False: there is none left to write.
     bool write_result();
 

@@ -61,7 +61,7 @@ Outcome check_extent(const pb::Extent& extent) {
 Outcome check_commit(const pb::CommitExtents& commit) {
     if (Outcome at = check_at(commit.at()); !at.ok()) return at;
     if (commit.extents_size() > kExtentsPerCommandMax) {
-        return {pb::STATUS_EINVAL, "Too many extents in one request: at most 4096"};
+        return {pb::STATUS_EINVAL, "Too many extents in one request: at most 1024"};
     }
     if (commit.has_mode()) {
         if (!commit.create()) return {pb::STATUS_EINVAL, "A commit has a mode only where it may make the file"};
@@ -111,6 +111,9 @@ Outcome check_operation(const pb::Mutation& mutation) {
             return check_attributes(mutation.set_attributes());
         case pb::Mutation::kCommitExtents:
             return check_commit(mutation.commit_extents());
+        case pb::Mutation::kReplaceExtents:
+            return first_failure(check_at(mutation.replace_extents().at()),
+                                 check_extent(mutation.replace_extents().extent()));
         case pb::Mutation::kHoldChunks:
             if (mutation.hold_chunks().lifetime_us() == 0 ||
                 mutation.hold_chunks().lifetime_us() > kHoldLifetimeMaxUs) {
