@@ -57,7 +57,9 @@ ByteSource source_of(int descriptor) {
         while (true) {
             if (interrupted != 0) return -EINTR;
             pollfd waiting{descriptor, POLLIN, 0};
-            if (::poll(&waiting, 1, kSilentSourceMs) == 0) return -EAGAIN;
+            const int ready = ::poll(&waiting, 1, kSilentSourceMs);
+            if (ready == 0) return -EAGAIN;
+            if (ready < 0 && errno == EINTR) continue;
             const ssize_t count = ::read(descriptor, buffer, size);
             if (count >= 0) return count;
             if (errno != EINTR) return -errno;
