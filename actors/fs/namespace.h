@@ -14,6 +14,7 @@
 #include "actors/fs/chunk_table.h"
 #include "actors/fs/extent_table.h"
 #include "actors/fs/inode.h"
+#include "actors/fs/limits.h"
 #include "actors/fs/outcome.h"
 #include "messages/fs.pb.h"
 
@@ -26,7 +27,8 @@ struct Occasion {
     uint32_t uid = 0;
     uint32_t gid = 0;
     uint64_t chunk_commit_window_us = 0;
-    uint64_t index = 0;  // Of the entry in the log.
+    uint64_t index = 0;  // Of the entry in the log,
+    uint64_t term = 0;   // and its term. 0: not known.
     uint64_t session = 0;
 };
 
@@ -59,11 +61,19 @@ class Namespace {
     void expire_leases(uint64_t clock_us);
     void end_leases_of(uint64_t session);
 
-    // What is released from here on is released by this entry.
+    // What is released from here on is released by this entry,
     void set_index(uint64_t index) { index_ = index; }
-    // Releases at most this many extents of files that were removed or cut, and as many chunks that are held no longer.
+    // and at this time. The first one is when the namespace began, which its root remembers.
+    void set_clock(uint64_t clock_us, uint64_t chunk_commit_window_us);
+    // Releases at most this many extents of files that were removed or cut, and collects as many chunks that are kept
+    // no longer.
     void reclaim(size_t extents_max);
     bool reclaiming() const { return !detached_.empty(); }
+    // What the last reclaim() collected.
+    const std::vector<ChunkKey>& collected() const { return collected_; }
+    // When reclaim() will have something to do, by the cluster's clock: 0: nothing is left; 1: it has now.
+    uint64_t work_due_us() const;
+    uint64_t began_us() const { return inodes_.at(kRootInode).birth_time_us; }
     uint64_t extents_moved() const { return extents_moved_; }  // Or chunks: counts what changes cost.
 
     // --- Questions --------------------------------------------------------------------------------------------------
@@ -81,7 +91,7 @@ class Namespace {
     size_t lease_count() const { return leases_.size(); }
 
     size_t inode_count() const { return inodes_.size(); }
-    size_t chunk_count() const { return chunks_.size(); }
+    size_t chunk_count() const { return chunks_.size() - chunks_.unused().size(); }  // That files use.
     uint64_t hash() const;
     uint64_t walk_hash() const;     // The same, computed from scratch: for tests.
     void check_invariants() const;  // Walks everything: for tests and simulation.
@@ -118,6 +128,11 @@ class Namespace {
         ExtentTable::Runs runs;
     };
 
+    // Nothing of what the first version of snapshots did not have.
+    bool plain() const {
+        return holds_.empty() && chunks_.unused().empty() && chunks_.collected().empty() &&
+               chunks_.commit_floor_us() == 0 && leases_.empty() && kept_.empty();
+    }
     struct Lease {
         uint64_t session = 0;
         uint64_t ends_us = 0;  // By the cluster's clock.
@@ -161,6 +176,7 @@ class Namespace {
     uint64_t combine(uint64_t inodes_hash, uint64_t chunks_hash, uint64_t extents_hash) const;
     bool discard_detached(size_t* nodes);
     void check_holds() const;
+    uint64_t chunks_due_us() const;
     void keep(uint64_t inode, Content* content);
     Outcome make_upload(const Occasion& when, uint64_t* inode);
     const Lease* find_lease(uint64_t id, uint64_t clock_us) const;
@@ -171,6 +187,7 @@ class Namespace {
     static uint64_t hash_of_kept(uint64_t content, const Kept& kept);
     Outcome read_content(const pb::ReadExtents& query, pb::QueryResult* result, uint64_t* content) const;
     void fill_attributes(uint64_t id, pb::Attributes* attributes) const;
+    pb::ChunkVerdict verdict_of(const pb::ChunkStatus& candidate, std::string_view node_id) const;
 
     InodeTable inodes_;
     ChunkTable chunks_;
@@ -181,6 +198,9 @@ class Namespace {
     CowMap<uint64_t, Kept> kept_;           // By content.
     uint64_t no_lease_ends_before_us_ = 0;  // Saves looking at them all; follows from leases_.
     uint64_t index_ = 0;
+    uint64_t clock_us_ = 0;
+    uint64_t chunk_commit_window_us_ = 0;
+    std::vector<ChunkKey> collected_;  // No part of the state.
     uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
     uint64_t extents_hash_ = 0;  // Of all extents, of detached_ and of kept_.

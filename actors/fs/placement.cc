@@ -67,6 +67,7 @@ void Placement::set_stats(const pb::ChunkStats& stats) {
     node->chunk_bytes = stats.chunk_bytes();
     node->disk_total_bytes = stats.disk_total_bytes();
     node->disk_free_bytes = stats.disk_free_bytes();
+    node->disk_reserve_bytes = stats.disk_reserve_bytes();
     node->promised_bytes = 0;
 }
 
@@ -75,7 +76,7 @@ uint64_t Placement::load_of(const Node& node, uint64_t greatest_load) const {
     return (node.has_stats ? node.chunk_bytes : greatest_load) + node.promised_bytes;
 }
 
-pb::StatusCode Placement::choose(const Wish& wish, const Random& random, pb::ChunkPlace* place, std::string* why) {
+Placement::Choice Placement::choose(const Wish& wish, const Random& random, pb::ChunkPlace* place, std::string* why) {
     struct Candidate {
         const std::string* id;
         Node* node;
@@ -84,21 +85,24 @@ pb::StatusCode Placement::choose(const Wish& wish, const Random& random, pb::Chu
     };
     uint64_t greatest_load = 0;
     size_t up = 0;
-    size_t with_room = 0;
+    size_t up_with_room = 0;
+    std::string full;
     for (const auto& [id, node] : nodes_) {
         if (node.is_member && node.has_stats) greatest_load = std::max(greatest_load, node.chunk_bytes);
-        if (node.is_member && node.is_up) ++up;
-        if (node.is_member && node.is_up && node.has_room(wish.chunk_bytes)) ++with_room;
+        if (!node.is_member || !node.is_up) continue;
+        ++up;
+        up_with_room += !node.full();
+        if (node.full()) str_append(&full, full.empty() ? "" : ", ", id);
     }
     const size_t wanted = std::min<size_t>(wish.copies, member_count_);
     const size_t needed = wanted / 2 + 1;
     if (wanted == 0 || up < needed) {
         *why = str_cat("A new chunk needs ", needed, " nodes and only ", up, " of ", member_count_, " are up");
-        return pb::STATUS_UNAVAILABLE;
+        return Choice::kTooFewUp;
     }
-    if (with_room < needed) {
-        *why = str_cat("A new chunk needs ", needed, " nodes with room and only ", with_room, " of ", up, " have it");
-        return pb::STATUS_ENOSPC;
+    if (up_with_room < needed) {
+        *why = str_cat("The disks of ", full, " are full: remove files, or give them more space");
+        return Choice::kNoRoom;
     }
     std::vector<Candidate> candidates;
     for (auto& [id, node] : nodes_) {
@@ -109,7 +113,8 @@ pb::StatusCode Placement::choose(const Wish& wish, const Random& random, pb::Chu
         const Node& node = *candidate.node;
         const size_t same_zone = node.zone.empty() ? 0 : zone_uses[node.zone];
         const bool unwanted = std::ranges::count(wish.avoid, *candidate.id) > 0;
-        return std::tuple(!node.is_up, unwanted, node.nearly_full(), same_zone, candidate.load, candidate.tie_break);
+        return std::tuple(!node.is_up, node.full(), unwanted, node.nearly_full(), same_zone, candidate.load,
+                          candidate.tie_break);
     };
     const auto better = [&](const Candidate& a, const Candidate& b) { return rank(a) < rank(b); };
     for (size_t i = 0; i < wanted; ++i) {
@@ -121,7 +126,7 @@ pb::StatusCode Placement::choose(const Wish& wish, const Random& random, pb::Chu
         candidates.erase(best);
     }
     place->set_acknowledgements_needed(static_cast<uint32_t>(needed));
-    return pb::STATUS_OK;
+    return Choice::kMade;
 }
 
 std::string_view Placement::address_of(std::string_view node) const {

@@ -33,9 +33,10 @@ class Placement {
         uint64_t chunk_bytes = 0;        // Counts as load until the nodes report.
         std::vector<std::string> avoid;  // These nodes come last.
     };
-    // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. UNAVAILABLE, with a sentence,
-    // when too few nodes are up to store a chunk on a majority of its copies, ENOSPC when too few of them have room.
-    pb::StatusCode choose(const Wish& wish, const Random& random, pb::ChunkPlace* place, std::string* why);
+    enum class Choice { kMade, kTooFewUp, kNoRoom };
+    // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. Otherwise a sentence: too few
+    // nodes are up to store a chunk on a majority of its copies, or too few of them have room.
+    Choice choose(const Wish& wish, const Random& random, pb::ChunkPlace* place, std::string* why);
 
     std::string_view address_of(std::string_view node) const;  // Empty: unknown.
     uint32_t copies_of(uint32_t wanted) const;                 // No more than there are members.
@@ -57,11 +58,13 @@ class Placement {
         uint64_t chunk_bytes = 0;
         uint64_t disk_total_bytes = 0;
         uint64_t disk_free_bytes = 0;
-        uint64_t promised_bytes = 0;  // Placed here since it last reported.
+        uint64_t disk_reserve_bytes = 0;  // Of those that are free: not for chunks.
+        uint64_t promised_bytes = 0;      // Placed here since it last reported.
 
-        bool has_room(uint64_t bytes) const { return !has_stats || disk_total_bytes == 0 || disk_free_bytes >= bytes; }
+        bool full() const { return has_stats && disk_total_bytes > 0 && disk_free_bytes <= disk_reserve_bytes; }
         bool nearly_full() const {
-            return has_stats && disk_total_bytes > 0 && disk_free_bytes < disk_total_bytes / 100 * kNearlyFullPercent;
+            return has_stats && disk_total_bytes > 0 &&
+                   disk_free_bytes < disk_reserve_bytes + disk_total_bytes / 100 * kNearlyFullPercent;
         }
     };
     using Nodes = std::map<std::string, Node, std::less<>>;

@@ -9,11 +9,10 @@
 
 namespace sandstore {
 
-// Version 2 has holds and chunks that are held, version 3 leases and what they keep; a state without them is written as
-// an earlier version, byte for byte.
+// Version 4 has holds, chunks that are kept though nothing uses them, chunks that were collected and leases; a state
+// without them is written as version 1, byte for byte.
 inline constexpr uint64_t kStateFormatVersion = 1;
-inline constexpr uint64_t kStateFormatVersionWithHolds = 2;
-inline constexpr uint64_t kStateFormatVersionWithLeases = 3;
+inline constexpr uint64_t kStateFormatVersionWithHolds = 4;
 // A piece ends after the record with which it reaches one of these: what bounds the turn that writes or reads it.
 inline constexpr size_t kStatePieceBytes = 256 * 1024;
 inline constexpr size_t kStatePieceRecords = 2048;
@@ -32,15 +31,18 @@ enum class StateRecord : uint8_t {
     kResult = 9,
     kTrailer = 10,      // Last, though there are higher numbers.
     kHold = 11,         // These come between results and trailer.
-    kUnusedChunk = 12,  // Held though nothing uses it.
+    kUnusedChunk = 12,  // Kept though nothing uses it.
     kLease = 13,
     kKept = 14,  // Its extents follow.
+    kCollectedChunk = 20,
 };
 
 // Where a kind stands among the others.
 constexpr int order_of(StateRecord kind) {
     switch (kind) {
         case StateRecord::kTrailer:
+            return 15;
+        case StateRecord::kCollectedChunk:
             return 14;
         case StateRecord::kHold:
             return 10;
@@ -53,12 +55,6 @@ constexpr int order_of(StateRecord kind) {
         default:
             return static_cast<int>(kind);
     }
-}
-
-// The first version that has it.
-constexpr uint64_t version_of(StateRecord kind) {
-    if (kind <= StateRecord::kTrailer) return kStateFormatVersion;
-    return kind <= StateRecord::kUnusedChunk ? kStateFormatVersionWithHolds : kStateFormatVersionWithLeases;
 }
 
 class StateEncoder {

@@ -23,6 +23,7 @@ class StateHasher {
         kState,
         kDetached,
         kHold,
+        kCollected,
         kLease,
         kKept
     };

@@ -1,7 +1,6 @@
 #include "actors/fs/state_restorer.h"
 
 #include "actors/fs/limits.h"
-#include "actors/fs/state_writer.h"
 #include "runtime/check.h"
 #include "runtime/planted.h"
 
@@ -60,8 +59,9 @@ bool StateRestorer::finish(uint64_t index) {
 // --- The order of records --------------------------------------------------------------------------------------------
 
 StateRestorer::Problem StateRestorer::begin_record(StateRecord kind) {
-    if (kind < StateRecord::kHeader || kind > StateRecord::kKept) return "A record is of no known kind";
-    if (has_header_ && version_of(kind) > version_) return "A record is of a later version";
+    if (kind < StateRecord::kHeader || kind > StateRecord::kCollectedChunk) return "A record is of no known kind";
+    if (kind > StateRecord::kTrailer && version_ != kStateFormatVersionWithHolds)
+        return "A record is of a later version";
     if (has_header_ == (kind == StateRecord::kHeader)) return "The header is not exactly the first record";
     if (has_trailer_) return "Something follows the end";
     if ((extents_left_ > 0) != (kind == StateRecord::kExtent)) return "There are more or fewer extents than announced";
@@ -100,6 +100,8 @@ StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder
             return read_lease(in);
         case StateRecord::kKept:
             return read_kept(in);
+        case StateRecord::kCollectedChunk:
+            return read_collected_chunk(in);
         case StateRecord::kTrailer:
             return read_trailer(in);
     }
@@ -109,7 +111,7 @@ StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder
 StateRestorer::Problem StateRestorer::read_header(StateDecoder& in) {
     has_header_ = true;
     version_ = in.number();
-    if (version_ < kStateFormatVersion || version_ > kStateFormatVersionWithLeases) {
+    if (version_ != kStateFormatVersion && version_ != kStateFormatVersionWithHolds) {
         return "It was written by a newer version of this program";
     }
     state_.applied_index_ = in.number();
@@ -121,6 +123,9 @@ StateRestorer::Problem StateRestorer::read_header(StateDecoder& in) {
     state_.namespace_.inodes_.restore_next_id(in.number());
     state_.namespace_.next_content_ = in.number();
     state_.namespace_.chunks_.restore_next_list(in.number());
+    if (version_ != kStateFormatVersion) state_.namespace_.chunks_.restore_commit_floor(in.number());
+    state_.namespace_.clock_us_ = state_.clock_us_;
+    state_.namespace_.chunk_commit_window_us_ = state_.chunk_commit_window_us_;
     return {};
 }
 
@@ -359,9 +364,13 @@ StateRestorer::Problem StateRestorer::read_unused_chunk(StateDecoder& in) {
     unused.since = in.number();
     unused.key.term = in.number();
     unused.key.number = in.number();
+    const uint64_t released_at_us = in.number();
     if (in.damaged()) return "A record is cut short";
-    if (unused.since > state_.applied_index_ || unused <= last_unused_) return "Held chunks are out of order";
-    if (!state_.namespace_.chunks_.restore_unused(unused.key, unused.since)) return "A held chunk is unknown or in use";
+    if (unused.since > state_.applied_index_ || unused <= last_unused_) return "Unused chunks are out of order";
+    if (released_at_us > state_.clock_us_) return "An unused chunk was released in the future";
+    if (!state_.namespace_.chunks_.restore_unused(unused.key, unused.since, released_at_us)) {
+        return "An unused chunk is unknown or in use";
+    }
     last_unused_ = unused;
     --chunks_unused_;
     return {};
@@ -409,8 +418,23 @@ StateRestorer::Problem StateRestorer::read_kept(StateDecoder& in) {
     return begin_extents(content, kept.extents, kept.size);
 }
 
+StateRestorer::Problem StateRestorer::read_collected_chunk(StateDecoder& in) {
+    ChunkTable::Collected collected;
+    collected.allocated_at_us = in.number();
+    collected.key.term = in.number();
+    collected.key.number = in.number();
+    if (in.damaged()) return "A record is cut short";
+    if (!is_valid(collected.key) || collected <= last_collected_) return "Collected chunks are out of order";
+    ChunkTable& chunks = state_.namespace_.chunks_;
+    if (chunks.collected().size() >= kCollectedMax) return "There are too many collected chunks";
+    chunks.restore_collected(collected.key, collected.allocated_at_us);
+    last_collected_ = collected;
+    return {};
+}
+
 StateRestorer::Problem StateRestorer::read_trailer(StateDecoder& in) {
-    if (version_ != StateWriter::version_of(state_)) return "The version is not that of what it holds";
+    const bool plain = state_.namespace_.plain();
+    if (plain != (version_ == kStateFormatVersion)) return "The version is not that of what it holds";
     written_hash_ = in.number();
     has_trailer_ = true;
     return {};

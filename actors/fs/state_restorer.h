@@ -45,6 +45,7 @@ class StateRestorer {
     Problem read_unused_chunk(StateDecoder& in);
     Problem read_lease(StateDecoder& in);
     Problem read_kept(StateDecoder& in);
+    Problem read_collected_chunk(StateDecoder& in);
     Problem read_trailer(StateDecoder& in);
 
     Problem begin_extents(uint64_t content, uint64_t count, uint64_t end_max);
@@ -90,6 +91,7 @@ class StateRestorer {
     uint64_t last_lease_ = 0;
     uint64_t last_kept_ = 0;
     uint64_t uploads_ = 0;
+    ChunkTable::Collected last_collected_;
 };
 
 }  // namespace sandstore

@@ -35,6 +35,8 @@ void StateWriter::step() {
             return write_lease();
         case Stage::kKept:
             return write_kept();
+        case Stage::kCollectedChunks:
+            return write_collected_chunk();
         case Stage::kTrailer:
             return write_trailer();
         case Stage::kDone:
@@ -42,17 +44,11 @@ void StateWriter::step() {
     }
 }
 
-uint64_t StateWriter::version_of(const ReplicatedState& state) {
-    const Namespace& files = state.namespace_;
-    if (!files.leases_.empty() || !files.kept_.empty()) return kStateFormatVersionWithLeases;
-    if (!files.holds_.empty() || !files.chunks_.unused().empty()) return kStateFormatVersionWithHolds;
-    return kStateFormatVersion;
-}
-
 void StateWriter::write_header() {
     const Namespace& files = state_.namespace_;
     out_.kind(StateRecord::kHeader);
-    out_.number(version_of(state_));
+    const bool plain = files.plain();
+    out_.number(plain ? kStateFormatVersion : kStateFormatVersionWithHolds);
     out_.number(state_.applied_index_);
     out_.number(state_.clock_us_);
     out_.number(state_.chunk_commit_window_us_);
@@ -61,6 +57,7 @@ void StateWriter::write_header() {
     out_.number(files.inodes_.next_id());
     out_.number(files.next_content_);
     out_.number(files.chunks_.next_list());
+    if (!plain) out_.number(files.chunks_.commit_floor_us());
     list_ = files.chunks_.replica_lists().begin();
     chunk_ = files.chunks_.chunks().begin();
     inode_ = files.inodes_.inodes().begin();
@@ -72,6 +69,7 @@ void StateWriter::write_header() {
     unused_ = files.chunks_.unused().begin();
     lease_ = files.leases_.begin();
     kept_ = files.kept_.begin();
+    collected_ = files.chunks_.collected().begin();
     stage_ = Stage::kReplicaLists;
 }
 
@@ -216,6 +214,7 @@ void StateWriter::write_unused_chunk() {
     out_.number(unused_.key().since);
     out_.number(unused_.key().key.term);
     out_.number(unused_.key().key.number);
+    out_.number(state_.namespace_.chunks_.find(unused_.key().key)->released_at_us);
     unused_.next();
 }
 
@@ -236,7 +235,7 @@ void StateWriter::write_lease() {
 void StateWriter::write_kept() {
     if (write_extent()) return;
     if (!kept_.valid()) {
-        stage_ = Stage::kTrailer;
+        stage_ = Stage::kCollectedChunks;
         return;
     }
     out_.kind(StateRecord::kKept);
@@ -248,6 +247,18 @@ void StateWriter::write_kept() {
     extent_end_ = 0;
     extent_ = state_.namespace_.extents_.runs().lower_bound(ExtentTable::Key{kept_.key(), 0});
     kept_.next();
+}
+
+void StateWriter::write_collected_chunk() {
+    if (!collected_.valid()) {
+        stage_ = Stage::kTrailer;
+        return;
+    }
+    out_.kind(StateRecord::kCollectedChunk);
+    out_.number(collected_.key().allocated_at_us);
+    out_.number(collected_.key().key.term);
+    out_.number(collected_.key().key.number);
+    collected_.next();
 }
 
 void StateWriter::write_trailer() {

@@ -20,7 +20,6 @@ class StateWriter {
     bool done() const { return stage_ == Stage::kDone; }
     std::string next_piece();  // Never empty; checked that it is not done.
 
-    static uint64_t version_of(const ReplicatedState& state);  // In which it is written.
     const ReplicatedState& state() const { return state_; }
     bool discard(size_t* nodes) { return state_.discard(nodes); }  // Lets go of the state: see ReplicatedState.
 
@@ -37,6 +36,7 @@ class StateWriter {
         kUnusedChunks,
         kLeases,
         kKept,
+        kCollectedChunks,
         kTrailer,
         kDone
     };
@@ -54,6 +54,7 @@ class StateWriter {
     void write_unused_chunk();
     void write_lease();
     void write_kept();
+    void write_collected_chunk();
     void write_trailer();
 
     bool write_extent();  // False: there is none left to write.
@@ -77,6 +78,7 @@ class StateWriter {
     ChunkTable::UnusedChunks::Cursor unused_;
     CowMap<uint64_t, Namespace::Lease>::Cursor lease_;
     CowMap<uint64_t, Namespace::Kept>::Cursor kept_;
+    ChunkTable::CollectedChunks::Cursor collected_;
 };
 
 }  // namespace sandstore

@@ -390,7 +390,7 @@ TEST_F(LeasesTest, a_state_without_leases_has_the_hash_and_the_bytes_that_it_had
     const uint64_t hash = state_.files().hash();
     const pb::MutationResult lease = read_lease("/f");
     StateWriter leased(state_);
-    EXPECT_EQ(leased.next_piece()[1], static_cast<char>(kStateFormatVersionWithLeases));
+    EXPECT_EQ(leased.next_piece()[1], static_cast<char>(kStateFormatVersionWithHolds));
     end(lease.lease_id());
     StateWriter again(state_);
     EXPECT_EQ(again.next_piece()[1], static_cast<char>(kStateFormatVersion));
