@@ -66,8 +66,8 @@ class Client {
     Result<pb::ClientWriteReply> write(std::string_view path, uint64_t offset, Payload bytes);
     Result<pb::ClientWriteReply> append(std::string_view path, Payload bytes);
     // The whole content of a file, of any length, with several pieces under way and bounded memory. The file appears,
-    // or is replaced, in one step: readers see the old content or the new. What a failure leaves has no name and goes by
-    // itself. `mode`: that the file has afterwards; not given: as it was, or 0644.
+    // or is replaced, in one step: readers see the old content or the new. What a failure leaves has no name and goes
+    // by itself. `mode`: that the file has afterwards; not given: as it was, or 0644.
     Result<pb::Attributes> write_file(std::string_view path, const ByteSource& source,
                                       const TransferProgress& progress = {}, std::optional<uint32_t> mode = {});
     // All bytes are of one content, though the file is replaced or removed meanwhile; ESTALE when that cannot be, since

@@ -53,7 +53,7 @@ inline constexpr uint64_t kHoldLifetimeMaxUs = uint64_t{24} * 3600 * 1'000'000;
 inline constexpr size_t kLeasesMax = 1024;
 inline constexpr uint64_t kLeaseUs = 60'000'000;
 // A chunk that no extent uses any more stays for so long by the cluster's clock: whoever was told of it is in the
-// middle of reading it. Who reads for longer takes a hold.
+// middle of reading it. Who reads for longer takes a hold or a lease.
 inline constexpr uint64_t kReleasedKeptUs = 10'000'000;
 // Chunks that are known to be collected. Of more, those that were allocated first are forgotten, and from then on none
 // that is as old may be committed.
