@@ -33,7 +33,7 @@ bool is_internal(pb::Envelope::BodyCase body) {
     }
 }
 
-// Sessions are needed for removing, holds for reading: both are bounded.
+// Sessions are needed for removing, holds and leases for reading: all are bounded.
 bool may_go_on_full_disk(const pb::Mutation& mutation) {
     switch (mutation.operation_case()) {
         case pb::Mutation::kOpenSession:
@@ -42,7 +42,10 @@ bool may_go_on_full_disk(const pb::Mutation& mutation) {
         case pb::Mutation::kRemoveDirectory:
         case pb::Mutation::kHoldChunks:
         case pb::Mutation::kReleaseHold:
+        case pb::Mutation::kEndLease:
             return mutation.filler().empty();
+        case pb::Mutation::kLeaseFile:
+            return mutation.filler().empty() && !mutation.lease_file().upload();
         case pb::Mutation::kSetAttributes:
             return mutation.filler().empty() && mutation.set_attributes().has_size();
         case pb::Mutation::kCommitExtents:
@@ -286,19 +289,25 @@ void FileService::on_chunk_audit(const Message& message, Context& context) {
 
 void FileService::on_allocate_chunks(const Message& message, Context& context) {
     const Origin origin{Kind::kAllocation, kAllocateOperation, reply_to(message), context.now_us()};
-    const uint32_t count = message->allocate_chunks().count();
+    const pb::AllocateChunks& request = message->allocate_chunks();
+    const uint32_t count = request.count();
     if (count < 1 || count > kAllocationsPerRequestMax) {
         return refuse(origin, pb::STATUS_INVALID_ARGUMENT, "count is 1 to 64", context);
     }
+    if (request.avoid_size() > kReplicasMax) {
+        return refuse(origin, pb::STATUS_INVALID_ARGUMENT, "At most 16 nodes can be avoided", context);
+    }
     if (!admit(origin, true, context)) return;
     if (!role_known_) return refuse(origin, not_leader(""), context);
+    Placement::Wish wish{settings_.copies(), settings_.chunk_bytes_max(), {}};
+    if (request.chunk_bytes() > 0) wish.chunk_bytes = std::min(wish.chunk_bytes, request.chunk_bytes());
+    wish.avoid.assign(request.avoid().begin(), request.avoid().end());
     pb::AllocateChunksReply reply;
     for (uint32_t i = 0; i < count; ++i) {
         pb::ChunkPlace* place = reply.add_places();
         std::string why;
         const auto random = [&context] { return context.random(); };
-        const Placement::Choice choice =
-            placement_.choose(settings_.copies(), settings_.chunk_bytes_max(), random, place, &why);
+        const Placement::Choice choice = placement_.choose(wish, random, place, &why);
         if (choice != Placement::Choice::kMade) {
             const bool full = choice == Placement::Choice::kNoRoom;
             return refuse(origin, full ? pb::STATUS_ENOSPC : pb::STATUS_UNAVAILABLE, why, context);
