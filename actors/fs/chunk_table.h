@@ -51,13 +51,16 @@ class ChunkTable {
     using ReplicaLists = CowMap<uint64_t, ReplicaList>;
 
     const Chunk* find(const ChunkKey& key) const { return chunks_.find(key); }
-    bool same_facts(const Chunk& chunk, const ChunkFacts& facts) const;
+    // Whether a client can mean this one. Its places may have changed since the client was told of them.
+    static bool same_facts(const Chunk& chunk, const ChunkFacts& facts);
     const std::vector<std::string>& replicas_of(const Chunk& chunk) const;
 
     void insert(const ChunkKey& key, ChunkFacts facts);  // New, without references yet; checked.
     void reference(const ChunkKey& key);                 // One more extent uses it; it must be known.
     // One fewer. The last one removes the chunk; with `held_since`, the entry at which that happens, it is kept.
     void release(const ChunkKey& key, uint64_t held_since);
+    // The chunk is on other nodes from now on; it must be known.
+    void move(const ChunkKey& key, std::vector<std::string> replicas);
     // Removes at most so many of the chunks that nothing has used since `index` or longer.
     void drop_unused(uint64_t index, size_t chunks_max);
 
@@ -84,6 +87,8 @@ class ChunkTable {
 
  private:
     uint64_t hash_of(const ChunkKey& key, const Chunk& chunk) const;
+    uint64_t list_of(std::vector<std::string> replicas);  // Known, or made.
+    void leave_list(uint64_t id);
     void erase(const ChunkKey& key);
 
     Chunks chunks_;

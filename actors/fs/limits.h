@@ -21,6 +21,8 @@ inline constexpr size_t kFileExtentsMax = size_t{1} << 20;
 // Of one CommitExtents: 32 GiB in chunks of 8 MiB.
 inline constexpr int kExtentsPerCommandMax = 4096;
 inline constexpr int kReplicasMax = 16;
+// Of one MoveChunks.
+inline constexpr int kMovesPerCommandMax = 1000;
 inline constexpr size_t kNodeIdBytesMax = 255;
 // A serialized pb::Command; below what a log record may hold (kRecordDataBytesMax).
 inline constexpr size_t kCommandBytesMax = size_t{2} << 20;

@@ -42,6 +42,9 @@ class Namespace {
     Outcome set_attributes(const pb::SetAttributes& request, const Occasion& when, pb::MutationResult* result);
     Outcome commit_extents(const pb::CommitExtents& request, const Occasion& when, pb::MutationResult* result);
 
+    // Chunks are on other nodes from now on: those that are still where the request says. Counts them.
+    void move_chunks(const pb::MoveChunks& request, pb::MutationResult* result);
+
     // While there is a hold, no chunk that is in use now or later disappears (messages/fs.proto).
     Outcome hold_chunks(const pb::HoldChunks& request, const Occasion& when, pb::MutationResult* result);
     Outcome release_hold(const pb::ReleaseHold& request);
