@@ -76,13 +76,15 @@ void ChunkTable::release(const ChunkKey& key, uint64_t held_since) {
     hash_ += hash_of(key, *chunk);
 }
 
-void ChunkTable::drop_unused(uint64_t index, size_t chunks_max) {
-    for (size_t i = 0; i < chunks_max && !unused_.empty() && unused_.begin().key().since <= index; ++i) {
+size_t ChunkTable::drop_unused(uint64_t index, size_t chunks_max) {
+    size_t dropped = 0;
+    for (; dropped < chunks_max && !unused_.empty() && unused_.begin().key().since <= index; ++dropped) {
         const Unused first = unused_.begin().key();
         unused_.erase(first);
         hash_ -= hash_of(first.key, *chunks_.find(first.key));
         erase(first.key);
     }
+    return dropped;
 }
 
 bool ChunkTable::restore_unused(const ChunkKey& key, uint64_t since) {

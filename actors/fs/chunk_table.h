@@ -61,8 +61,8 @@ class ChunkTable {
     void release(const ChunkKey& key, uint64_t held_since);
     // The chunk is on other nodes from now on; it must be known.
     void move(const ChunkKey& key, std::vector<std::string> replicas);
-    // Removes at most so many of the chunks that nothing has used since `index` or longer.
-    void drop_unused(uint64_t index, size_t chunks_max);
+    // Removes at most so many of the chunks that nothing has used since `index` or longer; how many there were.
+    size_t drop_unused(uint64_t index, size_t chunks_max);
 
     void fill_place(const ChunkKey& key, const Chunk& chunk, pb::ChunkPlace* place) const;
 

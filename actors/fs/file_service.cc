@@ -37,6 +37,9 @@ Outcome check_chunk_lengths(const pb::Mutation& mutation, uint64_t chunk_bytes_m
     for (const pb::Extent& extent : mutation.commit_extents().extents()) {
         if (extent.chunk_length() > chunk_bytes_max) return {pb::STATUS_EINVAL, "A chunk is larger than chunks may be"};
     }
+    if (mutation.replace_extents().extent().chunk_length() > chunk_bytes_max) {
+        return {pb::STATUS_EINVAL, "A chunk is larger than chunks may be"};
+    }
     return {};
 }
 
@@ -141,6 +144,9 @@ void FileService::on_mutation(Message message, Context& context) {
         for (pb::Extent& extent : *mutation.mutable_commit_extents()->mutable_extents()) {
             extent.mutable_chunk()->clear_addresses();
         }
+    }
+    if (mutation.has_replace_extents()) {
+        mutation.mutable_replace_extents()->mutable_extent()->mutable_chunk()->clear_addresses();
     }
     pb::Command command;
     command.set_time_us(context.wall_us());

@@ -151,7 +151,9 @@ void Namespace::remove_child(uint64_t parent, std::string_view name, uint64_t ch
     }
     const Inode removed = inodes_.remove(child);
     SANDSTORE_CHECK(!directory || removed.entries == 0, "inode ", child, " is not empty");
-    if (!directory) detach(child, content_of(removed));
+    if (directory) return;
+    Content content = content_of(removed);
+    cut(child, 0, &content);
 }
 
 Outcome Namespace::remove_file(const pb::RemoveFile& request, const Occasion& when) {

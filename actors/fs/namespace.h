@@ -44,6 +44,8 @@ class Namespace {
 
     // Chunks are on other nodes from now on: those that are still where the request says. Counts them.
     void move_chunks(const pb::MoveChunks& request, pb::MutationResult* result);
+    // The bytes stay as they are.
+    Outcome replace_extents(const pb::ReplaceExtents& request, const Occasion& when);
 
     // While there is a hold, no chunk that is in use now or later disappears (messages/fs.proto).
     Outcome hold_chunks(const pb::HoldChunks& request, const Occasion& when, pb::MutationResult* result);
@@ -55,6 +57,7 @@ class Namespace {
     // Releases at most this many extents of files that were removed or cut, and as many chunks that are held no longer.
     void reclaim(size_t extents_max);
     bool reclaiming() const { return !detached_.empty(); }
+    uint64_t extents_moved() const { return extents_moved_; }  // Or chunks: counts what changes cost.
 
     // --- Questions --------------------------------------------------------------------------------------------------
     Outcome stat(const pb::Stat& query, pb::QueryResult* result) const;
@@ -77,8 +80,8 @@ class Namespace {
 
     // Takes it apart: see CowMap::discard().
     bool discard(size_t* nodes) {
-        return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) &&
-               detached_.discard(nodes) && holds_.discard(nodes);
+        return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) && discard_detached(nodes) &&
+               holds_.discard(nodes);
     }
 
  private:
@@ -100,10 +103,10 @@ class Namespace {
         uint64_t stored_bytes = 0;
     };
 
-    // A content that no file has any more, still counted in chunks_ and extents_hash_.
+    // Extents that no file has any more, still counted in chunks_ and extents_hash_ until reclaim() has released them.
     struct Detached {
-        uint64_t inode = 0;    // That had it.
-        uint64_t extents = 0;  // Not released yet.
+        uint64_t inode = 0;  // That had them.
+        ExtentTable::Runs runs;
     };
 
     static Content content_of(const Inode& inode) { return {inode.content, inode.extents, inode.stored_bytes}; }
@@ -120,26 +123,30 @@ class Namespace {
     Outcome check_rename(const Located& from, const Located& to, bool no_replace) const;
     bool is_inside(uint64_t directory, uint64_t ancestor) const;
 
-    Outcome check_chunks(const pb::CommitExtents& request, const Occasion& when) const;
+    using RequestedExtents = google::protobuf::RepeatedPtrField<pb::Extent>;
+    Outcome check_chunks(const RequestedExtents& extents, const Occasion& when) const;
+    void report_crowding(const Content& content, uint64_t offset, pb::MutationResult* result) const;
     void cut(uint64_t inode, uint64_t size, Content* content);
     void add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent, Content* content);
-    void account(uint64_t inode, const ExtentChanges& changes, Content* content);
-    void detach(uint64_t inode, const Content& content);
+    void account(uint64_t inode, ExtentTable::Changes changes, Content* content);
+    void release(uint64_t inode, const FileExtent& extent);
     static uint64_t hash_of(uint64_t inode, const FileExtent& extent);
-    static uint64_t hash_of_detached(uint64_t content, uint64_t inode);
+    static uint64_t hash_of_detached(uint64_t id, uint64_t inode);
     uint64_t combine(uint64_t inodes_hash, uint64_t chunks_hash, uint64_t extents_hash) const;
+    bool discard_detached(size_t* nodes);
     void check_holds() const;
     void fill_attributes(uint64_t id, pb::Attributes* attributes) const;
 
     InodeTable inodes_;
     ChunkTable chunks_;
     ExtentTable extents_;
-    CowMap<uint64_t, Detached> detached_;  // By content.
+    CowMap<uint64_t, Detached> detached_;  // By a number like a content's.
     CowMap<uint64_t, uint64_t> holds_;     // The entry that made it -> the cluster's clock when it ends.
     uint64_t index_ = 0;
     uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
     uint64_t extents_hash_ = 0;  // Of all extents, and of detached_.
+    uint64_t extents_moved_ = 0;
 };
 
 }  // namespace sandstore

@@ -1,4 +1,6 @@
 // The questions to the namespace. Nothing here changes it, and each answer is bounded.
+#include <algorithm>
+
 #include "actors/fs/limits.h"
 #include "actors/fs/namespace.h"
 
@@ -33,9 +35,10 @@ Outcome Namespace::list_directory(const pb::ListDirectory& query, pb::QueryResul
     if (Outcome outcome = locate_existing(query.at(), &inode); !outcome.ok()) return outcome;
     if (!inodes_.at(inode).is_directory) return pb::STATUS_ENOTDIR;
     fill_attributes(inode, result->mutable_attributes());
-    const uint32_t limit = query.limit() == 0 ? kDirectoryEntriesDefault : query.limit();
+    const size_t wanted = query.limit() == 0 ? kDirectoryEntriesDefault : query.limit();
+    const size_t limit = std::min(wanted, kDirectoryEntriesPerAnswerMax);
     inodes_.for_each_entry(inode, query.after(), [&](const std::string& name, uint64_t child) {
-        if (static_cast<uint32_t>(result->entries_size()) >= limit) {
+        if (static_cast<size_t>(result->entries_size()) >= limit) {
             result->set_more(true);
             return false;
         }

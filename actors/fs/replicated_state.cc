@@ -18,6 +18,16 @@ std::string result_of(const Outcome& outcome) {
     return result.SerializeAsString();
 }
 
+// A remembered result of a failure has no sentence.
+std::string with_usual_text(std::string bytes) {
+    pb::MutationResult result;
+    const bool read = result.ParseFromString(bytes);
+    SANDSTORE_CHECK(read, "a result that was remembered cannot be read");
+    if (result.status().code() == pb::STATUS_OK) return bytes;
+    fill_status(result.status().code(), result.mutable_status());
+    return result.SerializeAsString();
+}
+
 [[maybe_unused]] uint64_t commands_of_this_process = 0;  // For a planted fault: not the same on all replicas.
 
 }  // namespace
@@ -32,6 +42,7 @@ void ReplicatedState::configure(const pb::StartStateMachine& settings) {
 void ReplicatedState::advance(uint64_t index) {
     SANDSTORE_CHECK(index == applied_index_ + 1, "index=", index, " applied=", applied_index_);
     applied_index_ = index;
+    work_ += kWorkOfCommand;
     namespace_.set_index(index);
 }
 
@@ -42,6 +53,7 @@ void ReplicatedState::skip(uint64_t index) {
 
 std::string ReplicatedState::apply(uint64_t index, std::string_view command_bytes) {
     advance(index);
+    work_ += command_bytes.size() / kCommandBytesPerWork;
     pb::Command command;
     if (!command.ParseFromArray(command_bytes.data(), static_cast<int>(command_bytes.size()))) {
         return result_of({pb::STATUS_INVALID_ARGUMENT, "The command cannot be read"});
@@ -84,7 +96,7 @@ std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, cons
                 fill_status(perform(mutation, when, &again), again.mutable_status());
                 return again.SerializeAsString();
             }
-            return bytes;
+            return with_usual_text(std::move(bytes));
         case Sessions::Admission::kUnknown:
             return result_of(pb::STATUS_SESSION_EXPIRED);
         case Sessions::Admission::kForgotten:
@@ -100,7 +112,9 @@ std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, cons
     fill_status(outcome, result.mutable_status());
     result.set_clock_us(clock_us_);
     bytes = result.SerializeAsString();
-    sessions_.remember(mutation.session_id(), mutation.sequence(), bytes);
+    // Sentences differ between versions, and the hash must not: what is remembered says why by its code alone.
+    if (!outcome.ok()) result.mutable_status()->clear_message();
+    sessions_.remember(mutation.session_id(), mutation.sequence(), outcome.ok() ? bytes : result.SerializeAsString());
     return bytes;
 }
 
@@ -120,6 +134,8 @@ Outcome ReplicatedState::perform(const pb::Mutation& mutation, const Occasion& w
             return namespace_.set_attributes(mutation.set_attributes(), when, result);
         case pb::Mutation::kCommitExtents:
             return namespace_.commit_extents(mutation.commit_extents(), when, result);
+        case pb::Mutation::kReplaceExtents:
+            return namespace_.replace_extents(mutation.replace_extents(), when);
         case pb::Mutation::kHoldChunks:
             return namespace_.hold_chunks(mutation.hold_chunks(), when, result);
         case pb::Mutation::kReleaseHold:

@@ -226,13 +226,16 @@ StateRestorer::Problem StateRestorer::read_extent(StateDecoder& in) {
     }
     if (chunk->references == 0) --chunks_unused_;
     files.chunks_.reference(extent.chunk);
-    files.extents_.restore(content_, extent);
-    const bool detached = last_ == StateRecord::kDetached;
-    const uint64_t inode = detached ? files.detached_.find(content_)->inode : inode_id_;
-    files.extents_hash_ += Namespace::hash_of(inode, extent);
+    Namespace::Detached* detached = last_ == StateRecord::kDetached ? files.detached_.edit(content_) : nullptr;
+    if (detached != nullptr) {
+        ExtentTable::restore_cut_off(&detached->runs, extent);
+    } else {
+        files.extents_.restore(content_, extent);
+    }
+    files.extents_hash_ += Namespace::hash_of(detached != nullptr ? detached->inode : inode_id_, extent);
     extent_end_ = extent.end();
     stored_bytes_ += extent.length;
-    return --extents_left_ > 0 || detached ? Problem() : end_content();
+    return --extents_left_ > 0 || detached != nullptr ? Problem() : end_content();
 }
 
 StateRestorer::Problem StateRestorer::end_content() {
@@ -254,7 +257,7 @@ StateRestorer::Problem StateRestorer::read_detached(StateDecoder& in) {
     if (content <= last_detached_) return "Detached contents are out of order";
     if (extents == 0 || inode >= state_.namespace_.inodes_.next_id()) return "A detached content is empty";
     last_detached_ = content;
-    state_.namespace_.detached_.insert(content, {inode, extents});
+    state_.namespace_.detached_.insert(content, {inode, {}});
     state_.namespace_.extents_hash_ += Namespace::hash_of_detached(content, inode);
     return begin_extents(content, extents, UINT64_MAX);
 }

@@ -110,14 +110,10 @@ void StateWriter::write_inode() {
     out_.number(inode.change_time_us - inode.birth_time_us);
     out_.number(inode.is_directory ? inode.parent : inode.content);
     out_.number(inode.extents);
-    begin_extents(inode.is_directory ? 0 : inode.content, inode.extents);
-    inode_.next();
-}
-
-void StateWriter::begin_extents(uint64_t content, uint64_t count) {
-    extents_left_ = count;
+    extents_left_ = inode.extents;
     extent_end_ = 0;
-    if (count > 0) extent_ = state_.namespace_.extents_.runs().lower_bound(ExtentTable::Key{content, 0});
+    if (inode.extents > 0) extent_ = state_.namespace_.extents_.runs().lower_bound(ExtentTable::Key{inode.content, 0});
+    inode_.next();
 }
 
 bool StateWriter::write_extent() {
@@ -156,8 +152,10 @@ void StateWriter::write_detached() {
     out_.kind(StateRecord::kDetached);
     out_.number(detached_.key());
     out_.number(detached_.value().inode);
-    out_.number(detached_.value().extents);
-    begin_extents(detached_.key(), detached_.value().extents);
+    out_.number(detached_.value().runs.size());
+    extents_left_ = detached_.value().runs.size();
+    extent_end_ = 0;
+    extent_ = detached_.value().runs.begin();
     detached_.next();
 }
 

@@ -51,7 +51,6 @@ class StateWriter {
     void write_unused_chunk();
     void write_trailer();
 
-    void begin_extents(uint64_t content, uint64_t count);
     bool write_extent();  // False: there is none left to write.
     bool write_result();
 

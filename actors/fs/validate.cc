@@ -69,7 +69,7 @@ Outcome check_extent(const pb::Extent& extent) {
 Outcome check_commit(const pb::CommitExtents& commit) {
     if (Outcome at = check_at(commit.at()); !at.ok()) return at;
     if (commit.extents_size() > kExtentsPerCommandMax) {
-        return {pb::STATUS_EINVAL, "Too many extents in one request: at most 4096"};
+        return {pb::STATUS_EINVAL, "Too many extents in one request: at most 1024"};
     }
     if (commit.append() && commit.offset() != 0) return {pb::STATUS_EINVAL, "An append has no offset"};
     if (commit.offset() > kFileBytesMax) return pb::STATUS_EFBIG;
@@ -115,6 +115,9 @@ Outcome check_operation(const pb::Mutation& mutation) {
             return check_attributes(mutation.set_attributes());
         case pb::Mutation::kCommitExtents:
             return check_commit(mutation.commit_extents());
+        case pb::Mutation::kReplaceExtents:
+            return first_failure(check_at(mutation.replace_extents().at()),
+                                 check_extent(mutation.replace_extents().extent()));
         case pb::Mutation::kHoldChunks:
             if (mutation.hold_chunks().lifetime_us() == 0 ||
                 mutation.hold_chunks().lifetime_us() > kHoldLifetimeMaxUs) {

@@ -236,6 +236,8 @@ void RaftCore::on_persisted(RaftInput input, uint64_t write_id) {
         if (still_there) persisted_index_ = std::max(persisted_index_, write.last_index);
         writes_in_flight_.pop_front();
     }
+    // What is durable can be read from the log, also by a state machine that is far behind.
+    cache_.evict(persisted_index_);
     // The next one has the disk from now on: what counts is how long a single sync takes.
     if (!writes_in_flight_.empty() && !planted("slow-disk-taken-for-hung")) {
         writes_in_flight_.front().since_us = input.now_us;
@@ -266,10 +268,6 @@ void RaftCore::on_peer_down(RaftInput input, std::string_view peer) {
 
 uint64_t RaftCore::next_deadline_us() const {
     return is_leader() ? heartbeat_due_us_ : election_deadline_us_;
-}
-
-void RaftCore::evict_cache(uint64_t last_evictable) {
-    cache_.evict(std::min(last_evictable, persisted_index_));
 }
 
 // --- Commit

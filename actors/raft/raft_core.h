@@ -171,7 +171,7 @@ class RaftCore {
     uint64_t next_deadline_us() const;
     uint64_t campaign_started_us() const { return campaign_started_us_; }
     size_t votes() const { return votes_.size(); }
-    void evict_cache(uint64_t last_evictable);  // Entries up to here are no longer needed by the state machine.
+    uint64_t cached_bytes() const { return cache_.bytes(); }
     void check_invariants() const;
 
  private:

@@ -258,7 +258,6 @@ void RaftNode::on_applied(pb::Applied* applied, Context& context) {
     applier_.on_applied(*applied, context);
     proposals_.resolve(context, applied);
     metrics_->set_pending(proposals_.size());
-    core_->evict_cache(applier_.applied_index());
     pump(context);
     consider_snapshot(context);
 }

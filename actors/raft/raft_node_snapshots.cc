@@ -229,7 +229,6 @@ void RaftNode::on_snapshot_restored(const Message& message, Context& context) {
     end_install(context);
     applier_.start(restoring_.index() - (planted("snapshot-entry-applied-again") ? 1 : 0));
     sent_bytes_at_snapshot_ = applier_.sent_bytes();
-    core_->evict_cache(applier_.applied_index());
     pump(context);
 }
 

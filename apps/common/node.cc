@@ -61,7 +61,8 @@ struct Node::Parts {
         : runtime({.node_id = options.node_id, .clock = options.debug_faults ? &clock : nullptr}, logger, metrics) {}
 
     FaultPoints faults;
-    ShiftedClock clock{faults};
+    SystemClock system_clock;
+    ShiftedClock clock{faults, system_clock};
 
     std::unique_ptr<Recording> recording;
     EventRuntime runtime;

@@ -191,7 +191,7 @@ TEST_F(FileServiceTest, a_mutation_too_large_for_the_log_is_refused) {
     for (int i = 0; i < kExtentsPerCommandMax; ++i) {
         pb::Extent& added = *commit.add_extents();
         added = extent(static_cast<uint64_t>(i), 1, 1, 0, 1);
-        for (char letter = 'a'; letter < 'k'; ++letter) added.mutable_chunk()->add_replicas(std::string(60, letter));
+        for (char letter = 'a'; letter < 'k'; ++letter) added.mutable_chunk()->add_replicas(std::string(250, letter));
     }
     EXPECT_EQ(refusal(mutation).code(), pb::STATUS_INVALID_ARGUMENT);
 }

@@ -254,7 +254,6 @@ void CoreCluster::carry_out(const std::string& name) {
                         " although ", committed_before_read_[ready.token], " was committed before");
         reads_ready_[ready.token] = ready.index;
     }
-    node.core->evict_cache(node.core->commit_index());
     check(name);
     arm_tick(name);
 }

@@ -27,6 +27,7 @@ class RaftNodeTest : public ::testing::Test {
         for (const char* name : {"node-1", "node-2", "node-3"}) start.add_bootstrap_voters(name);
         start.set_snapshot_log_bytes(1'000);
         start.set_snapshot_piece_bytes(100);
+        start.set_cache_bytes(cache_bytes);
         kit.deliver(message_of(std::move(start)), pb::ACTOR_BOOTSTRAP);
         kit.deliver(message_of(pb::LogRecovered(recovered)), pb::ACTOR_LOG);
         kit.deliver(message_of(pb::StateMachineReady()), pb::ACTOR_STATE_MACHINE);
@@ -108,7 +109,24 @@ class RaftNodeTest : public ::testing::Test {
     }
 
     StepKit kit;
+    uint64_t cache_bytes = 0;  // 0: as it is without a setting.
 };
+
+TEST_F(RaftNodeTest, entries_leave_memory_when_they_are_durable_though_the_state_machine_is_slow) {
+    cache_bytes = 10'000;
+    lead();
+    for (int i = 0; i < 50; ++i) {
+        propose(std::string(1'000, 'c'));
+        persist_all();
+        acknowledge("node-2", node().core()->last_index());
+        EXPECT_LE(node().core()->cached_bytes(), 12'000u);
+    }
+    EXPECT_EQ(node().core()->commit_index(), node().core()->last_index());
+    EXPECT_FALSE(kit.has(Body::kLogRead)) << "enough is on its way";
+    apply_all();
+    const Message read = kit.take(Body::kLogRead);
+    EXPECT_EQ(read->log_read().first_index(), node().applied_index() + 1);
+}
 
 TEST_F(RaftNodeTest, a_gap_between_log_and_snapshot_stops_the_node_with_a_reason) {
     pb::LogRecovered recovered;
