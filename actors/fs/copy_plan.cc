@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "runtime/planted.h"
-
 namespace sandstore {
 
 size_t CopyHomes::answering_homes() const {
@@ -26,9 +24,7 @@ namespace {
 // at least as many as acknowledge a write. The place of a member that is away is kept until it has been filled.
 std::vector<std::string> places_left(const ChunkCopies& chunk, const CopyHomes& nodes) {
     const auto stays = [&](const std::string& node) { return nodes.stays(node); };
-    const auto intact = [&](const std::string& node) {
-        return stays(node) && (chunk.holders.contains(node) || planted("places-changed-before-copy-is-durable"));
-    };
+    const auto intact = [&](const std::string& node) { return stays(node) && chunk.holders.contains(node); };
     const auto verified = static_cast<size_t>(std::ranges::count_if(chunk.places, intact));
     const size_t possible = std::min<size_t>(nodes.copies, nodes.answering_homes());
     const bool all = verified >= nodes.copies;

@@ -5,8 +5,6 @@
 #include "actors/fs/limits.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
-#include "runtime/metrics.h"
-#include "runtime/planted.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -57,6 +55,14 @@ void Mover::on_start_mover(const pb::StartMover& start, Context& context) {
     SANDSTORE_CHECK(!started_, "the mover was started twice");
     started_ = true;
     settings_ = start;
+    MetricsRegistry& metrics = context.metrics();
+    metrics_.too_few =
+        &metrics.gauge("sandstore_chunks_too_few_copies", "On the leader: chunks with fewer copies than promised.");
+    metrics_.none =
+        &metrics.gauge("sandstore_chunks_without_copy", "On the leader: chunks without an intact copy within reach.");
+    metrics_.moved =
+        &metrics.counter("sandstore_chunks_moved_total", "Chunks whose places this node changed as leader.");
+    metrics_.made = &metrics.counter("sandstore_mover_copies_total", "Copies that this node had made as leader.");
     up_.insert(settings_.node_id());
     placement_.set_up(settings_.node_id(), true);
     if (leads_) begin_anew(kEarlyRoundUs, context);
@@ -204,11 +210,8 @@ void Mover::fail_round(std::string_view doing, const pb::Status& status, Context
 }
 
 void Mover::report(Context& context) {
-    MetricsRegistry& metrics = context.metrics();
-    metrics.gauge("sandstore_chunks_too_few_copies", "On the leader: chunks with fewer copies than promised.")
-        .set(static_cast<double>(report_.fewer()));
-    metrics.gauge("sandstore_chunks_without_copy", "On the leader: chunks without an intact copy within reach.")
-        .set(static_cast<double>(report_.none()));
+    metrics_.too_few->set(static_cast<double>(report_.fewer()));
+    metrics_.none->set(static_cast<double>(report_.none()));
     context.send(pb::ACTOR_STATUS, message_of(report_));
 }
 
@@ -326,7 +329,7 @@ void Mover::end_fetch(const Asked& asked, const pb::Status& status, Context& con
         round.page.at(asked.key).copies.holders.insert(asked.node);
         round.page_changed = true;
         ++round.changed;
-        context.metrics().counter("sandstore_mover_copies_total", "Copies that the leader had made.").add();
+        metrics_.made->add();
     } else {
         round.report.set_problem(str_cat(asked.node, ": ", status.message()));
     }
@@ -377,7 +380,7 @@ void Mover::count(const ChunkKey& key, const ChunkCopies& copies) {
         pb::CopiesReport::Node& line = round.counts[node];
         line.set_places(line.places() + 1);
     }
-    if (copies.holders.size() != 1 || planted("may-stop-with-last-copy")) return;
+    if (copies.holders.size() != 1) return;
     pb::CopiesReport::Node& line = round.counts[*copies.holders.begin()];
     line.set_last(line.last() + 1);
 }
@@ -392,8 +395,7 @@ void Mover::on_propose_reply(const Message& message, Context& context) {
     }
     round_->page_changed = true;
     round_->changed += result.moved() + 1;  // Also when somebody else was faster: it has to be looked at again.
-    context.metrics().counter("sandstore_chunks_moved_total", "Chunks whose places the leader changed.").add(
-        result.moved());
+    metrics_.moved->add(result.moved());
     end_page(context);
 }
 

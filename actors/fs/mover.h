@@ -33,6 +33,7 @@
 #include "actors/fs/placement.h"
 #include "messages/envelope.pb.h"
 #include "runtime/actor.h"
+#include "runtime/metrics.h"
 
 namespace sandstore {
 
@@ -132,6 +133,12 @@ class Mover final : public Actor {
     std::optional<Round> round_;
     std::map<RequestId, Asked> asked_;
     pb::CopiesReport report_;  // Of the last complete round.
+    struct {
+        Gauge* too_few = nullptr;
+        Gauge* none = nullptr;
+        Counter* moved = nullptr;
+        Counter* made = nullptr;
+    } metrics_;  // From the start on.
 };
 
 }  // namespace sandstore
