@@ -69,7 +69,9 @@ HttpAnswerText readyz_failure(const std::string& error, const QueryParameters& q
 
 HttpAnswerText health(const pb::ClusterStatus& status, const std::string& self, const QueryParameters& query) {
     if (query.contains("maintenance")) return verdict_answer(may_be_stopped(status, self), kPreconditionFailed);
-    return verdict_answer(cluster_serves(status), kUnavailable);
+    const Verdict serves = cluster_serves(status);
+    const Verdict intact = copies_are_intact(status);
+    return verdict_answer(serves.yes && !intact.yes ? intact : serves, kUnavailable);
 }
 
 HttpAnswerText health_failure(const std::string& error, const QueryParameters& query) {

@@ -64,29 +64,38 @@ std::string no_quorum(const pb::ClusterStatus& status, const pb::NodeStatus& lea
     return text;
 }
 
-// Every chunk is on `copies` nodes. Those that are down, or lack chunks that they should hold, may all be among them.
-std::string last_copies(const pb::ClusterStatus& status, const pb::NodeStatus& node) {
+const pb::CopiesReport::Node* find_count(const pb::CopiesReport& report, std::string_view id) {
+    for (const pb::CopiesReport::Node& node : report.nodes()) {
+        if (node.node_id() == id) return &node;
+    }
+    return nullptr;
+}
+
+// Why no chunk can be known to outlive this node; empty when all can. The leader has counted who holds what. Whatever
+// was written since then is on a majority of its copies, and all the nodes that were counted are still there.
+std::string last_copies(const pb::ClusterStatus& status, const pb::NodeStatus& leader, const pb::NodeStatus& node) {
     if (node.chunks().chunk_count() == 0 || node.copies() == 0) return "";
-    const uint64_t copies = std::min<uint64_t>(node.copies(), static_cast<uint64_t>(status.nodes_size()));
-    if (copies == 1) {
+    if (node.copies() == 1) {
         return str_cat("each chunk is on one node only, and ", node.id(), " holds ", node.chunks().chunk_count());
     }
-    uint64_t doubtful = 0;
-    std::string doubts;
-    for (const pb::NodeStatus& other : status.nodes()) {
-        if (other.id() == node.id()) continue;
-        std::string doubt;
-        if (!other.up()) {
-            doubt = str_cat(other.id(), " is down");
-        } else if (other.figures().chunks_missing() > 0) {
-            doubt = str_cat(other.id(), " still lacks ", other.figures().chunks_missing(), " of its chunks");
-        }
-        if (doubt.empty()) continue;
-        ++doubtful;
-        str_append(&doubts, doubts.empty() ? "" : ", ", doubt);
+    const pb::CopiesReport& report = leader.copies_report();
+    const pb::CopiesReport::Node* own = find_count(report, node.id());
+    if (report.rounds() == 0 || !report.current() || own == nullptr || !own->counted()) {
+        return "the copies of chunks are being counted: ask again in a moment";
     }
-    if (doubtful + 1 < copies) return "";
-    return str_cat(node.id(), " may hold the only healthy copy of a chunk: ", doubts);
+    if (own->last() > 0) {
+        return str_cat(node.id(), " holds the only intact copy within reach of ", own->last(),
+                       own->last() == 1 ? " chunk" : " chunks");
+    }
+    for (const pb::CopiesReport::Node& other : report.nodes()) {
+        if (!other.counted() || other.node_id() == node.id()) continue;
+        const pb::NodeStatus* line = find(status, other.node_id());
+        // One that was removed has no line any more.
+        if (line != nullptr && !line->up()) {
+            return str_cat(other.node_id(), " went down since the copies of chunks were counted: ask again in a moment");
+        }
+    }
+    return "";
 }
 
 const pb::NodeStatus* leader_of(const pb::ClusterStatus& status) {
@@ -114,7 +123,7 @@ Verdict may_be_stopped(const pb::ClusterStatus& status, std::string_view node_id
     const pb::NodeStatus* leader = leader_of(status);
     if (leader == nullptr) return {false, "the cluster has no leader: another node less cannot help"};
     if (std::string problem = quorum_problem(status, *leader, node_id); !problem.empty()) return {false, problem};
-    if (std::string problem = last_copies(status, *node); !problem.empty()) return {false, problem};
+    if (std::string problem = last_copies(status, *leader, *node); !problem.empty()) return {false, problem};
     if (leader == node) {
         return {true,
                 str_cat(node_id, " may be stopped; it leads: SIGTERM hands leadership over, or do so before with ",
@@ -128,6 +137,23 @@ Verdict cluster_serves(const pb::ClusterStatus& status) {
     if (leader == nullptr) return {false, "the cluster has no leader"};
     if (std::string problem = quorum_problem(status, *leader, ""); !problem.empty()) return {false, problem};
     return {true, str_cat("the cluster serves; ", status.leader_id(), " leads in term ", status.term())};
+}
+
+Verdict copies_are_intact(const pb::ClusterStatus& status) {
+    const pb::NodeStatus* leader = leader_of(status);
+    if (leader == nullptr || leader->copies_report().rounds() == 0) {
+        return {false, "the copies of chunks are being counted: ask again in a moment"};
+    }
+    const pb::CopiesReport& report = leader->copies_report();
+    if (report.fewer() == 0) return {true, str_cat("each of ", report.chunks(), " chunks has its copies")};
+    std::string text = str_cat(report.fewer(), " of ", report.chunks(), " chunks have fewer than ", report.copies(),
+                               report.copies() == 1 ? " copy" : " copies");
+    if (report.none() > 0) {
+        str_append(&text, ", and ", report.none(),
+                   " of them none within reach: what is in them cannot be read until a node that has one is back");
+    }
+    if (!report.problem().empty()) str_append(&text, " (", report.problem(), ")");
+    return {false, text};
 }
 
 std::optional<uint64_t> lag_of(const pb::ClusterStatus& status, const pb::NodeStatus& node) {

@@ -125,6 +125,8 @@ Travels between_nodes(Body body) {
         case Body::kStateMachineReady:
         case Body::kStartChunks:
         case Body::kStartRepairer:
+        case Body::kStartMover:
+        case Body::kCopiesReport:
         case Body::kClusterView:
         case Body::kStartPoller:
         case Body::kStartNode:
@@ -158,6 +160,7 @@ bool is_open_to_peers(pb::ActorKind actor) {
         case pb::ACTOR_FILES:
         case pb::ACTOR_CHUNKS:
         case pb::ACTOR_REPAIRER:
+        case pb::ACTOR_MOVER:
         case pb::ACTOR_STATUS:
             return true;
         default:

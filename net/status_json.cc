@@ -42,6 +42,7 @@ Json::Value configuration_json(const pb::RaftStatus& raft) {
     json["voters"] = names(raft.configuration().voters());
     json["learners"] = names(raft.configuration().learners());
     json["old_voters"] = names(raft.configuration().old_voters());
+    json["leaving"] = names(raft.configuration().leaving());
     json["joint"] = !raft.configuration().old_voters().empty();
     return json;
 }
@@ -75,6 +76,27 @@ Json::Value verdict_json(const Verdict& verdict) {
     Json::Value json(Json::objectValue);
     json["yes"] = verdict.yes;
     json["why"] = verdict.why;
+    return json;
+}
+
+Json::Value copies_json(const pb::CopiesReport& report) {
+    Json::Value json(Json::objectValue);
+    json["rounds"] = number(report.rounds());
+    json["current"] = report.current();
+    json["chunks"] = number(report.chunks());
+    json["promised"] = report.copies();
+    json["fewer"] = number(report.fewer());
+    json["none"] = number(report.none());
+    json["problem"] = report.problem();
+    json["nodes"] = Json::Value(Json::arrayValue);
+    for (const pb::CopiesReport::Node& node : report.nodes()) {
+        Json::Value line(Json::objectValue);
+        line["id"] = node.node_id();
+        line["counted"] = node.counted();
+        line["places"] = number(node.places());
+        line["last"] = number(node.last());
+        json["nodes"].append(std::move(line));
+    }
     return json;
 }
 
@@ -177,6 +199,10 @@ Json::Value status_json(const pb::ClusterStatus& status) {
     json["configuration"] = informed == nullptr ? Json::Value() : configuration_json(informed->raft());
     json["nodes"] = Json::Value(Json::arrayValue);
     json["serves"] = verdict_json(cluster_serves(status));
+    json["intact"] = verdict_json(copies_are_intact(status));
+    for (const pb::NodeStatus& node : status.nodes()) {
+        if (node.id() == status.leader_id()) json["copies"] = copies_json(node.copies_report());
+    }
     for (const pb::NodeStatus& node : status.nodes()) {
         Json::Value line = node_json(node);
         const std::optional<uint64_t> lag = lag_of(status, node);

@@ -31,6 +31,7 @@ bool is_start(pb::Envelope::BodyCase body) {
         case pb::Envelope::kStartFiles:
         case pb::Envelope::kStartChunks:
         case pb::Envelope::kStartRepairer:
+        case pb::Envelope::kStartMover:
         case pb::Envelope::kStartPoller:
         case pb::Envelope::kStartNode:
         case pb::Envelope::kStartStatus:

@@ -53,6 +53,7 @@ constexpr ActorNames kActorNames[] = {
     {pb::ACTOR_FILES, "files", "FileService"},
     {pb::ACTOR_CHUNKS, "chunks", "ChunkService"},
     {pb::ACTOR_REPAIRER, "repairer", "Repairer"},
+    {pb::ACTOR_MOVER, "mover", "Mover"},
     {pb::ACTOR_ETCD_POLLER, "etcd", "EtcdPoller"},
     {pb::ACTOR_STATUS, "status", "StatusService"},
     {pb::ACTOR_SNAPSHOTS, "snapshots", "SnapshotStore"},

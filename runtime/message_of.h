@@ -63,6 +63,8 @@ namespace sandstore {
     X(StartRepairer, start_repairer)                 \
     X(ChunkAudit, chunk_audit)                       \
     X(ChunkAuditReply, chunk_audit_reply)            \
+    X(StartMover, start_mover)                       \
+    X(CopiesReport, copies_report)                   \
     X(ClusterView, cluster_view)                     \
     X(StartPoller, start_poller)                     \
     X(StartNode, start_node)                         \

@@ -320,7 +320,7 @@ void ChunkService::on_disk(SpaceWork&, DiskOutcome& outcome, Context& context) {
     metrics_.store_reserve->set(static_cast<double>(reserve));
     std::set<std::string> listeners(members_.begin(), members_.end());
     listeners.insert(peers_up_.begin(), peers_up_.end());
-    for (const pb::ActorKind actor : {pb::ACTOR_FILES, pb::ACTOR_STATUS}) {
+    for (const pb::ActorKind actor : {pb::ACTOR_FILES, pb::ACTOR_MOVER, pb::ACTOR_STATUS}) {
         context.send(Address(actor), message_of(stats));
         for (const std::string& member : listeners) context.send(Address(member, actor), message_of(stats));
     }

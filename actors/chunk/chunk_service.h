@@ -45,6 +45,8 @@ namespace sandstore {
 class ChunkService final : public Actor {
  public:
     // --- Bounds -----------------------------------------------------------------------------------------------------
+    // What was fetched is not deleted for so long: longer than an audit takes from its question to what it deletes.
+    static constexpr uint64_t kFetchedKeptUs = 180'000'000;
     static constexpr uint64_t kPutBytesMax = 256 * 1024 * 1024;  // Of puts and fetches being stored; as much again of
                                                                  // puts waiting for other nodes, mostly the same bytes.
     static constexpr uint64_t kGetBytesMax = 256 * 1024 * 1024;  // Of blocks being read.
@@ -87,6 +89,7 @@ class ChunkService final : public Actor {
         uint32_t generation = 0;       // A new one each time a file comes to stand under the name.
         bool header_read = false;
         bool damaged = false;
+        uint64_t fetched_at_us = 0;    // When it came from another node; 0: not in this life of the process.
     };
 
     // Who waits for a chunk to be stored.

@@ -184,8 +184,9 @@ void ChunkService::end_read(const ReadWork& work, pb::ChunkGetReply answer, Payl
 void ChunkService::on_chunk_fetch(const Message& message, Context& context) {
     const pb::ChunkPlace& place = message->chunk_fetch().place();
     const ChunkKey key = key_of(place.id());
-    if (!message->from_node().empty()) {
-        return refuse(message, pb::STATUS_EACCES, "only a node's own repairer makes it fetch chunks", context);
+    // From another node it is the leader's Mover that asks; a client has no node id.
+    if (!message->from_node().empty() && !is_node_id(message->from_node())) {
+        return refuse(message, pb::STATUS_EACCES, "only nodes of the cluster make each other fetch chunks", context);
     }
     if (draining_) return refuse(message, pb::STATUS_UNAVAILABLE, "this node is shutting down", context);
     if (const pb::Status status = check_place(place, node_id_); !is_ok(status)) {
@@ -379,6 +380,9 @@ void ChunkService::end_fetch(ChunkKey key, const pb::Status& status, Context& co
     const auto found = fetches_.find(key);
     SANDSTORE_CHECK(found != fetches_.end(), "chunk=", to_string(key));
     const std::vector<ReplyTo> waiters = std::move(found->second.waiters);
+    if (const auto entry = index_.find(key); is_ok(status) && entry != index_.end()) {
+        entry->second.fetched_at_us = context.now_us();
+    }
     if (is_ok(status) && !found->second.all_from_here) metrics_.repaired_bytes->add(found->second.chunk_length);
     fetches_.erase(found);
     pb::StatusReply answer;

@@ -231,6 +231,9 @@ void ChunkService::on_chunk_delete(const Message& message, Context& context) {
         const ChunkKey key = key_of(id);
         const auto entry = index_.find(key);
         if (entry == index_.end() || renaming_.contains(key) || stores_.contains(key)) continue;
+        // An audit that was asked before this node became a home of the chunk does not know of that.
+        const uint64_t fetched_at_us = entry->second.fetched_at_us;
+        if (fetched_at_us != 0 && context.now_us() - fetched_at_us < kFetchedKeptUs) continue;
         work.chunks.emplace_back(key, entry->second);
         drop_entry(key);
         renaming_.insert(key);

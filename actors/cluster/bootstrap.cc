@@ -28,7 +28,7 @@ constexpr uint32_t kEqualViewsNeeded = 2;
 constexpr int kStartOrder[] = {pb::Envelope::kStartLog,     pb::Envelope::kStartSnapshots,
                                pb::Envelope::kStartRaft,    pb::Envelope::kStartStateMachine,
                                pb::Envelope::kStartFiles,   pb::Envelope::kStartChunks,
-                               pb::Envelope::kStartRepairer};
+                               pb::Envelope::kStartRepairer, pb::Envelope::kStartMover};
 
 std::vector<std::string> ids_of(const pb::ClusterView& view) {
     std::vector<std::string> ids;
@@ -51,6 +51,7 @@ void Bootstrap::receive(Message message, Context& context) {
         case pb::Envelope::kStartFiles:
         case pb::Envelope::kStartChunks:
         case pb::Envelope::kStartRepairer:
+        case pb::Envelope::kStartMover:
         case pb::Envelope::kStartStatus:
             return on_start_message(std::move(message), context);
         case pb::Envelope::kStartNode:
@@ -177,7 +178,7 @@ void Bootstrap::use_static_view(Context& context) {
     std::sort(view.mutable_members()->begin(), view.mutable_members()->end(),
               [](const pb::Member& a, const pb::Member& b) { return a.id() < b.id(); });
     for (const pb::ActorKind to :
-         {pb::PORT_TRANSPORT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER}) {
+         {pb::PORT_TRANSPORT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER, pb::ACTOR_MOVER}) {
         context.send(to, message_of(view));
     }
     view_ = std::move(view);
@@ -521,6 +522,7 @@ void Bootstrap::start_actors(Context& context) {
     held_[pb::Envelope::kStartFiles]->mutable_start_files()->set_node_id(node_.node_id());
     held_[pb::Envelope::kStartChunks]->mutable_start_chunks()->set_node_id(node_.node_id());
     held_[pb::Envelope::kStartRepairer]->mutable_start_repairer()->set_node_id(node_.node_id());
+    held_[pb::Envelope::kStartMover]->mutable_start_mover()->set_node_id(node_.node_id());
     for (const int body : kStartOrder) pass_on(body, context);
     progress("", context);
 }
@@ -542,6 +544,8 @@ void Bootstrap::pass_on(int body, Context& context) {
                 return pb::ACTOR_CHUNKS;
             case pb::Envelope::kStartRepairer:
                 return pb::ACTOR_REPAIRER;
+            case pb::Envelope::kStartMover:
+                return pb::ACTOR_MOVER;
             case pb::Envelope::kStartStatus:
                 return pb::ACTOR_STATUS;
             default:

@@ -381,7 +381,7 @@ void EtcdPoller::accept(pb::ClusterView view, Context& context) {
 
 void EtcdPoller::publish(const pb::ClusterView& view, Context& context) {
     for (const pb::ActorKind to : {pb::ACTOR_BOOTSTRAP, pb::PORT_TRANSPORT, pb::ACTOR_FILES, pb::ACTOR_STATUS,
-                                   pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER}) {
+                                   pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER, pb::ACTOR_MOVER}) {
         context.send(to, message_of(view));
     }
 }

@@ -47,6 +47,8 @@ void StatusService::receive(Message message, Context& context) {
             return on_role_changed(std::move(message), context);
         case pb::Envelope::kChunkStats:
             return on_chunk_stats(std::move(message), context);
+        case pb::Envelope::kCopiesReport:
+            return on_copies_report(std::move(message), context);
         case pb::Envelope::kPeerUp:
             return on_peer_up(std::move(message), context);
         case pb::Envelope::kPeerDown:
@@ -133,6 +135,10 @@ void StatusService::on_role_changed(Message message, Context& context) {
     watch_.on_role(change, context);
     raft_gauges_.on_role_changed(change);
     operators_.set_leader(change.leader_id());
+}
+
+void StatusService::on_copies_report(Message message, Context&) {
+    copies_report_ = std::move(*message->mutable_copies_report());
 }
 
 void StatusService::on_peer_up(Message message, Context& context) {

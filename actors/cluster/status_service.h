@@ -12,6 +12,7 @@
 //      ConfigurationChanged  from RaftNode: members that discovery does not tell are asked too.
 //      NodeFigures           from the sampler, each second: what this node did.
 //      ChunkStats            from the ChunkService of every member, now and then.
+//      CopiesReport          from the Mover, where this node leads.
 //      PeerUp, PeerDown      from PORT_TRANSPORT.
 //      RaftStatus, StateHash, ClusterStatus (or RequestFailed): answers to its own requests; MembershipChanged,
 //                            StatusReply, SnapshotSaved: to those of operators.
@@ -70,6 +71,7 @@ class StatusService final : public Actor {
     void on_node_figures(Message message, Context& context);
     void on_role_changed(Message message, Context& context);
     void on_chunk_stats(Message message, Context& context);
+    void on_copies_report(Message message, Context& context);
     void on_peer_up(Message message, Context& context);
     void on_peer_down(Message message, Context& context);
     void on_raft_status(Message message, Context& context);
@@ -104,6 +106,7 @@ class StatusService final : public Actor {
     OperatorRequests operators_;
     std::map<std::string, pb::ChunkStats> chunk_stats_;  // By node id; of members only.
     pb::RepairState repair_state_;
+    pb::CopiesReport copies_report_;  // Without rounds unless this node leads.
     std::set<std::string> peers_up_;
     RaftGauges raft_gauges_;
     ChangeWatch watch_;

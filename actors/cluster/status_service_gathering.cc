@@ -54,6 +54,7 @@ pb::NodeStatus StatusService::own_line(const pb::ClusterStatusRequest& request, 
         *line.mutable_chunks() = stats->second;
     }
     if (!repair_state_.problem().empty()) *line.mutable_repair() = repair_state_;
+    if (copies_report_.rounds() > 0) *line.mutable_copies_report() = copies_report_;
     if (history_.newest() != nullptr) *line.mutable_figures() = *history_.newest();
     history_.copy_newest(request.samples_max(), &line);
     watch_.events().copy_newest(request.events_max(), &line);
@@ -118,7 +119,7 @@ void StatusService::on_raft_status(Message message, Context& context) {
 // What an operator should know of this node's place in the cluster; empty: it is an ordinary member.
 std::string StatusService::standing_of(const pb::RaftStatus& raft) const {
     if (raft.removed()) {
-        return str_cat("removed from the cluster: it may be stopped, or come back with `sandstore cluster add ",
+        return str_cat("removed from the cluster; it comes back with `sandstore cluster add ",
                        self_id(), "`");
     }
     if (raft.voters().empty() && raft.first_index() > 0) {

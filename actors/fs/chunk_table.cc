@@ -27,19 +27,19 @@ const std::vector<std::string>& ChunkTable::replicas_of(const Chunk& chunk) cons
     return list->nodes;
 }
 
-bool ChunkTable::same_facts(const Chunk& chunk, const ChunkFacts& facts) const {
-    return chunk.length == facts.length && chunk.allocated_at_us == facts.allocated_at_us &&
-           replicas_of(chunk) == facts.replicas;
+bool ChunkTable::same_facts(const Chunk& chunk, const ChunkFacts& facts) {
+    return chunk.length == facts.length && chunk.allocated_at_us == facts.allocated_at_us;
+}
+
+uint64_t ChunkTable::list_of(std::vector<std::string> replicas) {
+    if (const uint64_t* known = list_ids_.find(replicas); known != nullptr) return *known;
+    const uint64_t list = next_list_++;
+    restore_list(list, std::move(replicas));
+    return list;
 }
 
 void ChunkTable::insert(const ChunkKey& key, ChunkFacts facts) {
-    uint64_t list = 0;
-    if (const uint64_t* known = list_ids_.find(facts.replicas); known != nullptr) {
-        list = *known;
-    } else {
-        list = next_list_++;
-        restore_list(list, std::move(facts.replicas));
-    }
+    const uint64_t list = list_of(std::move(facts.replicas));
     const bool inserted = restore(key, {0, facts.length, facts.allocated_at_us, list});
     SANDSTORE_CHECK(inserted, "chunk ", key.term, "-", key.number, " is known already");
 }
@@ -129,10 +129,25 @@ bool ChunkTable::restore_unused(const ChunkKey& key, uint64_t since, uint64_t re
     return true;
 }
 
+void ChunkTable::move(const ChunkKey& key, std::vector<std::string> replicas) {
+    Chunk* chunk = chunks_.edit(key);
+    SANDSTORE_CHECK(chunk != nullptr, "chunk ", key.term, "-", key.number, " is not known");
+    hash_ -= hash_of(key, *chunk);
+    const uint64_t before = chunk->replica_list;
+    chunk->replica_list = list_of(std::move(replicas));
+    ++replica_lists_.edit(chunk->replica_list)->chunks;
+    hash_ += hash_of(key, *chunk);
+    leave_list(before);
+}
+
 // Its hash is out already.
 void ChunkTable::erase(const ChunkKey& key) {
     const uint64_t id = chunks_.find(key)->replica_list;
     chunks_.erase(key);
+    leave_list(id);
+}
+
+void ChunkTable::leave_list(uint64_t id) {
     ReplicaList* list = replica_lists_.edit(id);
     if (--list->chunks > 0) return;
     list_ids_.erase(list->nodes);

@@ -59,13 +59,16 @@ class ChunkTable {
     using ReplicaLists = CowMap<uint64_t, ReplicaList>;
 
     const Chunk* find(const ChunkKey& key) const { return chunks_.find(key); }
-    bool same_facts(const Chunk& chunk, const ChunkFacts& facts) const;
+    // Whether a client can mean this one. Its places may have changed since the client was told of them.
+    static bool same_facts(const Chunk& chunk, const ChunkFacts& facts);
     const std::vector<std::string>& replicas_of(const Chunk& chunk) const;
 
     void insert(const ChunkKey& key, ChunkFacts facts);  // New, without references yet; checked.
     void reference(const ChunkKey& key);                 // One more extent uses it; it must be known.
     // One fewer. After the last one the chunk is kept, unused since this entry of the log and this time.
     void release(const ChunkKey& key, uint64_t index, uint64_t clock_us);
+    // The chunk is on other nodes from now on; it must be known.
+    void move(const ChunkKey& key, std::vector<std::string> replicas);
     // Collects at most so many of the chunks that nothing has used since `index` or longer and for kReleasedKeptUs;
     // their ids are added to `collected`. How many there were.
     size_t collect_unused(uint64_t index, uint64_t clock_us, size_t chunks_max, std::vector<ChunkKey>* collected);
@@ -104,6 +107,8 @@ class ChunkTable {
  private:
     uint64_t hash_of(const ChunkKey& key, const Chunk& chunk) const;
     static uint64_t hash_of(const Collected& collected);
+    uint64_t list_of(std::vector<std::string> replicas);  // Known, or made.
+    void leave_list(uint64_t id);
     void erase(const ChunkKey& key);
 
     Chunks chunks_;

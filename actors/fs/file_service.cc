@@ -212,6 +212,7 @@ void FileService::on_mutation(Message message, Context& context) {
     if (!started_) return refuse(origin, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
     Outcome outcome = check_mutation(mutation);
     if (outcome.ok()) outcome = check_chunk_lengths(mutation, settings_.chunk_bytes_max());
+    if (mutation.has_move_chunks()) outcome = {pb::STATUS_INVALID_ARGUMENT, "The cluster itself moves chunks"};
     if (!outcome.ok()) return refuse(origin, status_of(outcome), context);
     if (!admit(origin, true, context)) return;
     if (outcome = check_allocated(mutation); !outcome.ok()) return refuse(origin, status_of(outcome), context);

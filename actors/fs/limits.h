@@ -22,6 +22,8 @@ inline constexpr size_t kFileExtentsMax = size_t{1} << 20;
 // Of one CommitExtents: 8 GiB in chunks of 8 MiB, applied within some milliseconds.
 inline constexpr int kExtentsPerCommandMax = 1024;
 inline constexpr int kReplicasMax = 16;
+// Of one MoveChunks.
+inline constexpr int kMovesPerCommandMax = 1000;
 inline constexpr size_t kNodeIdBytesMax = 255;
 // A serialized pb::Command; below what a log record may hold (kRecordDataBytesMax).
 inline constexpr size_t kCommandBytesMax = size_t{2} << 20;

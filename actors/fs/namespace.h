@@ -45,6 +45,8 @@ class Namespace {
     Outcome set_attributes(const pb::SetAttributes& request, const Occasion& when, pb::MutationResult* result);
     Outcome commit_extents(const pb::CommitExtents& request, const Occasion& when, pb::MutationResult* result);
 
+    // Chunks are on other nodes from now on: those that are still where the request says. Counts them.
+    void move_chunks(const pb::MoveChunks& request, pb::MutationResult* result);
     // The bytes stay as they are.
     Outcome replace_extents(const pb::ReplaceExtents& request, const Occasion& when);
 

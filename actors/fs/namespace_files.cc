@@ -163,13 +163,13 @@ Outcome Namespace::set_attributes(const pb::SetAttributes& request, const Occasi
 
 // A chunk in use is what it is; a new one must be young, or garbage collection may have removed it already.
 Outcome Namespace::check_chunks(const RequestedExtents& extents, const Occasion& when) const {
-    constexpr std::string_view kDifferent = "A chunk of this id has other replicas or another length";
+    constexpr std::string_view kDifferent = "A chunk of this id has another time or another length";
     std::map<ChunkKey, ChunkFacts> fresh;
     for (const pb::Extent& extent : extents) {
         const ChunkKey key = key_of(extent.chunk().id());
         ChunkFacts facts = facts_of(extent);
         if (const ChunkTable::Chunk* chunk = chunks_.find(key); chunk != nullptr) {
-            if (!chunks_.same_facts(*chunk, facts)) return {pb::STATUS_EINVAL, kDifferent};
+            if (!ChunkTable::same_facts(*chunk, facts)) return {pb::STATUS_EINVAL, kDifferent};
             continue;
         }
         // A term has one leader, and that leader counts: no id of a later term than this has been given out.
@@ -277,6 +277,18 @@ Outcome Namespace::replace_extents(const pb::ReplaceExtents& request, const Occa
     auto edit = inodes_.edit(id);
     store(content, edit);
     return {};
+}
+
+void Namespace::move_chunks(const pb::MoveChunks& request, pb::MutationResult* result) {
+    uint32_t moved = 0;
+    for (const pb::MoveChunks::Move& move : request.moves()) {
+        const ChunkKey key = key_of(move.id());
+        const ChunkTable::Chunk* chunk = chunks_.find(key);
+        if (chunk == nullptr || !std::ranges::equal(chunks_.replicas_of(*chunk), move.from())) continue;
+        chunks_.move(key, {move.to().begin(), move.to().end()});
+        ++moved;
+    }
+    result->set_moved(moved);
 }
 
 // --- The whole -------------------------------------------------------------------------------------------------------

@@ -131,6 +131,10 @@ void Namespace::chunks_of_node(const pb::ChunksOfNode& query, pb::QueryResult* r
         }
         ++scanned;
         fill_chunk_id(at.key(), result->mutable_last_chunk());
+        if (query.every_node()) {
+            chunks_.fill_place(at.key(), at.value(), result->add_chunks());
+            continue;
+        }
         for (const std::string& node : chunks_.replicas_of(at.value())) {
             if (node == query.node_id()) chunks_.fill_place(at.key(), at.value(), result->add_chunks());
         }

@@ -29,10 +29,11 @@ void Placement::set_members(const pb::ClusterView& view) {
 
 void Placement::set_configuration(const pb::RaftConfiguration& configuration) {
     has_configuration_ = !configuration.voters().empty();
-    for (auto& [id, node] : nodes_) node.is_configured = false;
+    for (auto& [id, node] : nodes_) node.is_configured = node.is_leaving = false;
     for (const auto* names : {&configuration.voters(), &configuration.learners(), &configuration.old_voters()}) {
         for (const std::string& id : *names) nodes_[id].is_configured = true;
     }
+    for (const std::string& id : configuration.leaving()) nodes_[id].is_leaving = true;
     for (const pb::RaftMember& member : configuration.addresses()) {
         Node& node = nodes_[member.id()];
         if (!node.is_listed) node.address = member.address();
@@ -43,7 +44,7 @@ void Placement::set_configuration(const pb::RaftConfiguration& configuration) {
 void Placement::decide_members() {
     member_count_ = 0;
     for (auto& [id, node] : nodes_) {
-        node.is_member = has_configuration_ ? node.is_configured && !node.address.empty() : node.is_listed;
+        node.is_member = has_configuration_ ? node.is_configured && !node.is_leaving && !node.address.empty() : node.is_listed;
         member_count_ += node.is_member;
     }
     // Whether a node is up is kept: it may become a member again, and the transport will not tell twice. One that left
@@ -127,6 +128,28 @@ Placement::Choice Placement::choose(const Wish& wish, const Random& random, pb::
     }
     place->set_acknowledgements_needed(static_cast<uint32_t>(needed));
     return Choice::kMade;
+}
+
+std::optional<std::string> Placement::choose_another(const std::vector<std::string>& taken, uint64_t chunk_bytes,
+                                                     const Random& random) {
+    uint64_t greatest_load = 0;
+    std::map<std::string_view, size_t> zone_uses;
+    for (const auto& [id, node] : nodes_) {
+        if (node.is_member && node.has_stats) greatest_load = std::max(greatest_load, node.chunk_bytes);
+        if (std::ranges::count(taken, id) > 0 && !node.zone.empty()) ++zone_uses[node.zone];
+    }
+    const std::string* best = nullptr;
+    std::tuple<size_t, uint64_t, uint64_t> best_rank;
+    for (const auto& [id, node] : nodes_) {
+        if (!node.is_member || !node.is_up || node.nearly_full() || std::ranges::count(taken, id) > 0) continue;
+        const std::tuple rank(node.zone.empty() ? 0 : zone_uses[node.zone], load_of(node, greatest_load), random());
+        if (best != nullptr && best_rank <= rank) continue;
+        best = &id;
+        best_rank = rank;
+    }
+    if (best == nullptr) return std::nullopt;
+    nodes_[*best].promised_bytes += chunk_bytes;
+    return *best;
 }
 
 std::string_view Placement::address_of(std::string_view node) const {

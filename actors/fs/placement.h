@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,8 @@ class Placement {
 
     // A view without members changes nothing: discovery that fails must not make nodes disappear.
     void set_members(const pb::ClusterView& view);
-    // From the log: whoever is in it may hold chunks, once an address of it is known. Until there is one, discovery
-    // decides. Discovery's addresses go before those that the log keeps.
+    // From the log: whoever is in it and not about to leave may hold chunks, once an address of it is known. Until there
+    // is one, discovery decides. Discovery's addresses go before those that the log keeps.
     void set_configuration(const pb::RaftConfiguration& configuration);
     void set_up(std::string_view node, bool up);
     // What others than members say is ignored once there are members.
@@ -38,6 +39,11 @@ class Placement {
     // nodes are up to store a chunk on a majority of its copies, or too few of them have room.
     Choice choose(const Wish& wish, const Random& random, pb::ChunkPlace* place, std::string* why);
 
+    // Another home for a chunk that these nodes have: up, with room, and where possible in another zone. Nothing when
+    // there is none. `chunk_bytes` counts as above.
+    std::optional<std::string> choose_another(const std::vector<std::string>& taken, uint64_t chunk_bytes,
+                                              const Random& random);
+
     std::string_view address_of(std::string_view node) const;  // Empty: unknown.
     uint32_t copies_of(uint32_t wanted) const;                 // No more than there are members.
     uint64_t disk_total_bytes() const;                         // Over all members that have reported.
@@ -50,6 +56,7 @@ class Placement {
     struct Node {
         bool is_listed = false;      // In the last view.
         bool is_configured = false;  // In the configuration.
+        bool is_leaving = false;     // Likewise, but not for long.
         bool is_member = false;      // May get chunks.
         bool is_up = false;
         bool has_stats = false;

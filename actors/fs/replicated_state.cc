@@ -78,6 +78,10 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
         pb::MutationResult result;
         result.set_session_id(index);
         bytes = result.SerializeAsString();
+    } else if (mutation.has_move_chunks()) {
+        pb::MutationResult result;
+        namespace_.move_chunks(mutation.move_chunks(), &result);
+        bytes = result.SerializeAsString();
     } else if (mutation.has_close_session()) {
         const bool closed = sessions_.close(mutation.session_id(), clock_us_);
         namespace_.end_leases_of(mutation.session_id());
@@ -152,6 +156,7 @@ Outcome ReplicatedState::perform(const pb::Mutation& mutation, const Occasion& w
             return namespace_.publish_file(mutation.publish_file(), when, result);
         case pb::Mutation::kOpenSession:
         case pb::Mutation::kCloseSession:
+        case pb::Mutation::kMoveChunks:
         case pb::Mutation::OPERATION_NOT_SET:
             break;
     }

@@ -33,17 +33,25 @@ bool is_node_id(std::string_view text) {
     return !text.empty() && text.size() <= kNodeIdBytesMax && std::all_of(text.begin(), text.end(), fits);
 }
 
-Outcome check_place(const pb::ChunkPlace& place) {
-    if (place.id().term() == 0 || place.id().number() == 0) return {pb::STATUS_EINVAL, "An extent names no chunk"};
-    if (place.replicas_size() < 1 || place.replicas_size() > kReplicasMax) {
+Outcome check_replicas(const pb::ChunkId& id, const google::protobuf::RepeatedPtrField<std::string>& replicas) {
+    if (id.term() == 0 || id.number() == 0) return {pb::STATUS_EINVAL, "An extent names no chunk"};
+    if (replicas.empty() || replicas.size() > kReplicasMax) {
         return {pb::STATUS_EINVAL, "A chunk has 1 to 16 replicas"};
     }
-    for (int i = 0; i < place.replicas_size(); ++i) {
-        const std::string& node = place.replicas(i);
+    for (int i = 0; i < replicas.size(); ++i) {
+        const std::string& node = replicas.at(i);
         if (!is_node_id(node)) return {pb::STATUS_EINVAL, "A replica is not a node id"};
         for (int j = 0; j < i; ++j) {
-            if (place.replicas(j) == node) return {pb::STATUS_EINVAL, "A chunk names a replica twice"};
+            if (replicas.at(j) == node) return {pb::STATUS_EINVAL, "A chunk names a replica twice"};
         }
+    }
+    return {};
+}
+
+Outcome check_moves(const pb::MoveChunks& request) {
+    if (request.moves_size() > kMovesPerCommandMax) return {pb::STATUS_INVALID_ARGUMENT, "Too many chunks to move"};
+    for (const pb::MoveChunks::Move& move : request.moves()) {
+        if (Outcome outcome = check_replicas(move.id(), move.to()); !outcome.ok()) return outcome;
     }
     return {};
 }
@@ -55,7 +63,7 @@ Outcome check_extent(const pb::Extent& extent) {
         extent.length() > extent.chunk_length() - extent.chunk_offset()) {
         return {pb::STATUS_EINVAL, "An extent reaches beyond its chunk"};
     }
-    return check_place(extent.chunk());
+    return check_replicas(extent.chunk().id(), extent.chunk().replicas());
 }
 
 Outcome check_commit(const pb::CommitExtents& commit) {
@@ -127,6 +135,8 @@ Outcome check_operation(const pb::Mutation& mutation) {
             return check_at(mutation.lease_file().at());
         case pb::Mutation::kPublishFile:
             return first_failure(check_at(mutation.publish_file().at()), check_mode(mutation.publish_file().mode()));
+        case pb::Mutation::kMoveChunks:
+            return check_moves(mutation.move_chunks());
         case pb::Mutation::OPERATION_NOT_SET:
             break;
     }
@@ -139,6 +149,10 @@ Outcome check_mutation(const pb::Mutation& mutation) {
         return {pb::STATUS_INVALID_ARGUMENT, "open_session is sent without a session"};
     }
     if (Outcome outcome = check_operation(mutation); !outcome.ok()) return outcome;
+    if (mutation.has_move_chunks()) {
+        if (mutation.session_id() == 0) return {};
+        return {pb::STATUS_INVALID_ARGUMENT, "move_chunks is sent without a session"};
+    }
     if (mutation.session_id() == 0) return {pb::STATUS_INVALID_ARGUMENT, "A mutation needs a session: open one first"};
     if (mutation.filler().size() > kFillerBytesMax) return {pb::STATUS_INVALID_ARGUMENT, "filler is at most 1 MiB"};
     if (mutation.sequence() == 0) return {pb::STATUS_INVALID_ARGUMENT, "Sequence numbers start at 1"};
@@ -166,7 +180,9 @@ Outcome check_query(const pb::Query& query) {
         case pb::Query::kStatFileSystem:
             return {};
         case pb::Query::kChunksOfNode:
-            if (query.chunks_of_node().node_id().empty()) return {pb::STATUS_INVALID_ARGUMENT, "No node is named"};
+            if (query.chunks_of_node().node_id().empty() != query.chunks_of_node().every_node()) {
+                return {pb::STATUS_INVALID_ARGUMENT, "No node is named"};
+            }
             if (query.chunks_of_node().candidates().size() > kAuditCandidatesMax) {
                 return {pb::STATUS_INVALID_ARGUMENT, "Too many chunks are asked about at once"};
             }

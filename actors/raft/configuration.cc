@@ -45,14 +45,15 @@ Configuration::Configuration(const pb::RaftConfiguration& message)
     : message_(message),
       voters_(sorted(message.voters())),
       learners_(sorted(message.learners())),
-      old_voters_(sorted(message.old_voters())) {}
+      old_voters_(sorted(message.old_voters())),
+      leaving_(sorted(message.leaving())) {}
 
 bool Configuration::parse(std::string_view bytes, Configuration* configuration) {
     pb::RaftConfiguration message;
     if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
     Configuration parsed(message);
     if (parsed.empty() || has_empty_or_double(parsed.voters_) || has_empty_or_double(parsed.learners_) ||
-        has_empty_or_double(parsed.old_voters_)) {
+        has_empty_or_double(parsed.old_voters_) || has_empty_or_double(parsed.leaving_)) {
         return false;
     }
     *configuration = std::move(parsed);
@@ -95,11 +96,16 @@ pb::RaftConfiguration Configuration::without_old_voters() const {
     for (const pb::RaftMember& member : message_.addresses()) {
         if (contains(voters_, member.id()) || contains(learners_, member.id())) *final.add_addresses() = member;
     }
+    final.clear_leaving();
+    for (const std::string& node : leaving_) {
+        if (contains(voters_, node) || contains(learners_, node)) final.add_leaving(node);
+    }
     return final;
 }
 
 bool Configuration::operator==(const Configuration& other) const {
-    return voters_ == other.voters_ && learners_ == other.learners_ && old_voters_ == other.old_voters_;
+    return voters_ == other.voters_ && learners_ == other.learners_ && old_voters_ == other.old_voters_ &&
+           leaving_ == other.leaving_;
 }
 
 // --- Changes
@@ -110,7 +116,7 @@ using Change = pb::ChangeMembership::Change;
 using NodeSet = std::set<std::string>;
 
 // One change on the sets. Empty when it is possible, else why it is not.
-std::string apply_change(const Change& change, NodeSet* voters, NodeSet* learners) {
+std::string apply_change(const Change& change, NodeSet* voters, NodeSet* learners, NodeSet* leaving) {
     const std::string& node = change.node_id();
     if (node.empty()) return "a change names no node";
     const bool votes = voters->contains(node);
@@ -136,6 +142,14 @@ std::string apply_change(const Change& change, NodeSet* voters, NodeSet* learner
             if (!votes && !learns) return str_cat(node, " is no member");
             voters->erase(node);
             learners->erase(node);
+            leaving->erase(node);
+            return "";
+        case Change::LEAVE:
+            if (!votes && !learns) return str_cat(node, " is no member");
+            if (!leaving->insert(node).second) return str_cat(node, " is leaving already");
+            return "";
+        case Change::STAY:
+            if (leaving->erase(node) == 0) return str_cat(node, " is not leaving");
             return "";
         default:
             return "an unknown kind of change";
@@ -152,9 +166,10 @@ bool plan_change(const Configuration& now, const pb::ChangeMembership& request, 
                  std::string* problem) {
     NodeSet voters(now.voters().begin(), now.voters().end());
     NodeSet learners(now.learners().begin(), now.learners().end());
+    NodeSet leaving(now.message().leaving().begin(), now.message().leaving().end());
     *problem = request.changes().empty() ? "no change is named" : "";
     for (const Change& change : request.changes()) {
-        if (problem->empty()) *problem = apply_change(change, &voters, &learners);
+        if (problem->empty()) *problem = apply_change(change, &voters, &learners, &leaving);
     }
     if (problem->empty() && voters.empty()) *problem = "the last voter cannot go";
     if (!problem->empty()) return false;
@@ -162,6 +177,7 @@ bool plan_change(const Configuration& now, const pb::ChangeMembership& request, 
     planned->Clear();
     fill(voters, planned->mutable_voters());
     fill(learners, planned->mutable_learners());
+    fill(leaving, planned->mutable_leaving());
     NodeSet changed;
     std::set_symmetric_difference(voters.begin(), voters.end(), now.voters().begin(), now.voters().end(),
                                   std::inserter(changed, changed.begin()));

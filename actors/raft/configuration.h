@@ -49,6 +49,7 @@ class Configuration {
     Nodes voters_;
     Nodes learners_;
     Nodes old_voters_;
+    Nodes leaving_;
 };
 
 // Carries out the changes on the configuration of a cluster at rest. False: *problem says why not. The result is joint

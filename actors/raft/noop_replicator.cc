@@ -158,7 +158,7 @@ void NoOpReplicator::on_log_persisted(const pb::LogPersisted& persisted, Context
         started_ = true;
         metrics_->elections_won.add();
         context.info("Became Leader", {{"term", term_}, {"index", commit_index_}, {"votes", "1/1"}, {"took", "0ms"}});
-        for (const pb::ActorKind listener : {pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_REPAIRER}) {
+        for (const pb::ActorKind listener : {pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_REPAIRER, pb::ACTOR_MOVER}) {
             pb::RoleChanged role;
             role.set_role(pb::RoleChanged::LEADER);
             role.set_term(term_);

@@ -13,7 +13,8 @@ namespace {
 
 constexpr uint64_t kLogReadTimeoutUs = 30'000'000;
 
-constexpr pb::ActorKind kListeners[] = {pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_REPAIRER, pb::ACTOR_ETCD_POLLER};
+constexpr pb::ActorKind kListeners[] = {pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_REPAIRER, pb::ACTOR_MOVER,
+                                        pb::ACTOR_ETCD_POLLER};
 
 uint64_t or_default(uint64_t value, uint64_t fallback) {
     return value != 0 ? value : fallback;

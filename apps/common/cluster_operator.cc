@@ -145,7 +145,7 @@ std::string ClusterOperator::add_learner(const std::string& node, const std::str
     if (std::string problem = look_with_leader(); !problem.empty()) return problem;
     if (standing_of(leader().configuration(), node) != Standing::kNone) {
         note(str_cat(node, " is a member already: ", standing_name(standing_of(leader().configuration(), node))));
-        return "";
+        return take_back(node);
     }
     std::string problem = change({{Change::ADD_LEARNER, node, address}}, [&](const pb::RaftConfiguration& now) {
         return standing_of(now, node) != Standing::kNone;
@@ -213,19 +213,14 @@ std::string ClusterOperator::promote(const std::string& node) {
     return problem;
 }
 
-std::string ClusterOperator::remove(const std::string& node) {
+std::string ClusterOperator::remove(const std::string& node, bool force) {
+    if (std::string problem = move_chunks_off(node, force); !problem.empty()) return problem;
     if (std::string problem = give_up_leadership_of(node); !problem.empty()) return problem;
     std::string problem = change({{Change::REMOVE, node, ""}}, [&](const pb::RaftConfiguration& now) {
         return standing_of(now, node) == Standing::kNone;
     });
     if (!problem.empty()) return problem;
     note(str_cat(node, " is no member any more"));
-    for (const pb::NodeStatus& line : status_.nodes()) {
-        if (line.id() != node || line.chunks().chunk_count() == 0) continue;
-        note(str_cat(node, " still stores ", line.chunks().chunk_count(), " chunks (",
-                     format_bytes(line.chunks().chunk_bytes()),
-                     "), which are not moved: keep it running while it may hold the last copy of one"));
-    }
     return "";
 }
 
@@ -239,7 +234,7 @@ std::string ClusterOperator::demote(const std::string& node) {
 }
 
 std::string ClusterOperator::replace(const std::string& old_node, const std::string& new_node,
-                                     const std::string& new_address) {
+                                     const std::string& new_address, bool force) {
     if (std::string problem = look_with_leader(); !problem.empty()) return problem;
     if (standing_of(leader().configuration(), old_node) == Standing::kNone &&
         standing_of(leader().configuration(), new_node) == Standing::kNone) {
@@ -247,6 +242,7 @@ std::string ClusterOperator::replace(const std::string& old_node, const std::str
     }
     if (std::string problem = add_learner(new_node, new_address); !problem.empty()) return problem;
     if (std::string problem = await_caught_up(new_node); !problem.empty()) return problem;
+    if (std::string problem = move_chunks_off(old_node, force); !problem.empty()) return problem;
     if (std::string problem = give_up_leadership_of(old_node); !problem.empty()) return problem;
     // A step that an earlier run has done already is left out.
     std::vector<Step> steps;

@@ -28,12 +28,15 @@ class ClusterOperator {
 
     // Empty: done. Else why not, and what to do next.
     [[nodiscard]] std::string add(const std::string& node, const std::string& address, bool as_learner);
-    [[nodiscard]] std::string remove(const std::string& node);
+    // Its chunks are moved to other nodes first. Where that cannot be, nothing changes, unless `force`: then what is only
+    // there is lost, and that is said.
+    [[nodiscard]] std::string remove(const std::string& node, bool force);
     [[nodiscard]] std::string promote(const std::string& node);
     [[nodiscard]] std::string demote(const std::string& node);
-    // The new one learns and catches up, then one change takes it in and the old one out.
+    // The new one learns and catches up, the old one's chunks are moved as by remove(), then one change takes the new
+    // one in and the old one out.
     [[nodiscard]] std::string replace(const std::string& old_node, const std::string& new_node,
-                                      const std::string& new_address);
+                                      const std::string& new_address, bool force);
     [[nodiscard]] std::string transfer(const std::string& node);  // Empty: to the best one.
     [[nodiscard]] std::string snapshot(const std::string& node, pb::SnapshotSaved* saved);
     [[nodiscard]] std::string allow_deletions(const std::string& node);
@@ -56,6 +59,11 @@ class ClusterOperator {
     std::string change(const std::vector<Step>& steps, const IsDone& is_done);
     std::string add_learner(const std::string& node, const std::string& address);
     std::string await_caught_up(const std::string& node);
+    const pb::CopiesReport& copies() const;  // As the leader counted them; after look_with_leader().
+    std::string move_chunks_off(const std::string& node, bool force);
+    std::string await_moved(const std::string& node, uint64_t configuration_index);
+    std::string say_what_is_lost(const std::string& node);
+    std::string take_back(const std::string& node);
     std::string give_up_leadership_of(const std::string& node);
     std::string out_of_time(std::string_view doing) const;
     bool time_is_over() const;

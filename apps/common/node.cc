@@ -13,6 +13,7 @@
 #include "actors/cluster/member_record.h"
 #include "actors/cluster/status_service.h"
 #include "actors/fs/file_service.h"
+#include "actors/fs/mover.h"
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
@@ -92,6 +93,7 @@ void add_actors(Dispatcher& dispatcher) {
     add(pb::ACTOR_FILES, static_cast<FileService*>(nullptr));
     add(pb::ACTOR_CHUNKS, static_cast<ChunkService*>(nullptr));
     add(pb::ACTOR_REPAIRER, static_cast<Repairer*>(nullptr));
+    add(pb::ACTOR_MOVER, static_cast<Mover*>(nullptr));
     add(pb::ACTOR_STATUS, static_cast<StatusService*>(nullptr));
 }
 
@@ -141,6 +143,12 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     repairer.set_orphan_grace_us(kOrphanGraceUs);
     repairer.set_chunk_commit_window_us(kChunkCommitWindowUs);
     send(repairer);
+    pb::StartMover mover;
+    mover.set_copies(options.copies);
+    mover.set_chunk_bytes_max(options.chunk_bytes_max);
+    mover.set_interval_ms(kRepairIntervalMs);
+    mover.set_repair_delay_us(options.repair_delay_us);
+    send(mover);
     pb::StartStatus status;
     status.set_node_id(options.node_id);
     status.set_http_address(options.http_listen);

@@ -111,7 +111,8 @@ std::string verdict_line(const pb::ClusterStatus& status, const TopView& view) {
     if (!view.problem.empty()) {
         return Line(view).add(str_cat("No node answers: ", harmless(view.problem)), Style::kBad).text();
     }
-    const Verdict verdict = cluster_serves(status);
+    Verdict verdict = cluster_serves(status);
+    if (const Verdict intact = copies_are_intact(status); verdict.yes && !intact.yes) verdict = intact;
     return Line(view).add(harmless(verdict.why), verdict.yes ? Style::kGood : Style::kBad).text();
 }
 

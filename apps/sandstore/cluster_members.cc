@@ -17,6 +17,7 @@
 #include "runtime/text.h"
 
 DEFINE_bool(learner, false, "leave the node a learner: it gets everything and has no vote");
+DEFINE_bool(force_removal, false, "even when chunks cannot be moved elsewhere: what is only on the node is lost then");
 DEFINE_string(change_timeout, "10m", "how long the whole change may take");
 
 namespace sandstore {
@@ -203,23 +204,23 @@ int cluster_add(int argc, char** argv) {
 int cluster_remove(int argc, char** argv) {
     static const CommandSpec kSpec = spec_of(
         "cluster remove",
-        "Takes a node out of the cluster; one that leads hands leadership over first. Keep it running while it holds "
-        "chunks that nobody else does.",
-        "sandstore cluster remove NODE [flags]", 1, 1, "NODE");
+        "Takes a node out of the cluster: its chunks are moved to other nodes first, and one that leads hands leadership "
+        "over. What is not finished in time goes on; `sandstore cluster add NODE` takes it back.",
+        "sandstore cluster remove NODE [flags]", 1, 1, "NODE", {"force=force_removal"});
     return run_change(argc, argv, kSpec, 1, [](ClusterOperator& cluster, const std::vector<std::string>& words) {
-        return cluster.remove(words[0]);
+        return cluster.remove(words[0], FLAGS_force_removal);
     });
 }
 
 int cluster_replace(int argc, char** argv) {
     static const CommandSpec kSpec = spec_of(
         "cluster replace",
-        "Puts a new node in the place of an old one: the new one learns and catches up, then one change gives it "
-        "the vote and takes the old one out.",
-        "sandstore cluster replace OLD NEW [HOST:PORT] [flags]", 2, 3, "OLD, NEW and perhaps HOST:PORT");
+        "Puts a new node in the place of an old one: the new one learns and catches up, the old one's chunks are moved, "
+        "then one change gives the new one the vote and takes the old one out.",
+        "sandstore cluster replace OLD NEW [HOST:PORT] [flags]", 2, 3, "OLD, NEW and perhaps HOST:PORT", {"force=force_removal"});
     return run_change(argc, argv, kSpec, 2, [](ClusterOperator& cluster, const std::vector<std::string>& words) {
         return words[0] == words[1] ? str_cat(words[0], " cannot replace itself: give the new node another id")
-                                    : cluster.replace(words[0], words[1], word(words, 2));
+                                    : cluster.replace(words[0], words[1], word(words, 2), FLAGS_force_removal);
     });
 }
 

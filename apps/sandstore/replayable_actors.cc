@@ -5,6 +5,7 @@
 #include "actors/cluster/bootstrap.h"
 #include "actors/cluster/status_service.h"
 #include "actors/fs/file_service.h"
+#include "actors/fs/mover.h"
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
@@ -29,6 +30,7 @@ const std::map<std::string, ReplayableActor>& replayable_actors() {
             {"ClientActor", pb::ACTOR_CLIENT, make<ClientActor>},
             {"FileService", pb::ACTOR_FILES, make<FileService>},
             {"LogStore", pb::ACTOR_LOG, make<LogStore>},
+            {"Mover", pb::ACTOR_MOVER, make<Mover>},
             {"Repairer", pb::ACTOR_REPAIRER, make<Repairer>},
             {"SnapshotStore", pb::ACTOR_SNAPSHOTS, make<SnapshotStore>},
             {"StateMachine", pb::ACTOR_STATE_MACHINE, make<StateMachine>},

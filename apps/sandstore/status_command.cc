@@ -133,6 +133,7 @@ void print_status(const pb::ClusterStatus& status) {
     for (const pb::NodeStatus& node : status.nodes()) rows.push_back(row_of(node, status));
     print_table(rows, {"TERM", "COMMITTED", "APPLIED", "LAG", "SNAPSHOT", "CHUNKS", "STORED", "FREE", "UPTIME"});
     if (const Verdict verdict = cluster_serves(status); !verdict.yes) std::printf("\n%s\n", verdict.why.c_str());
+    if (const Verdict verdict = copies_are_intact(status); !verdict.yes) std::printf("\n%s\n", verdict.why.c_str());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 with --auto-join; they go with `sandstore cluster remove`, the leader among them, dead or alive. Every acknowledged
 operation is found afterwards, once, and the load never hears of an error but those that a client may repeat."""
 import json
+import os
 import shutil
 import unittest
 
@@ -117,6 +118,65 @@ class Scaling(ClusterTest):
         self.assertIn("node-4", after["voters"])
         self.assertNotIn(old.node_id, after["voters"])
         self.check(cluster, load, after["voters"])
+
+    def put_files(self, cluster, count=10):
+        files = {f"/f{number}": os.urandom(200_000) for number in range(count)}
+        for path, content in files.items():
+            cluster.put(path, content)
+        return files
+
+    def assertFiles(self, cluster, files):
+        lost = [path for path, content in files.items() if cluster.cat(path) != content]
+        self.assertEqual(lost, [])
+
+    def await_intact(self, cluster):
+        wait_until("every chunk has its copies", lambda: cluster.status()["intact"]["yes"])
+
+    def test_every_node_is_replaced_and_its_disk_thrown_away(self):
+        cluster = self.cluster().start()
+        cluster.await_leader()
+        files = self.put_files(cluster)
+        for number in (1, 2, 3):
+            old = cluster.node(f"node-{number}")
+            new = cluster.join(f"node-{number + 3}").start()
+            self.await_waiting(new)
+            self.change(cluster, "replace", old.node_id, new.node_id, new.address)
+            old.kill()
+            shutil.rmtree(old.data_dir)
+        self.assertFiles(cluster, files)
+        self.await_intact(cluster)
+        wait_until("health is green", lambda: cluster.node("node-4").get("/health")[0] == 200)
+
+    def test_copies_are_made_elsewhere_for_a_node_that_is_away_for_long(self):
+        cluster = self.cluster(size=4, **{"repair-delay": "2s"}).start()
+        leader = cluster.await_leader()
+        files = self.put_files(cluster)
+        self.await_intact(cluster)
+        away = next(node for node in cluster.nodes if node is not leader)
+        away.kill()
+        shutil.rmtree(away.data_dir)
+        wait_until("nothing is left for it to keep", lambda: cluster.status()["intact"]["yes"] and not any(
+            line["places"] for line in cluster.status()["copies"]["nodes"] if line["id"] == away.node_id))
+        self.assertFiles(cluster, files)
+
+    def test_nobody_who_holds_a_last_copy_may_be_stopped_or_removed(self):
+        cluster = self.cluster(**{"repair-delay": "1s"}).start()
+        cluster.await_leader()
+        away = next(node for node in cluster.nodes if node is not cluster.await_leader())
+        away.kill()
+        self.put_files(cluster, 2)
+        wait_until("health is not green", lambda: cluster.await_leader().get("/health")[0] == 503)
+        self.assertIn("fewer than 3 copies", cluster.sandstore("status").stdout.decode())
+        last = next(node for node in cluster.nodes if node not in (away, cluster.await_leader()))
+        self.assertEqual(last.get("/health?maintenance")[0], 412)
+        done = cluster.sandstore("cluster", "remove", last.node_id, "--timeout=20s", timeout=harness.PATIENCE_S)
+        self.assertEqual(done.returncode, 1, done.stderr.decode())
+        self.assertIn("was not removed", done.stderr.decode())
+        self.assertIn("--force", done.stderr.decode())
+        self.assertEqual(len(self.configuration(cluster)[0]), 3)
+        away.start()
+        self.await_intact(cluster)
+        wait_until("it may be stopped", lambda: last.get("/health?maintenance")[0] == 200)
 
     def test_a_joined_node_that_is_killed_while_it_waits_starts_again(self):
         cluster = self.cluster().start()

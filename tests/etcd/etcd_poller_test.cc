@@ -43,7 +43,7 @@ class PollerProcess {
             {pb::PORT_LOG_DISK},
             std::make_unique<ThreadDisk>(runtime_.base(), dispatcher, LocalAddress{pb::PORT_LOG_DISK}, directory, 1));
         for (const pb::ActorKind kind : {pb::ACTOR_BOOTSTRAP, pb::PORT_TRANSPORT, pb::ACTOR_FILES, pb::ACTOR_STATUS,
-                                         pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER}) {
+                                         pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER, pb::ACTOR_MOVER}) {
             dispatcher.add_port({kind}, kind == pb::ACTOR_BOOTSTRAP ? &bootstrap : &others);
         }
         pb::StartPoller start;

@@ -8,6 +8,7 @@
 #include "actors/cluster/etcd_poller.h"
 #include "actors/cluster/status_service.h"
 #include "actors/fs/file_service.h"
+#include "actors/fs/mover.h"
 #include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
@@ -98,6 +99,7 @@ void SimCluster::start(const std::string& id) {
     add<FileService>(dispatcher, pb::ACTOR_FILES);
     add<ChunkService>(dispatcher, pb::ACTOR_CHUNKS);
     add<Repairer>(dispatcher, pb::ACTOR_REPAIRER);
+    add<Mover>(dispatcher, pb::ACTOR_MOVER);
     add<StatusService>(dispatcher, pb::ACTOR_STATUS);
     add<EtcdPoller>(dispatcher, pb::ACTOR_ETCD_POLLER, true);
     if (auto path = trace_paths_.find(id); path != trace_paths_.end()) {
@@ -152,6 +154,11 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     repairer.set_interval_ms(2000);
     repairer.set_orphan_grace_us(1'800'000'000);
     repairer.set_chunk_commit_window_us(600'000'000);
+    pb::StartMover mover;
+    mover.set_copies(3);
+    mover.set_chunk_bytes_max(256 * 1024);
+    mover.set_interval_ms(2000);
+    mover.set_repair_delay_us(3'000'000);
     pb::StartStatus status;
     status.set_node_id(id);
     pb::StartNode node;
@@ -170,6 +177,7 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(files)));
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(chunks)));
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(repairer)));
+    dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(mover)));
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(status)));
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(node)));
     dispatcher.send(pb::ACTOR_ETCD_POLLER, message_of(std::move(poller)));

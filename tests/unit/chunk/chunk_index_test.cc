@@ -339,9 +339,9 @@ TEST_F(ChunkIndexTest, statistics_go_to_every_member) {
     kit->drop_effects();
     kit->advance(5'000'000);
     run_disk();
-    EXPECT_EQ(kit->count(Body::kChunkStats), 6u);
+    EXPECT_EQ(kit->count(Body::kChunkStats), 9u);
     for (const char* node : {"", "node-2", "node-3"}) {
-        for (const pb::ActorKind actor : {pb::ACTOR_FILES, pb::ACTOR_STATUS}) {
+        for (const pb::ActorKind actor : {pb::ACTOR_FILES, pb::ACTOR_MOVER, pb::ACTOR_STATUS}) {
             const Message message = kit->take_to(Body::kChunkStats, node);
             EXPECT_EQ(message->to_actor(), actor);
             const pb::ChunkStats& stats = message->chunk_stats();

@@ -54,6 +54,7 @@ class BootstrapTest : public testing::Test {
         pb::StartFiles files;
         files.set_copies(3);
         kit.deliver(message_of(pb::StartRepairer()));
+        kit.deliver(message_of(pb::StartMover()));
         kit.deliver(message_of(raft));
         kit.deliver(message_of(pb::StartStateMachine()));
         kit.deliver(message_of(files));

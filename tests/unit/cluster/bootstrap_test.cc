@@ -23,7 +23,7 @@ TEST_F(BootstrapTest, a_fresh_node_with_a_static_list_starts_everything_in_order
         EXPECT_EQ((*view)->cluster_view().members_size(), 3);
     }
     EXPECT_EQ(told, (std::multiset<pb::ActorKind>{pb::ACTOR_FILES, pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER,
-                                                  pb::ACTOR_STATUS, pb::PORT_TRANSPORT}));
+                                                  pb::ACTOR_STATUS, pb::ACTOR_MOVER, pb::PORT_TRANSPORT}));
     const pb::Identity written = take_identity_write();
     EXPECT_EQ(written.node_id(), "node-1");
     EXPECT_EQ(written.cluster_id(), derived_cluster_id("static", {"node-1", "node-2", "node-3"}));
@@ -43,7 +43,8 @@ TEST_F(BootstrapTest, a_fresh_node_with_a_static_list_starts_everything_in_order
         {pb::ACTOR_LOG, pb::Envelope::kStartLog},           {pb::ACTOR_SNAPSHOTS, pb::Envelope::kStartSnapshots},
         {pb::ACTOR_RAFT, pb::Envelope::kStartRaft},         {pb::ACTOR_STATE_MACHINE, pb::Envelope::kStartStateMachine},
         {pb::ACTOR_FILES, pb::Envelope::kStartFiles},       {pb::ACTOR_CHUNKS, pb::Envelope::kStartChunks},
-        {pb::ACTOR_REPAIRER, pb::Envelope::kStartRepairer}, {pb::ACTOR_STATUS, pb::Envelope::kBootProgress}};
+        {pb::ACTOR_REPAIRER, pb::Envelope::kStartRepairer}, {pb::ACTOR_MOVER, pb::Envelope::kStartMover},
+        {pb::ACTOR_STATUS, pb::Envelope::kBootProgress}};
     ASSERT_EQ(kit.effects().size(), std::size(order));
     for (size_t i = 0; i < std::size(order); ++i) {
         EXPECT_EQ(kit.effects()[i].message->to_actor(), order[i].first) << i;
@@ -67,6 +68,7 @@ TEST_F(BootstrapTest, a_fresh_node_with_a_static_list_starts_everything_in_order
     EXPECT_EQ(files.copies(), 3u);
     EXPECT_EQ(kit.take(pb::Envelope::kStartChunks)->start_chunks().node_id(), "node-1");
     EXPECT_EQ(kit.take(pb::Envelope::kStartRepairer)->start_repairer().node_id(), "node-1");
+    EXPECT_EQ(kit.take(pb::Envelope::kStartMover)->start_mover().node_id(), "node-1");
 }
 
 TEST_F(BootstrapTest, a_known_node_keeps_its_identity_and_its_first_voters) {
@@ -321,6 +323,7 @@ TEST_F(BootstrapTest, an_unreadable_identity_is_refused) {
         other.deliver(message_of(pb::StartSnapshots()));
         other.deliver(message_of(pb::StartChunks()));
         other.deliver(message_of(pb::StartRepairer()));
+        other.deliver(message_of(pb::StartMover()));
         other.deliver(message_of(pb::StartStatus()));
         other.deliver(message_of(node));
         pb::DiskReply reply;
@@ -383,6 +386,7 @@ TEST_F(BootstrapTest, a_node_id_that_is_no_name_is_refused) {
         other.deliver(message_of(pb::StartSnapshots()));
         other.deliver(message_of(pb::StartChunks()));
         other.deliver(message_of(pb::StartRepairer()));
+        other.deliver(message_of(pb::StartMover()));
         other.deliver(message_of(pb::StartStatus()));
         node.set_node_id(bad);
         other.deliver(message_of(node));

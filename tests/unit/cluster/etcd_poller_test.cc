@@ -90,7 +90,8 @@ class EtcdPollerTest : public testing::Test {
         }
         if (view) {
             EXPECT_EQ(to, (std::multiset<pb::ActorKind>{pb::ACTOR_BOOTSTRAP, pb::ACTOR_FILES, pb::ACTOR_CHUNKS,
-                                                        pb::ACTOR_REPAIRER, pb::ACTOR_STATUS, pb::PORT_TRANSPORT}));
+                                                        pb::ACTOR_REPAIRER, pb::ACTOR_MOVER, pb::ACTOR_STATUS,
+                                                        pb::PORT_TRANSPORT}));
         }
         return view;
     }

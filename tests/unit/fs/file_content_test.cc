@@ -436,13 +436,46 @@ TEST_F(FileContentTest, a_known_chunk_must_be_described_as_it_is) {
     ASSERT_EQ(write(0, 100, 1), pb::STATUS_OK);
     const uint64_t hash = files_.hash();
     EXPECT_EQ(apply(commit("/f", 0, {extent(0, 10, 1, 0, 99)})), pb::STATUS_EINVAL);
-    pb::Extent moved = extent(0, 10, 1, 0, 100);
-    moved.mutable_chunk()->set_replicas(0, "node-7");
-    EXPECT_EQ(apply(commit("/f", 0, {moved})), pb::STATUS_EINVAL);
+    pb::Extent younger = extent(0, 10, 1, 0, 100);
+    younger.mutable_chunk()->set_allocated_at_us(kStartUs + 1);
+    EXPECT_EQ(apply(commit("/f", 0, {younger})), pb::STATUS_EINVAL);
     // Also within one command, and then nothing of it takes effect.
     EXPECT_EQ(apply(commit("/f", 0, {extent(0, 10, 5), extent(10, 10, 6, 0, 10), extent(20, 10, 6, 0, 12)})),
               pb::STATUS_EINVAL);
     EXPECT_EQ(files_.hash(), hash);
+}
+
+// --- Moving -----------------------------------------------------------------------------------------------------------
+
+pb::MoveChunks::Move move_of(uint64_t number, std::vector<std::string> from, std::vector<std::string> to) {
+    pb::MoveChunks::Move move;
+    move.mutable_id()->set_term(1);
+    move.mutable_id()->set_number(number);
+    move.mutable_from()->Add(from.begin(), from.end());
+    move.mutable_to()->Add(to.begin(), to.end());
+    return move;
+}
+
+TEST_F(FileContentTest, a_chunk_moves_only_from_where_it_is) {
+    ASSERT_EQ(write(0, 100, 1), pb::STATUS_OK);
+    ASSERT_EQ(write(100, 100, 2), pb::STATUS_OK);
+    pb::MoveChunks request;
+    *request.add_moves() = move_of(1, {"node-1", "node-2", "node-3"}, {"node-2", "node-3", "node-4"});
+    *request.add_moves() = move_of(2, {"node-1", "node-2", "node-9"}, {"node-4"});  // Somebody else was faster.
+    *request.add_moves() = move_of(7, {"node-1", "node-2", "node-3"}, {"node-4"});  // Removed meanwhile.
+    pb::MutationResult result;
+    files_.move_chunks(request, &result);
+    EXPECT_EQ(result.moved(), 1u);
+    EXPECT_EQ(files_.hash(), files_.walk_hash());
+    files_.check_invariants();
+    EXPECT_EQ(chunks_of("node-1").chunks_size(), 1);
+    ASSERT_EQ(chunks_of("node-4").chunks_size(), 1);
+    EXPECT_EQ(chunks_of("node-4").chunks(0).id().number(), 1u);
+    files_.move_chunks(request, &result);
+    EXPECT_EQ(result.moved(), 0u) << "once more does nothing";
+    // Whoever was told of the places before may still name the chunk.
+    EXPECT_EQ(apply(commit("/f", 300, {extent(0, 10, 1, 0, 100)})), pb::STATUS_OK);
+    EXPECT_EQ(chunks_of("node-1").chunks_size(), 1);
 }
 
 }  // namespace

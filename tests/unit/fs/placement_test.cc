@@ -288,5 +288,31 @@ TEST_F(PlacementTest, copies_are_no_more_than_members) {
     EXPECT_EQ(placement_.copies_of(3), 2u);
 }
 
+TEST_F(PlacementTest, who_is_leaving_gets_no_new_chunks) {
+    members(4);
+    pb::RaftConfiguration configuration;
+    for (int i = 1; i <= 4; ++i) configuration.add_voters(name(i));
+    configuration.add_leaving("node-2");
+    placement_.set_configuration(configuration);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(nodes(choose()), (Nodes{"node-1", "node-3", "node-4"}));
+    EXPECT_EQ(placement_.copies_of(7), 3u);
+    configuration.clear_leaving();
+    placement_.set_configuration(configuration);
+    EXPECT_EQ(placement_.copies_of(7), 4u);
+}
+
+TEST_F(PlacementTest, another_home_is_up_has_room_and_is_none_of_those_taken) {
+    members(5);
+    const auto random = [this] { return random_.next(); };
+    const auto another = [&](std::vector<std::string> taken) {
+        return placement_.choose_another(taken, kChunkBytes, random).value_or("none");
+    };
+    stats(4, 0, 1000, 10);  // Nearly full.
+    EXPECT_EQ(another({"node-1", "node-2", "node-4"}).substr(0, 5), "node-");
+    placement_.set_up("node-5", false);
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(another({"node-1", "node-2"}), "node-3");
+    EXPECT_EQ(another({"node-1", "node-2", "node-3"}), "none");
+}
+
 }  // namespace
 }  // namespace sandstore

@@ -80,6 +80,10 @@ class RandomCommands {
             mutation.mutable_open_session();
             return mutation;
         }
+        if (random_.below(30) == 0) {
+            move(&mutation);
+            return mutation;
+        }
         mutation.set_session_id(sessions_[random_.below(sessions_.size())]);
         mutation.set_sequence(index);
         mutation.set_oldest_needed(index - random_.below(20));
@@ -115,6 +119,20 @@ class RandomCommands {
             mutation.mutable_close_session();
         }
         return mutation;
+    }
+
+    void move(pb::Mutation* mutation) {
+        static constexpr const char* kNodes[] = {"node-1", "node-2", "node-3", "node-4"};
+        for (int i = 0; i < 8; ++i) {
+            pb::MoveChunks::Move& move = *mutation->mutable_move_chunks()->add_moves();
+            move.mutable_id()->set_term(1);
+            move.mutable_id()->set_number(1 + random_.below(next_chunk_));
+            const uint64_t without = random_.below(5);
+            for (uint64_t node = 0; node < 4; ++node) {
+                if (node < 3) move.add_from(kNodes[node]);
+                if (node != without) move.add_to(kNodes[node]);
+            }
+        }
     }
 
     // A hold has the number of the entry that made it.

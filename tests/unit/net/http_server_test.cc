@@ -30,6 +30,7 @@ pb::ClusterStatus healthy() {
     node->mutable_raft()->set_applied_index(4500);
     node->mutable_raft()->set_last_index(5001);
     node->mutable_chunks()->set_chunk_count(7);
+    node->mutable_copies_report()->set_rounds(1);
     node->mutable_chunks()->set_chunk_bytes(uint64_t{1} << 40);
     return status;
 }

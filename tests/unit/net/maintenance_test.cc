@@ -26,10 +26,27 @@ pb::ClusterStatus cluster_of(int size) {
             raft->mutable_configuration()->add_voters(str_cat("node-", voter));
         }
     }
+    pb::CopiesReport* report = status.mutable_nodes(0)->mutable_copies_report();
+    report->set_rounds(1);
+    report->set_current(true);
+    report->set_chunks(10);
+    report->set_copies(3);
+    for (int i = 1; i <= size; ++i) {
+        pb::CopiesReport::Node* node = report->add_nodes();
+        node->set_node_id(str_cat("node-", i));
+        node->set_counted(true);
+        node->set_places(10);
+    }
     return status;
 }
 
+pb::CopiesReport& report_of(pb::ClusterStatus& status) {
+    return *status.mutable_nodes(0)->mutable_copies_report();
+}
+
+// Also the leader has seen it go, and counted again.
 void take_down(pb::ClusterStatus& status, int node) {
+    report_of(status).mutable_nodes(node - 1)->set_counted(false);
     status.mutable_nodes(node - 1)->set_up(false);
     status.mutable_nodes(node - 1)->clear_raft();
 }
@@ -140,17 +157,46 @@ TEST(Maintenance, while_members_change_old_and_new_majorities_are_needed) {
     EXPECT_NE(verdict.why.find("members are being changed"), std::string::npos) << verdict.why;
 }
 
-TEST(Maintenance, the_last_healthy_copy_of_a_chunk_stays) {
+TEST(Maintenance, the_last_intact_copy_of_a_chunk_stays) {
     pb::ClusterStatus status = cluster_of(5);
     take_down(status, 5);
-    EXPECT_TRUE(may_be_stopped(status, "node-2").yes) << "a chunk has two more copies, one of them healthy for sure";
-    status.mutable_nodes(3)->mutable_figures()->set_chunks_missing(7);
-    const Verdict verdict = may_be_stopped(status, "node-2");
-    EXPECT_FALSE(verdict.yes);
-    EXPECT_EQ(verdict.why,
-              "node-2 may hold the only healthy copy of a chunk: node-4 still lacks 7 of its chunks, node-5 is down");
+    EXPECT_TRUE(may_be_stopped(status, "node-2").yes) << "every chunk is on another node that answers";
+    report_of(status).mutable_nodes(1)->set_last(7);
+    EXPECT_EQ(may_be_stopped(status, "node-2").why, "node-2 holds the only intact copy within reach of 7 chunks");
+    EXPECT_FALSE(may_be_stopped(status, "node-2").yes);
+    EXPECT_TRUE(may_be_stopped(status, "node-3").yes);
     status.mutable_nodes(1)->mutable_chunks()->set_chunk_count(0);
     EXPECT_TRUE(may_be_stopped(status, "node-2").yes) << "it holds nothing";
+}
+
+TEST(Maintenance, what_was_counted_before_a_node_came_or_went_says_nothing) {
+    pb::ClusterStatus status = cluster_of(5);
+    status.mutable_nodes(4)->set_up(false);
+    EXPECT_NE(may_be_stopped(status, "node-2").why.find("node-5 went down since"), std::string::npos);
+    status = cluster_of(5);
+    report_of(status).set_current(false);
+    EXPECT_NE(may_be_stopped(status, "node-2").why.find("are being counted"), std::string::npos);
+    status = cluster_of(5);
+    report_of(status).mutable_nodes(1)->set_counted(false);
+    EXPECT_FALSE(may_be_stopped(status, "node-2").yes) << "nobody knows what it holds";
+    status = cluster_of(5);
+    status.mutable_nodes(0)->clear_copies_report();
+    EXPECT_FALSE(may_be_stopped(status, "node-2").yes) << "the leader is new";
+    EXPECT_FALSE(copies_are_intact(status).yes);
+}
+
+TEST(Maintenance, copies_are_intact_when_each_chunk_has_as_many_as_promised) {
+    pb::ClusterStatus status = cluster_of(5);
+    EXPECT_TRUE(copies_are_intact(status).yes);
+    EXPECT_EQ(copies_are_intact(status).why, "each of 10 chunks has its copies");
+    report_of(status).set_fewer(4);
+    EXPECT_EQ(copies_are_intact(status).why, "4 of 10 chunks have fewer than 3 copies");
+    report_of(status).set_none(2);
+    report_of(status).set_problem("node-4: its disk is full");
+    EXPECT_EQ(copies_are_intact(status).why,
+              "4 of 10 chunks have fewer than 3 copies, and 2 of them none within reach: what is in them cannot be read "
+              "until a node that has one is back (node-4: its disk is full)");
+    EXPECT_FALSE(copies_are_intact(status).yes);
 }
 
 TEST(Maintenance, with_a_single_copy_of_each_chunk_a_node_that_holds_some_stays) {

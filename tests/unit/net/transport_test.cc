@@ -44,10 +44,10 @@ struct Pair {
     TestNode b{loop};
 };
 
-TEST(Transport, tells_raft_files_status_chunks_and_repairer_that_a_peer_is_up) {
+TEST(Transport, tells_raft_files_status_chunks_repairer_and_mover_that_a_peer_is_up) {
     Pair pair;
     for (pb::ActorKind actor :
-         {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER}) {
+         {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER, pb::ACTOR_MOVER}) {
         const Message* up = pair.a.host.find(Body::kPeerUp, actor);
         ASSERT_NE(up, nullptr);
         EXPECT_EQ((*up)->peer_up().node_id(), "node-b");

@@ -289,5 +289,38 @@ TEST_F(Membership, no_change_leaves_voters_that_could_not_commit_it) {
     EXPECT_EQ(core(leader()).voters().size(), 2u);
 }
 
+// --- Leaving ----------------------------------------------------------------------------------------------------------
+
+pb::ChangeMembership one_change(Change::Kind kind, const std::string& node) {
+    pb::ChangeMembership request;
+    request.add_changes()->set_kind(kind);
+    request.mutable_changes(0)->set_node_id(node);
+    return request;
+}
+
+TEST(LeavingMembers, keep_their_vote_until_they_are_removed_or_stay) {
+    pb::RaftConfiguration first;
+    for (const char* node : {"n1", "n2", "n3"}) first.add_voters(node);
+    pb::RaftConfiguration planned;
+    std::string problem;
+    ASSERT_TRUE(plan_change(Configuration(first), one_change(Change::LEAVE, "n2"), &planned, &problem)) << problem;
+    const Configuration leaving(planned);
+    EXPECT_TRUE(leaving.is_voter("n2"));
+    EXPECT_FALSE(leaving.is_joint());
+    ASSERT_EQ(planned.leaving_size(), 1);
+    EXPECT_EQ(planned.leaving(0), "n2");
+    EXPECT_FALSE(leaving == Configuration(first));
+    EXPECT_FALSE(plan_change(leaving, one_change(Change::LEAVE, "n2"), &planned, &problem));
+    EXPECT_EQ(problem, "n2 is leaving already");
+    EXPECT_FALSE(plan_change(leaving, one_change(Change::LEAVE, "n9"), &planned, &problem));
+    ASSERT_TRUE(plan_change(leaving, one_change(Change::DEMOTE, "n1"), &planned, &problem));
+    EXPECT_EQ(planned.leaving_size(), 1) << "another change does not forget it";
+    ASSERT_TRUE(plan_change(leaving, one_change(Change::STAY, "n2"), &planned, &problem));
+    EXPECT_EQ(planned.leaving_size(), 0);
+    ASSERT_TRUE(plan_change(leaving, one_change(Change::REMOVE, "n2"), &planned, &problem));
+    EXPECT_EQ(planned.leaving_size(), 0) << "when it comes back it is a member like any other";
+    EXPECT_FALSE(plan_change(Configuration(first), one_change(Change::STAY, "n2"), &planned, &problem));
+}
+
 }  // namespace
 }  // namespace sandstore
