@@ -74,6 +74,18 @@ Configuration::Nodes Configuration::members() const {
     return Nodes(all.begin(), all.end());
 }
 
+uint64_t Configuration::storage_of(std::string_view node) const {
+    for (const pb::RaftStorage& storage : message_.storages()) {
+        if (storage.id() == node) return storage.storage();
+    }
+    return 0;
+}
+
+bool Configuration::is_rejoining(std::string_view node) const {
+    const auto& nodes = message_.rejoining();
+    return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
 bool Configuration::is_quorum(const std::function<bool(const std::string&)>& yes) const {
     if (empty()) return false;
     if (!is_majority(voters_, yes)) return false;
@@ -95,6 +107,10 @@ pb::RaftConfiguration Configuration::without_old_voters() const {
     for (const pb::RaftMember& member : message_.addresses()) {
         if (contains(voters_, member.id()) || contains(learners_, member.id())) *final.add_addresses() = member;
     }
+    final.clear_storages();
+    for (const pb::RaftStorage& storage : message_.storages()) {
+        if (contains(voters_, storage.id())) *final.add_storages() = storage;
+    }
     return final;
 }
 
@@ -110,11 +126,12 @@ using Change = pb::ChangeMembership::Change;
 using NodeSet = std::set<std::string>;
 
 // One change on the sets. Empty when it is possible, else why it is not.
-std::string apply_change(const Change& change, NodeSet* voters, NodeSet* learners) {
+std::string apply_change(const Change& change, NodeSet* voters, NodeSet* learners, NodeSet* rejoining) {
     const std::string& node = change.node_id();
     if (node.empty()) return "a change names no node";
     const bool votes = voters->contains(node);
     const bool learns = learners->contains(node);
+    rejoining->erase(node);
     switch (change.kind()) {
         case Change::ADD_LEARNER:
             if (votes) return str_cat(node, " is a voter already");
@@ -132,6 +149,12 @@ std::string apply_change(const Change& change, NodeSet* voters, NodeSet* learner
             voters->erase(node);
             learners->insert(node);
             return "";
+        case Change::REJOIN:
+            if (!votes) return str_cat(node, " is no voter");
+            voters->erase(node);
+            learners->insert(node);
+            rejoining->insert(node);
+            return "";
         case Change::REMOVE:
             if (!votes && !learns) return str_cat(node, " is no member");
             voters->erase(node);
@@ -146,15 +169,28 @@ void fill(const NodeSet& nodes, google::protobuf::RepeatedPtrField<std::string>*
     for (const std::string& node : nodes) *field->Add() = node;
 }
 
+// What a change says nothing about.
+void carry_over(const pb::RaftConfiguration& now, pb::RaftConfiguration* planned) {
+    const Configuration next(*planned);
+    for (const pb::RaftMember& member : now.addresses()) {
+        if (next.is_member(member.id())) *planned->add_addresses() = member;
+    }
+    for (const pb::RaftStorage& storage : now.storages()) {
+        if (next.is_voter(storage.id())) *planned->add_storages() = storage;
+    }
+    planned->set_founding(now.founding());
+}
+
 }  // namespace
 
 bool plan_change(const Configuration& now, const pb::ChangeMembership& request, pb::RaftConfiguration* planned,
                  std::string* problem) {
     NodeSet voters(now.voters().begin(), now.voters().end());
     NodeSet learners(now.learners().begin(), now.learners().end());
+    NodeSet rejoining(now.message().rejoining().begin(), now.message().rejoining().end());
     *problem = request.changes().empty() ? "no change is named" : "";
     for (const Change& change : request.changes()) {
-        if (problem->empty()) *problem = apply_change(change, &voters, &learners);
+        if (problem->empty()) *problem = apply_change(change, &voters, &learners, &rejoining);
     }
     if (problem->empty() && voters.empty()) *problem = "the last voter cannot go";
     if (!problem->empty()) return false;
@@ -162,14 +198,13 @@ bool plan_change(const Configuration& now, const pb::ChangeMembership& request, 
     planned->Clear();
     fill(voters, planned->mutable_voters());
     fill(learners, planned->mutable_learners());
+    fill(rejoining, planned->mutable_rejoining());
     NodeSet changed;
     std::set_symmetric_difference(voters.begin(), voters.end(), now.voters().begin(), now.voters().end(),
                                   std::inserter(changed, changed.begin()));
     if (changed.size() > 1) fill(NodeSet(now.voters().begin(), now.voters().end()), planned->mutable_old_voters());
+    carry_over(now.message(), planned);
     const Configuration next(*planned);
-    for (const pb::RaftMember& member : now.message().addresses()) {
-        if (next.is_member(member.id())) *planned->add_addresses() = member;
-    }
     for (const Change& change : request.changes()) {
         if (change.kind() != Change::ADD_LEARNER || change.address().empty() || !next.is_member(change.node_id()))
             continue;

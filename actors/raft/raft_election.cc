@@ -45,6 +45,7 @@ void RaftCore::lose_leadership() {
     for (uint64_t token : reads_before_commit_) effects_.reads_failed.push_back(token);
     reads_before_commit_.clear();
     peers_.clear();
+    heard_storages_.clear();
     rounds_in_flight_.clear();
     lease_start_us_ = 0;
     uncommitted_.clear();
@@ -75,6 +76,7 @@ bool RaftCore::has_live_leader() const {
 bool RaftCore::may_stand() const {
     if (options_.election_priority == 0 || configuration().empty() || is_disk_slow(input_.now_us)) return false;
     if (is_removed() && !planted("removed-node-stands")) return false;
+    if (has_forgotten()) return false;
     return configuration().is_voter(options_.node_id) || !is_configuration_committed();
 }
 
@@ -158,6 +160,7 @@ void RaftCore::become_leader() {
 // A leader that no quorum answers is none (thesis 6.2): clients should look elsewhere.
 void RaftCore::check_quorum() {
     const bool in_contact = configuration().is_quorum([this](const std::string& node) {
+        if (!counts(node)) return false;
         return is_self(node) || input_.now_us - peers_.at(node).last_contact_us() < options_.election_timeout_max_us;
     });
     if (!in_contact && !planted("quorum-not-checked")) become_follower(term_, "");
@@ -217,6 +220,7 @@ void RaftCore::on_vote_reply(std::string_view from, const pb::VoteReply& reply) 
         return;
     }
     if (!configuration().is_voter(from) && !planted("learner-vote-counted")) return;
+    if (!is_on_its_storage(from, reply.storage()) && !planted("votes-of-other-storage-counted")) return;
     if (reply.pre_vote()) {
         if (role_ == pb::RoleChanged::PRE_CANDIDATE && reply.term() == term_ + 1) count_vote(from, true);
         return;

@@ -46,6 +46,7 @@ void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbea
     reply.set_election_priority(options_.election_priority);
     reply.set_disk_full(disk_full_);
     reply.set_disk_slow(is_disk_slow(input_.now_us));
+    reply.set_waits_for_operator(options_.ask_to_rejoin);
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 
@@ -62,7 +63,7 @@ void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatRepl
     if (const std::optional<uint64_t> took_us = progress.round_trip_us(reply.round(), input_.now_us)) {
         effects_.round_trips.push_back({found->first, *took_us});
     }
-    progress.health = {reply.election_priority(), reply.disk_full(), reply.disk_slow()};
+    progress.health = {reply.election_priority(), reply.disk_full(), reply.disk_slow(), reply.waits_for_operator()};
     confirm_reads();  // A new round may drop a peer that has left.
     found = peers_.find(from);
     if (found != peers_.end()) resend_to(found->first, found->second);
@@ -122,8 +123,10 @@ void RaftCore::admit_waiting_reads() {
 }
 
 void RaftCore::confirm_reads() {
-    const uint64_t confirmed = configuration().reached_by_quorum(
-        [this](const std::string& voter) { return is_self(voter) ? round_ : peers_.at(voter).round(); });
+    const uint64_t confirmed = configuration().reached_by_quorum([this](const std::string& voter) {
+        if (!counts(voter)) return uint64_t{0};
+        return is_self(voter) ? round_ : peers_.at(voter).round();
+    });
     confirmed_round_ = std::max(confirmed_round_, confirmed);
     while (!rounds_in_flight_.empty() && rounds_in_flight_.front().first <= confirmed_round_) {
         lease_start_us_ = rounds_in_flight_.front().second;

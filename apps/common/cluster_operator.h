@@ -31,6 +31,7 @@ class ClusterOperator {
     [[nodiscard]] std::string remove(const std::string& node);
     [[nodiscard]] std::string promote(const std::string& node);
     [[nodiscard]] std::string demote(const std::string& node);
+    [[nodiscard]] std::string rejoin(const std::string& node);
     // The new one learns and catches up, then one change takes it in and the old one out.
     [[nodiscard]] std::string replace(const std::string& old_node, const std::string& new_node,
                                       const std::string& new_address);

@@ -35,6 +35,7 @@ enum class SimEventKind : uint8_t {
     kSyncError,
     kFullDisk,
     kFlippedBit,
+    kWipedDisk,  // The machine comes back with a new disk.
     // Clocks, etcd
     kWallJump,
     kEtcdDown,
