@@ -404,7 +404,10 @@ void RaftNode::announce_configuration(Context& context) {
     for (const pb::ActorKind listener : kListeners) {
         context.send(neighbour(listener, context), message_of(pb::ConfigurationChanged(changed)));
     }
-    context.send(pb::ACTOR_BOOTSTRAP, message_of(pb::ConfigurationChanged(changed)));
+    // What it keeps is about the node's first group.
+    if (context.self().instance == 0) {
+        context.send(pb::ACTOR_BOOTSTRAP, message_of(pb::ConfigurationChanged(changed)));
+    }
     context.send(pb::PORT_TRANSPORT, message_of(std::move(changed)));
     log_members(context);
     if (core_->is_removed()) context.warn("this node is no member of the cluster any more");

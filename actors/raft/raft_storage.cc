@@ -1,8 +1,8 @@
 // RaftCore: voters that lost what they promised. A vote and an acknowledgement are promises that live on one storage:
-// the configuration says on which one for each voter. What comes from another storage of the same name (a replaced disk,
-// an emptied directory) does not count, for elections, commits, reads and contact alike, until the node has been a
-// learner and was given its vote anew, through the log: the entry that does so binds the vote to the new storage, after
-// it has caught up with all that the old one may have acknowledged.
+// the configuration says on which one for each voter. What comes from another storage of the same name (a replaced
+// disk, an emptied directory) does not count, for elections, commits, reads and contact alike, until the node has been
+// a learner and was given its vote anew, through the log: the entry that does so binds the vote to the new storage,
+// after it has caught up with all that the old one may have acknowledged.
 #include <algorithm>
 
 #include "actors/raft/raft_core.h"

@@ -153,6 +153,7 @@ TEST_F(Storages, nobody_is_taken_back_while_too_few_others_answer) {
 
 TEST_F(Storages, a_learner_that_is_promoted_is_bound_to_the_disk_that_caught_up) {
     cluster.add_node("n4");
+    ASSERT_TRUE(all_committed());
     ASSERT_EQ(cluster.change(leader(), Change::ADD_LEARNER, "n4"), RaftCore::RequestOutcome::kAccepted);
     ASSERT_TRUE(cluster.run_until([&] { return core("n4").last_index() == core(leader()).last_index(); }, 2 * kSecond));
     replace_disk("n4");  // Before it has a vote there is nothing to forget, but all to learn again.
