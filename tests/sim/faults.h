@@ -29,7 +29,6 @@ class Faults {
 
     std::function<void(const std::string& id)> on_damage;
     std::function<void(const std::string& id)> on_wipe;
-    std::function<void(const std::string& id)> on_wipe;
 
  private:
     void apply_to_process(const SimEvent& event);
