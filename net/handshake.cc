@@ -22,6 +22,13 @@ Refusal refuse_peer(const pb::Hello& hello, const LocalNames& names) {
                 str_cat("node ", names.node_id, " belongs to cluster ", names.cluster_id, ", and ", hello.node_id(),
                         " to cluster ", hello.cluster_id(), "; check the addresses and the data directories")};
     }
+    if (!hello.founding().empty() && !names.founding.empty() && hello.founding() != names.founding) {
+        return {pb::STATUS_INVALID_ARGUMENT,
+                str_cat("node ", names.node_id, " and ", hello.node_id(), " belong to two clusters of the same name ",
+                        names.cluster_id,
+                        ", begun at different times: empty the data directory of the one that shall "
+                        "come to the other, and start it again")};
+    }
     if (hello.node_id() == names.node_id) {
         return {pb::STATUS_INVALID_ARGUMENT,
                 str_cat("another process already runs as node ", names.node_id, "; give each node its own id")};
@@ -61,6 +68,7 @@ pb::Hello make_hello(pb::Hello::Kind kind, const LocalNames& names) {
     hello.set_cluster_id(names.cluster_id);
     hello.set_node_id(names.node_id);
     hello.set_instance_id(names.instance_id);
+    hello.set_founding(names.founding);
     return hello;
 }
 

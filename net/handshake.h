@@ -18,6 +18,7 @@ struct LocalNames {
     std::string node_id;
     std::string instance_id;
     std::string software_version;
+    std::string founding = {};  // Of the cluster; empty while it is not known.
     bool started() const { return !node_id.empty(); }
 };
 

@@ -37,6 +37,9 @@ std::string hindrance(const pb::ClusterStatus& status, const pb::NodeStatus& lea
     if (node->raft().disk_full()) return str_cat("the disk of ", id, " is full");
     if (node->raft().disk_slow()) return str_cat("the disk of ", id, " does not answer");
     const pb::RaftPeerStatus* peer = find_peer(leader, id);
+    if (node->raft().forgot() || (peer != nullptr && peer->forgot())) {
+        return str_cat(id, " lost the storage on which its vote is");
+    }
     if (peer != nullptr && peer->state() == pb::RaftPeerStatus::SNAPSHOT) return str_cat(id, " is sent a snapshot");
     const uint64_t has = peer == nullptr ? node->raft().last_index() : peer->match_index();
     const uint64_t lacks = behind(leader.raft().commit_index(), has);

@@ -25,6 +25,7 @@ Json::Value peer_json(const pb::RaftPeerStatus& peer) {
     json["id"] = peer.node_id();
     json["state"] = std::string(peer_state_name(peer.state()));
     json["learner"] = peer.learner();
+    json["forgot"] = peer.forgot();
     json["reachable"] = peer.reachable();
     json["match_index"] = number(peer.match_index());
     json["next_index"] = number(peer.next_index());

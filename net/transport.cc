@@ -95,6 +95,7 @@ void Transport::on_start_transport(const pb::StartTransport& start) {
     names_.cluster_id = start.cluster_id();
     names_.node_id = start.node_id();
     names_.instance_id = start.instance_id();
+    names_.founding = start.founding();
     for (const auto& [id, address] : members_) add_peer(id, address);
     start_self_probe();
 }
@@ -131,6 +132,7 @@ void Transport::learn_address(const std::string& id, const std::string& address)
 // Discovery's address of a node goes before the one that it was added with.
 void Transport::on_configuration_changed(const pb::ConfigurationChanged& change) {
     const pb::RaftConfiguration& configuration = change.configuration();
+    if (names_.founding.empty()) names_.founding = configuration.founding();
     for (const pb::RaftMember& member : configuration.addresses()) {
         if (!listed_.contains(member.id())) learn_address(member.id(), member.address());
     }

@@ -1,6 +1,7 @@
 #include "actors/cluster/bootstrap.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "actors/cluster/identity.h"
 #include "actors/cluster/member_record.h"
@@ -15,10 +16,7 @@ namespace sandstore {
 
 namespace {
 
-constexpr uint32_t kTagNoDuplicate = 1;
-constexpr uint32_t kTagAskAgain = 2;
 constexpr uint64_t kClusterTimeoutUs = 1'000'000;
-constexpr uint64_t kAcquaintanceTimeoutUs = 500'000;
 constexpr uint64_t kAskAgainUs = 500'000;
 constexpr uint64_t kDuplicateWaitUs = 300'000;
 constexpr uint64_t kDiskTimeoutUs = 60'000'000;
@@ -66,6 +64,8 @@ void Bootstrap::receive(Message message, Context& context) {
             return on_cluster_status(std::move(message), context);
         case pb::Envelope::kDuplicateNode:
             return on_duplicate_node(std::move(message), context);
+        case pb::Envelope::kConfigurationChanged:
+            return on_configuration_changed(message->configuration_changed(), context);
         case pb::Envelope::kTimerFired:
             return on_timer_fired(std::move(message), context);
         default:
@@ -115,13 +115,15 @@ void Bootstrap::on_disk_reply(Message message, Context& context) {
     if (disk_request_ == 0 || message->reply_to() != disk_request_) return context.unexpected(message);
     disk_request_ = 0;
     if (step_ == Step::kReadingIdentity) return identity_read(message, context);
-    if (step_ != Step::kWritingIdentity) return;
+    if (step_ == Step::kLookingAtLog) return log_listed(message->disk_reply(), context);
     if (const int error = message->disk_reply().error(); error != 0) {
+        if (step_ == Step::kStarted) return;  // What it would have said of the log is written at the next start.
         return refuse(str_cat("cannot write ", kIdentityFile, " into the data directory (errno ", error,
                               "): check that it is writable and has space"),
                       context);
     }
-    start_transport(context);
+    if (step_ == Step::kClaimingStorage) return ask_founders(context);
+    if (step_ == Step::kWritingIdentity) start_transport(context);
 }
 
 void Bootstrap::on_request_failed(Message message, Context& context) {
@@ -129,14 +131,10 @@ void Bootstrap::on_request_failed(Message message, Context& context) {
         cluster_request_ = 0;
         return first_member_failed(message->request_failed().status().message(), context);
     }
-    if (acquaintance_requests_.erase(message->reply_to()) > 0) {
-        if (acquaintance_requests_.empty() && step_ == Step::kAskingWhetherKnown) {
-            claim_directory(cluster_to_claim_, context);
-        }
-        return;
-    }
+    if (take_founder_asked(message)) return founder_failed(message->request_failed().status().message(), context);
     if (disk_request_ == 0 || message->reply_to() != disk_request_) return context.unexpected(message);
     disk_request_ = 0;
+    if (step_ == Step::kStarted) return;  // As above; the log itself knows how long to wait for its disk.
     refuse(str_cat("the disk of the data directory does not answer: ", message->request_failed().status().message()),
            context);
 }
@@ -151,7 +149,12 @@ void Bootstrap::identity_read(const Message& message, Context& context) {
                                   ". Restore that file, or start with another --data-dir"),
                           context);
         }
-        fresh_ = false;
+        fresh_ = identity_->cluster_id().empty();
+        if (fresh_ && identity_->node_id() != node_.node_id()) {
+            return refuse(str_cat("data directory belongs to ", identity_->node_id(), ", and this is ", node_.node_id(),
+                                  ": use another --data-dir, or --node-id=", identity_->node_id()),
+                          context);
+        }
     } else if (reply.error() != pb::STATUS_ENOENT) {
         return refuse(str_cat("cannot read ", kIdentityFile, " in the data directory (errno ", reply.error(), ")"),
                       context);
@@ -228,24 +231,36 @@ void Bootstrap::consider_view(Context& context) {
                      {{"flag", node_.cluster_id()}, {"record", view_->cluster_id()}});
     }
     if (!fresh_) {
-        if (belongs_to_us(cluster_id, context)) start_transport(context);
-        return;
+        if (!belongs_to_us(cluster_id, context)) return;
+        return identity_->begun() ? look_at_log(context) : start_transport(context);
     }
-    if (node_.ask_members() && !node_.single_node() && !joins()) return ask_whether_known(cluster_id, context);
+    if (node_.ask_members() && !node_.single_node() && !joins()) return begin_founding(cluster_id, context);
     claim_directory(cluster_id, context);
 }
 
-void Bootstrap::claim_directory(const std::string& cluster_id, Context& context) {
+void Bootstrap::claim_storage(Context& context) {
+    if (identity_) return;
     identity_.emplace();
     identity_->set_format(kIdentityFormat);
-    identity_->set_cluster_id(cluster_id);
     identity_->set_node_id(node_.node_id());
+    identity_->set_storage(new_storage(context));
+}
+
+uint64_t Bootstrap::new_storage(Context& context) {
+    uint64_t storage = 0;
+    while (storage == 0) storage = context.random();
+    return storage;
+}
+
+void Bootstrap::claim_directory(const std::string& cluster_id, Context& context) {
+    claim_storage(context);
+    identity_->set_cluster_id(cluster_id);
     if (joins()) {
         identity_->set_joined(true);
     } else {
         for (std::string& id : first_voters()) identity_->add_bootstrap_voters(std::move(id));
     }
-    write_identity(context);
+    write_identity(Step::kWritingIdentity, context);
 }
 
 // Whether this node comes to a cluster that runs already.
@@ -325,7 +340,7 @@ void Bootstrap::first_member_failed(std::string_view why, Context& context) {
 
 void Bootstrap::on_cluster_status(Message message, Context& context) {
     const pb::ClusterStatus& answer = message->cluster_status();
-    if (acquaintance_requests_.erase(message->reply_to()) > 0) return consider_acquaintance(answer, context);
+    if (take_founder_asked(message)) return consider_founder(answer, context);
     if (cluster_request_ == 0 || message->reply_to() != cluster_request_) return context.unexpected(message);
     cluster_request_ = 0;
     if (answer.status().code() != pb::STATUS_OK) return first_member_failed(answer.status().message(), context);
@@ -334,52 +349,9 @@ void Bootstrap::on_cluster_status(Message message, Context& context) {
         return first_member_failed("it knows no leader yet", context);
     }
     context.info("Joins", {{"cluster", answer.cluster_id()}, {"said_by", to_ask_.front().id()}});
+    claim_storage(context);
+    if (answer.nodes_size() == 1) identity_->set_founding(answer.nodes(0).founding().founding());
     claim_directory(answer.cluster_id(), context);
-}
-
-// --- Have we been here before? --------------------------------------------------------------------------------------
-
-void Bootstrap::ask_whether_known(const std::string& cluster_id, Context& context) {
-    step_ = Step::kAskingWhetherKnown;
-    cluster_to_claim_ = cluster_id;
-    for (const pb::Member& member : view_->members()) {
-        if (member.id() == node_.node_id() || member.address().empty()) continue;
-        pb::ClusterStatusRequest request;
-        request.set_local(true);
-        const Address to(str_cat("@", member.address()), pb::ACTOR_STATUS);
-        acquaintance_requests_.insert(context.ask(to, message_of(std::move(request)), kAcquaintanceTimeoutUs));
-    }
-    if (acquaintance_requests_.empty()) claim_directory(cluster_id, context);
-}
-
-// Nobody need answer: the others may be as new as we are. But what they say counts.
-void Bootstrap::consider_acquaintance(const pb::ClusterStatus& answer, Context& context) {
-    if (step_ != Step::kAskingWhetherKnown) return;  // Another answer has ended it.
-    const bool runs = !answer.cluster_id().empty() && !answer.leader_id().empty() && answer.nodes_size() == 1;
-    if (runs && answer.cluster_id() != cluster_to_claim_) {
-        return refuse(str_cat(answer.nodes(0).id(), " belongs to cluster ", answer.cluster_id(),
-                              ", which runs already, and this node would begin cluster ", cluster_to_claim_,
-                              ": start it with --join to take it into that cluster, or correct the member list or "
-                              "--cluster-id"),
-                      context);
-    }
-    const pb::RaftStatus raft = runs ? answer.nodes(0).raft() : pb::RaftStatus();
-    for (const pb::RaftPeerStatus& peer : raft.peers()) {
-        if (peer.node_id() != node_.node_id() || peer.match_index() == 0) continue;
-        if (peer.reachable()) {
-            return refuse(str_cat("another process already runs as ", node_.node_id(), " at ", own_address(),
-                                  ": stop it or choose another --node-id"),
-                          context);
-        }
-        return refuse(str_cat("the data directory is empty, but ", node_.node_id(), " has acknowledged entries up to ",
-                              peer.match_index(), " of cluster ", answer.cluster_id(),
-                              ": give the --data-dir that holds them. If it is lost, the node may not vote again under "
-                              "this name: start it with --join and a new --node-id, and run `sandstore cluster "
-                              "replace ",
-                              node_.node_id(), " NEW-ID HOST:PORT`"),
-                      context);
-    }
-    if (acquaintance_requests_.empty()) claim_directory(cluster_to_claim_, context);
 }
 
 // --- Whose cluster, and is it ours? ---------------------------------------------------------------------------------
@@ -445,9 +417,8 @@ bool Bootstrap::belongs_to_us(const std::string& cluster_id, Context& context) {
 
 // --- Going ahead ----------------------------------------------------------------------------------------------------
 
-void Bootstrap::write_identity(Context& context) {
-    step_ = Step::kWritingIdentity;
-    progress("the data directory to be claimed", context);
+void Bootstrap::write_identity(Step next, Context& context) {
+    if (std::exchange(step_, next) != next) progress("the data directory to be claimed", context);
     std::string text = identity_text(*identity_);
     pb::DiskRequest request;
     auto* replace = request.add_operations()->mutable_replace();
@@ -468,6 +439,7 @@ void Bootstrap::start_transport(Context& context) {
     start.set_cluster_id(identity_->cluster_id());
     start.set_node_id(node_.node_id());
     start.set_instance_id(node_.instance_id());
+    start.set_founding(identity_->founding());
     context.send(pb::PORT_TRANSPORT, message_of(std::move(start)));
     pb::BootProgress ours;
     ours.set_cluster_id(identity_->cluster_id());
@@ -514,6 +486,9 @@ void Bootstrap::start_actors(Context& context) {
     pb::StartRaft* raft = held_[pb::Envelope::kStartRaft]->mutable_start_raft();
     complete(raft);
     *raft->mutable_bootstrap_voters() = identity_->bootstrap_voters();
+    *raft->mutable_bootstrap_storages() = identity_->storages();
+    raft->set_founding(identity_->founding());
+    raft->set_storage(identity_->storage());
     if (planted("voters-from-discovery")) {
         raft->clear_bootstrap_voters();
         for (const pb::Member& member : view_->members()) raft->add_bootstrap_voters(member.id());
@@ -570,6 +545,7 @@ void Bootstrap::progress(std::string_view waiting_for, Context& context) {
     pb::BootProgress progress;
     progress.set_waiting_for(std::string(waiting_for));
     if (identity_) progress.set_cluster_id(identity_->cluster_id());
+    *progress.mutable_founding() = own_founding();
     context.send(pb::ACTOR_STATUS, message_of(std::move(progress)));
 }
 

@@ -6,14 +6,14 @@
 //      StartNode       from the node's assembly: begin.
 //      DiskReply       what identity.json holds; that it is written.
 //      ClusterView     from EtcdPoller. With a static list Bootstrap makes it itself.
-//      ClusterStatus   (or RequestFailed) from other nodes: which cluster is to be joined; whether they know this node.
+//      ClusterStatus   (or RequestFailed) from other nodes: which cluster is to be joined; whether they are fresh too.
 //      DuplicateNode   from PORT_TRANSPORT: somebody else runs under this node's name.
+//      ConfigurationChanged  from RaftNode: the log holds something from now on.
 //      TimerFired      no duplicate showed up; the other nodes are to be asked again.
 // Out: DiskRequest     to PORT_LOG_DISK: reads identity.json, and writes it for a fresh node before anything else.
 //      ClusterStatusRequest  to the StatusServices of other nodes, one after the other: a node that joins and was told
 //                      no cluster id takes the running cluster's, never one made of its own list. And to all at
-//                      once, by a fresh node that is one of the first voters: if the leader has seen this node's log
-//                      before, its directory was lost, and it must not vote again.
+//                      once, by a fresh node that is one of the first voters (bootstrap_founding.cc).
 //      ClusterView     of a static list, to PORT_TRANSPORT, FileService, StatusService, ChunkService, Repairer.
 //      StartTransport  to PORT_TRANSPORT, when the identity is durable.
 //      Start...        to LogStore, SnapshotStore, RaftNode, StateMachine, FileService, ChunkService, Repairer, in this
@@ -21,25 +21,25 @@
 //      BootProgress    to StatusService at each step, and to EtcdPoller when the data directory is known to be ours.
 //
 // Steps: kIdle -> kReadingIdentity -> kWaitingForMembers -> kAskingForCluster (a node that joins) or
-//        kAskingWhetherKnown (a first voter) -> kWritingIdentity (fresh node) -> kLookingForDuplicate -> kStarted; from
-//        each of them -> kRefused.
+//        kClaimingStorage, kAskingFounders (a first voter) -> kWritingIdentity (fresh node), or kLookingAtLog (one that
+//        was here before) -> kLookingForDuplicate -> kStarted; from each of them -> kRefused.
 //
 // A fresh node is either one of the first voters, or it joins: with --join, or when etcd's cluster record names the
 // first voters and not this node. One that joins starts with an empty log and waits until a leader writes to it; that
 // it joined stands in identity.json, so that no later start makes a second cluster.
 //
-// Persists identity.json. Never changes an existing one, and never decides who votes once the Raft log exists.
+// Persists identity.json. Never changes whose it is, and never decides who votes once the Raft log exists.
 #pragma once
 
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "messages/cluster.pb.h"
+#include "messages/disk.pb.h"
 #include "runtime/actor.h"
 
 namespace sandstore {
@@ -54,12 +54,16 @@ class Bootstrap final : public Actor {
         kReadingIdentity,
         kWaitingForMembers,
         kAskingForCluster,
-        kAskingWhetherKnown,
+        kClaimingStorage,
+        kAskingFounders,
+        kLookingAtLog,
         kWritingIdentity,
         kLookingForDuplicate,
         kStarted,
         kRefused,
     };
+
+    enum TimerTag : uint32_t { kTagNoDuplicate = 1, kTagAskAgain = 2 };
 
     void on_start_message(Message message, Context& context);
     void on_start_node(Message message, Context& context);
@@ -80,13 +84,13 @@ class Bootstrap final : public Actor {
     void ask_for_cluster(Context& context);
     void ask_first_member(Context& context);
     void first_member_failed(std::string_view why, Context& context);
-    void ask_whether_known(const std::string& cluster_id, Context& context);
-    void consider_acquaintance(const pb::ClusterStatus& answer, Context& context);
+    void claim_storage(Context& context);
+    static uint64_t new_storage(Context& context);
     void claim_directory(const std::string& cluster_id, Context& context);
     std::string decide_cluster_id() const;
     std::vector<std::string> first_voters() const;
     bool belongs_to_us(const std::string& cluster_id, Context& context);
-    void write_identity(Context& context);
+    void write_identity(Step next, Context& context);
     void start_transport(Context& context);
     void start_actors(Context& context);
     void pass_on(int body, Context& context);
@@ -94,6 +98,22 @@ class Bootstrap final : public Actor {
     void progress(std::string_view waiting_for, Context& context);
     void refuse(std::string why, Context& context);
     std::string own_address() const;
+
+    // bootstrap_founding.cc
+    pb::Founding own_founding() const;
+    void begin_founding(const std::string& cluster_id, Context& context);
+    void ask_founders(Context& context);
+    bool take_founder_asked(const Message& answer);
+    void founder_failed(std::string_view why, Context& context);
+    void consider_founder(const pb::ClusterStatus& answer, Context& context);
+    bool consider_running(const pb::ClusterStatus& answer, Context& context);
+    void return_to(const pb::ClusterStatus& answer, Context& context);
+    std::string no_common_founding(const pb::NodeStatus& other) const;
+    void end_asking(Context& context);
+    void found(const std::map<std::string, uint64_t>& storages, Context& context);
+    void look_at_log(Context& context);
+    void log_listed(const pb::DiskReply& reply, Context& context);
+    void on_configuration_changed(const pb::ConfigurationChanged& changed, Context& context);
 
     Step step_ = Step::kIdle;
     pb::StartNode node_;
@@ -107,8 +127,11 @@ class Bootstrap final : public Actor {
     std::deque<pb::Member> to_ask_;  // The one asked now is the first.
     std::string asked_problems_;     // Why nobody has told the cluster so far.
     TimerId ask_timer_ = 0;
-    std::set<RequestId> acquaintance_requests_;
     std::string cluster_to_claim_;
+    std::map<RequestId, std::string> founders_asked_;       // Node ids.
+    std::string founder_answering_;                         // Whose answer is being handled.
+    std::map<std::string, uint64_t> fresh_founders_;        // Storages of those who answered that they are fresh too.
+    std::map<std::string, std::string> founders_problems_;  // Of the others, by node id.
     std::string waiting_for_;
     TimerId duplicate_timer_ = 0;
 };

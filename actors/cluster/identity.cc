@@ -1,22 +1,95 @@
 #include "actors/cluster/identity.h"
 
+#include <algorithm>
+
 #include "actors/cluster/member_record.h"
 #include "actors/cluster/strict_json.h"
 #include "runtime/text.h"
 
 namespace sandstore {
 
+namespace {
+
+std::string storage_text(uint64_t storage) {
+    return str_format("%016llx", static_cast<unsigned long long>(storage));
+}
+
+// 0: it is none.
+uint64_t parse_storage(const Json::Value& value) {
+    constexpr size_t kDigits = 16;
+    if (!value.isString()) return 0;
+    const std::string text = value.asString();
+    uint64_t storage = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), storage, 16);
+    const bool whole = text.size() == kDigits && error == std::errc() && end == text.data() + text.size();
+    return whole ? storage : 0;
+}
+
+bool parse_voters(const Json::Value& file, pb::Identity* identity) {
+    const Json::Value& voters = file["bootstrap_voters"];
+    if (!voters.isArray() || voters.empty() || voters.size() > kMembersMax) return false;
+    for (const Json::Value& voter : voters) {
+        if (!voter.isString() || !is_node_name(voter.asString())) return false;
+        identity->add_bootstrap_voters(voter.asString());
+    }
+    const Json::Value& storages = file["storages"];
+    if (storages.isNull()) return true;
+    if (!storages.isObject() || storages.size() != voters.size()) return false;
+    for (const std::string& voter : identity->bootstrap_voters()) {
+        pb::RaftStorage* known = identity->add_storages();
+        known->set_id(voter);
+        known->set_storage(parse_storage(storages[voter]));
+        if (known->storage() == 0) return false;
+    }
+    return true;
+}
+
+// Missing or true.
+bool parse_mark(const Json::Value& file, const char* name, bool* mark) {
+    const Json::Value& value = file[name];
+    *mark = !value.isNull();
+    return value.isNull() || (value.isBool() && value.asBool());
+}
+
+bool parse_members(const Json::Value& file, pb::Identity* identity) {
+    const std::optional<std::string> cluster_id = json_string(file, "cluster_id");
+    const std::optional<std::string> node_id = json_string(file, "node_id");
+    const std::optional<std::string> founding = json_string(file, "founding");
+    identity->set_storage(parse_storage(file["storage_id"]));
+    if (!node_id || !is_node_name(*node_id) || !cluster_id || !founding || identity->storage() == 0) return false;
+    identity->set_node_id(*node_id);
+    if (file["cluster_id"].isNull()) return true;  // It belongs to no cluster yet.
+    identity->set_cluster_id(*cluster_id);
+    identity->set_founding(*founding);
+    bool joined = false;
+    bool begun = false;
+    bool returned = false;
+    if (!is_cluster_name(*cluster_id) || !parse_mark(file, "joined", &joined) || !parse_mark(file, "begun", &begun) ||
+        !parse_mark(file, "returned", &returned)) {
+        return false;
+    }
+    identity->set_joined(joined);
+    identity->set_begun(begun);
+    identity->set_returned(returned);
+    return joined ? file["bootstrap_voters"].isNull() : parse_voters(file, identity);
+}
+
+}  // namespace
+
 std::string identity_text(const pb::Identity& identity) {
     Json::Value file(Json::objectValue);
     file["format"] = kIdentityFormat;
-    file["cluster_id"] = identity.cluster_id();
     file["node_id"] = identity.node_id();
-    if (identity.joined()) {
-        file["joined"] = true;
-    } else {
-        file["bootstrap_voters"] = Json::Value(Json::arrayValue);
-        for (const std::string& id : identity.bootstrap_voters()) file["bootstrap_voters"].append(id);
-    }
+    file["storage_id"] = storage_text(identity.storage());
+    if (identity.cluster_id().empty()) return json_line(file) + "\n";
+    file["cluster_id"] = identity.cluster_id();
+    if (!identity.founding().empty()) file["founding"] = identity.founding();
+    if (identity.begun()) file["begun"] = true;
+    if (identity.returned()) file["returned"] = true;
+    if (identity.joined()) file["joined"] = true;
+    for (const std::string& id : identity.bootstrap_voters()) file["bootstrap_voters"].append(id);
+    for (const pb::RaftStorage& known : identity.storages())
+        file["storages"][known.id()] = storage_text(known.storage());
     return json_line(file) + "\n";
 }
 
@@ -35,29 +108,23 @@ std::optional<pb::Identity> parse_identity(std::string_view text, std::string* e
         *error = str_cat("its format is ", format, ", and this version knows format ", kIdentityFormat);
         return std::nullopt;
     }
-    const std::optional<std::string> cluster_id = json_string(*file, "cluster_id");
-    const std::optional<std::string> node_id = json_string(*file, "node_id");
-    const Json::Value& voters = (*file)["bootstrap_voters"];
-    *error = "cluster_id, node_id, bootstrap_voters or joined is missing or not valid";
-    if (!cluster_id || !is_cluster_name(*cluster_id) || !node_id || !is_node_name(*node_id)) return std::nullopt;
     pb::Identity identity;
     identity.set_format(kIdentityFormat);
-    identity.set_cluster_id(*cluster_id);
-    identity.set_node_id(*node_id);
-    const Json::Value& joined = (*file)["joined"];
-    if (!joined.isNull()) {
-        if (!joined.isBool() || !joined.asBool() || !voters.isNull()) return std::nullopt;
-        identity.set_joined(true);
-        error->clear();
-        return identity;
-    }
-    if (!voters.isArray() || voters.empty() || voters.size() > kMembersMax) return std::nullopt;
-    for (const Json::Value& voter : voters) {
-        if (!voter.isString() || !is_node_name(voter.asString())) return std::nullopt;
-        identity.add_bootstrap_voters(voter.asString());
+    if (!parse_members(*file, &identity)) {
+        *error = "node_id, storage_id, cluster_id, bootstrap_voters or joined is missing or not valid";
+        return std::nullopt;
     }
     error->clear();
     return identity;
+}
+
+std::string founding_of(const pb::Identity& identity) {
+    std::vector<std::string> parts = {identity.cluster_id()};
+    for (const pb::RaftStorage& known : identity.storages()) {
+        parts.push_back(str_cat(known.id(), "=", storage_text(known.storage())));
+    }
+    std::sort(parts.begin() + 1, parts.end());
+    return derived_cluster_id("founding", parts);
 }
 
 }  // namespace sandstore

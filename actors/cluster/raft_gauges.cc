@@ -1,5 +1,7 @@
 #include "actors/cluster/raft_gauges.h"
 
+#include <algorithm>
+
 #include "runtime/metrics.h"
 
 namespace sandstore {
@@ -21,6 +23,10 @@ void RaftGauges::start(MetricsRegistry& metrics) {
     disk_slow_ =
         &metrics.gauge("sandstore_raft_disk_slow", "Whether a write of the log takes longer than an election timeout.");
     removed_ = &metrics.gauge("sandstore_raft_removed", "Whether this node is no member any more.");
+    forgot_ = &metrics.gauge("sandstore_raft_forgot",
+                             "Whether this node has another storage than the one on which its vote is.");
+    voters_forgot_ = &metrics.gauge("sandstore_raft_voters_forgot",
+                                    "Voters that lost the storage on which their vote is, on the leader.");
     leader_changes_ = &metrics.counter("sandstore_raft_leader_changes_total", "Changes of leader that this node saw.");
 }
 
@@ -54,6 +60,9 @@ void RaftGauges::on_raft_status(const pb::RaftStatus& raft) {
     disk_full_->set(raft.disk_full());
     disk_slow_->set(raft.disk_slow());
     removed_->set(raft.removed());
+    forgot_->set(raft.forgot());
+    voters_forgot_->set(static_cast<double>(
+        std::count_if(raft.peers().begin(), raft.peers().end(), [](const auto& peer) { return peer.forgot(); })));
     for (const auto& [peer, lag] : peer_lags_) lag->set(0);  // Only a leader knows; what it knew before is void.
     for (const pb::RaftPeerStatus& peer : raft.peers()) {
         Gauge*& lag = peer_lags_[peer.node_id()];

@@ -38,6 +38,8 @@ class RaftGauges {
     Gauge* disk_full_ = nullptr;
     Gauge* disk_slow_ = nullptr;
     Gauge* removed_ = nullptr;
+    Gauge* forgot_ = nullptr;
+    Gauge* voters_forgot_ = nullptr;
     Counter* leader_changes_ = nullptr;
     std::string last_leader_;
     std::map<std::string, Gauge*> peer_lags_;  // Of peers that this node led at some time.

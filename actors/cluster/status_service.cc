@@ -84,6 +84,7 @@ void StatusService::on_start_status(Message message, Context& context) {
 
 void StatusService::on_boot_progress(Message message, Context&) {
     waiting_for_ = message->boot_progress().waiting_for();
+    if (message->boot_progress().has_founding()) founding_ = message->boot_progress().founding();
     if (!message->boot_progress().cluster_id().empty()) cluster_id_ = message->boot_progress().cluster_id();
 }
 

@@ -100,6 +100,7 @@ class StatusService final : public Actor {
     pb::StartStatus config_;
     std::string waiting_for_ = "the start of the node";
     std::string cluster_id_;
+    pb::Founding founding_;
     pb::ClusterView view_;                       // What discovery says,
     pb::ConfigurationChanged configuration_;     // and what the log says of those whom discovery does not know.
     std::map<std::string, pb::Member> members_;  // Both together.

@@ -48,6 +48,7 @@ pb::NodeStatus StatusService::own_line(const pb::ClusterStatusRequest& request, 
     line.set_profile(config_.profile());
     line.set_copies(config_.copies());
     line.set_up(booted());
+    *line.mutable_founding() = founding_;
     line.set_detail(waiting_for_.empty() ? "" : str_cat("starting, waiting for ", waiting_for_));
     if (started_) line.set_uptime_us(context.now_us() - started_at_us_);
     if (const auto stats = chunk_stats_.find(self_id()); stats != chunk_stats_.end()) {
@@ -121,6 +122,15 @@ std::string StatusService::standing_of(const pb::RaftStatus& raft) const {
     if (raft.removed()) {
         return str_cat("removed from the cluster; it comes back with `sandstore cluster add ",
                        self_id(), "`");
+    }
+    if (raft.forgot()) {
+        return str_cat("its storage is not the one on which its vote is: it counts as absent; ",
+                       raft.ask_to_rejoin() ? str_cat("take it back with `sandstore cluster rejoin ", self_id(), "`")
+                                            : "it is taken back when a majority of the others answers");
+    }
+    if (raft.voters().empty() && founding_.returned() && raft.first_index() > 0) {
+        return str_cat("its storage is new, and it is a member already: it counts as absent, and waits for a leader, ",
+                       "that is for a majority of the others, to take it back");
     }
     if (raft.voters().empty() && raft.first_index() > 0) {
         const auto self = members_.find(self_id());

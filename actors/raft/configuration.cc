@@ -75,6 +75,18 @@ Configuration::Nodes Configuration::members() const {
     return Nodes(all.begin(), all.end());
 }
 
+uint64_t Configuration::storage_of(std::string_view node) const {
+    for (const pb::RaftStorage& storage : message_.storages()) {
+        if (storage.id() == node) return storage.storage();
+    }
+    return 0;
+}
+
+bool Configuration::is_rejoining(std::string_view node) const {
+    const auto& nodes = message_.rejoining();
+    return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
 bool Configuration::is_quorum(const std::function<bool(const std::string&)>& yes) const {
     if (empty()) return false;
     if (!is_majority(voters_, yes)) return false;
@@ -100,6 +112,10 @@ pb::RaftConfiguration Configuration::without_old_voters() const {
     for (const std::string& node : leaving_) {
         if (contains(voters_, node) || contains(learners_, node)) final.add_leaving(node);
     }
+    final.clear_storages();
+    for (const pb::RaftStorage& storage : message_.storages()) {
+        if (contains(voters_, storage.id())) *final.add_storages() = storage;
+    }
     return final;
 }
 
@@ -115,41 +131,52 @@ namespace {
 using Change = pb::ChangeMembership::Change;
 using NodeSet = std::set<std::string>;
 
+struct NodeSets {
+    NodeSet voters, learners, leaving, rejoining;
+};
+
 // One change on the sets. Empty when it is possible, else why it is not.
-std::string apply_change(const Change& change, NodeSet* voters, NodeSet* learners, NodeSet* leaving) {
+std::string apply_change(const Change& change, NodeSets* nodes) {
     const std::string& node = change.node_id();
     if (node.empty()) return "a change names no node";
-    const bool votes = voters->contains(node);
-    const bool learns = learners->contains(node);
+    const bool votes = nodes->voters.contains(node);
+    const bool learns = nodes->learners.contains(node);
+    if (change.kind() != Change::LEAVE && change.kind() != Change::STAY) nodes->rejoining.erase(node);
     switch (change.kind()) {
         case Change::ADD_LEARNER:
             if (votes) return str_cat(node, " is a voter already");
             if (learns) return str_cat(node, " is a learner already");
-            learners->insert(node);
+            nodes->learners.insert(node);
             return "";
         case Change::PROMOTE:
             if (votes) return str_cat(node, " is a voter already");
             if (!learns) return str_cat(node, " is no learner: add it first");
-            learners->erase(node);
-            voters->insert(node);
+            nodes->learners.erase(node);
+            nodes->voters.insert(node);
             return "";
         case Change::DEMOTE:
             if (!votes) return str_cat(node, " is no voter");
-            voters->erase(node);
-            learners->insert(node);
+            nodes->voters.erase(node);
+            nodes->learners.insert(node);
+            return "";
+        case Change::REJOIN:
+            if (!votes) return str_cat(node, " is no voter");
+            nodes->voters.erase(node);
+            nodes->learners.insert(node);
+            nodes->rejoining.insert(node);
             return "";
         case Change::REMOVE:
             if (!votes && !learns) return str_cat(node, " is no member");
-            voters->erase(node);
-            learners->erase(node);
-            leaving->erase(node);
+            nodes->voters.erase(node);
+            nodes->learners.erase(node);
+            nodes->leaving.erase(node);
             return "";
         case Change::LEAVE:
             if (!votes && !learns) return str_cat(node, " is no member");
-            if (!leaving->insert(node).second) return str_cat(node, " is leaving already");
+            if (!nodes->leaving.insert(node).second) return str_cat(node, " is leaving already");
             return "";
         case Change::STAY:
-            if (leaving->erase(node) == 0) return str_cat(node, " is not leaving");
+            if (nodes->leaving.erase(node) == 0) return str_cat(node, " is not leaving");
             return "";
         default:
             return "an unknown kind of change";
@@ -160,32 +187,44 @@ void fill(const NodeSet& nodes, google::protobuf::RepeatedPtrField<std::string>*
     for (const std::string& node : nodes) *field->Add() = node;
 }
 
+// What a change says nothing about.
+void carry_over(const pb::RaftConfiguration& now, pb::RaftConfiguration* planned) {
+    const Configuration next(*planned);
+    for (const pb::RaftMember& member : now.addresses()) {
+        if (next.is_member(member.id())) *planned->add_addresses() = member;
+    }
+    for (const pb::RaftStorage& storage : now.storages()) {
+        if (next.is_voter(storage.id())) *planned->add_storages() = storage;
+    }
+    planned->set_founding(now.founding());
+}
+
 }  // namespace
 
 bool plan_change(const Configuration& now, const pb::ChangeMembership& request, pb::RaftConfiguration* planned,
                  std::string* problem) {
-    NodeSet voters(now.voters().begin(), now.voters().end());
-    NodeSet learners(now.learners().begin(), now.learners().end());
-    NodeSet leaving(now.message().leaving().begin(), now.message().leaving().end());
+    const auto set_of = [](const auto& field) { return NodeSet(field.begin(), field.end()); };
+    NodeSets nodes{set_of(now.voters()), set_of(now.learners()), set_of(now.message().leaving()),
+                   set_of(now.message().rejoining())};
+    const NodeSet& voters = nodes.voters;
     *problem = request.changes().empty() ? "no change is named" : "";
     for (const Change& change : request.changes()) {
-        if (problem->empty()) *problem = apply_change(change, &voters, &learners, &leaving);
+        if (problem->empty()) *problem = apply_change(change, &nodes);
     }
     if (problem->empty() && voters.empty()) *problem = "the last voter cannot go";
     if (!problem->empty()) return false;
 
     planned->Clear();
-    fill(voters, planned->mutable_voters());
-    fill(learners, planned->mutable_learners());
-    fill(leaving, planned->mutable_leaving());
+    fill(nodes.voters, planned->mutable_voters());
+    fill(nodes.learners, planned->mutable_learners());
+    fill(nodes.leaving, planned->mutable_leaving());
+    fill(nodes.rejoining, planned->mutable_rejoining());
     NodeSet changed;
     std::set_symmetric_difference(voters.begin(), voters.end(), now.voters().begin(), now.voters().end(),
                                   std::inserter(changed, changed.begin()));
     if (changed.size() > 1) fill(NodeSet(now.voters().begin(), now.voters().end()), planned->mutable_old_voters());
+    carry_over(now.message(), planned);
     const Configuration next(*planned);
-    for (const pb::RaftMember& member : now.message().addresses()) {
-        if (next.is_member(member.id())) *planned->add_addresses() = member;
-    }
     for (const Change& change : request.changes()) {
         if (change.kind() != Change::ADD_LEARNER || change.address().empty() || !next.is_member(change.node_id()))
             continue;

@@ -33,6 +33,9 @@ class Configuration {
     bool is_member(std::string_view node) const;
     bool is_learner(std::string_view node) const { return is_member(node) && !is_voter(node); }
     Nodes members() const;  // All of them, each once.
+    // On which storage the node's vote is. 0: on none that was told.
+    uint64_t storage_of(std::string_view node) const;
+    bool is_rejoining(std::string_view node) const;
 
     // Whether those for whom `yes` holds decide.
     bool is_quorum(const std::function<bool(const std::string&)>& yes) const;

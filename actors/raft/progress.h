@@ -14,6 +14,7 @@ struct PeerHealth {
     uint32_t election_priority = 50;
     bool disk_full = false;
     bool disk_slow = false;
+    bool waits_for_operator = false;
 };
 
 // Invariant: match < next.

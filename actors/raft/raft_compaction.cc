@@ -76,6 +76,7 @@ bool RaftCore::on_install_reply(RaftInput input, std::string_view from, const pb
         finish_event();
         return false;
     }
+    hear_storage(from, reply.term(), reply.storage());
     auto found = peers_.find(from);
     if (!is_leader() || reply.term() < term_ || found == peers_.end()) return false;
     Progress& progress = found->second;

@@ -107,6 +107,12 @@ void RaftCore::bootstrap() {
     std::sort(voters.begin(), voters.end());
     SANDSTORE_CHECK(!voters.empty(), "no voters");
     for (const std::string& voter : voters) configuration.add_voters(voter);
+    for (const auto& [voter, storage] : options_.bootstrap_storages) {
+        pb::RaftStorage* known = configuration.add_storages();
+        known->set_id(voter);
+        known->set_storage(storage);
+    }
+    configuration.set_founding(options_.founding);
     set_term(1, "");
     append_configuration(configuration);
     uncommitted_.clear();
@@ -159,6 +165,11 @@ void RaftCore::note_configuration() {
     const std::pair<uint64_t, bool> now{configuration_index(), is_configuration_committed()};
     if (now == noted_configuration_) return;
     noted_configuration_ = now;
+    if (has_forgotten()) {
+        effects_.notice =
+            str_cat(options_.node_id, " votes on another storage than this one, by the log: it counts as ",
+                    "absent until it is taken back");
+    }
     effects_.configuration_changed = true;
 }
 
@@ -169,6 +180,7 @@ RaftEffects RaftCore::take_effects() {
 }
 
 void RaftCore::send(std::string_view to, Message message, Gate gate) {
+    stamp_storage(&message);
     if (gate != Gate::kNone) gates_.push_back({effects_.messages.size(), gate});
     effects_.messages.push_back({std::string(to), std::move(message), 0});
 }
@@ -179,6 +191,7 @@ void RaftCore::on_tick(RaftInput input) {
         if (input.now_us >= heartbeat_due_us_) {
             check_quorum();
             if (is_leader()) look_after_leadership();
+            if (is_leader()) take_back_forgetful();
             if (is_leader()) send_heartbeats();
         }
     } else if (input.now_us >= election_deadline_us_) {
@@ -196,6 +209,7 @@ void RaftCore::on_message(RaftInput input, std::string_view from, const Message&
     start_event(input);
     // Whoever is heard can be reached, whatever the transport said last.
     if (auto gone = unreachable_.find(from); gone != unreachable_.end()) unreachable_.erase(gone);
+    hear_storage_of(from, message);
     switch (message->body_case()) {
         case pb::Envelope::kRequestVote:
             on_request_vote(from, message->request_vote());
@@ -274,6 +288,7 @@ uint64_t RaftCore::next_deadline_us() const {
 
 void RaftCore::advance_commit() {
     const uint64_t index = configuration().reached_by_quorum([this](const std::string& voter) {
+        if (!counts(voter)) return uint64_t{0};
         if (is_self(voter) && planted("own-entries-counted-before-sync")) return terms_.last_index();
         return is_self(voter)                    ? persisted_index_  // Our own disk is one replica, not more.
                : planted("lost-entries-counted") ? peers_.at(voter).match()

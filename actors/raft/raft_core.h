@@ -6,8 +6,8 @@
 // the leader's own appends and heartbeats wait for nothing, since its own disk counts as just another replica.
 //
 // Files: raft_core.cc (events, persistence, commit), raft_election.cc, raft_replication.cc, raft_reads.cc,
-// raft_membership.cc, raft_transfer.cc (leadership handed over, disk health, priorities), raft_compaction.cc
-// (snapshots).
+// raft_membership.cc, raft_storage.cc (voters that lost what they promised), raft_transfer.cc (leadership handed over,
+// disk health, priorities), raft_compaction.cc (snapshots).
 #pragma once
 
 #include <algorithm>
@@ -172,6 +172,10 @@ class RaftCore {
     // No change of membership is on its way (any more).
     bool is_change_done() const { return is_configuration_committed() && !configuration().is_joint(); }
     bool is_removed() const;
+    // This node votes by the log, but on another storage: it may have promised what it does not know.
+    bool has_forgotten() const;
+    // The same of another voter, as far as it was heard since this node leads.
+    bool has_forgotten(std::string_view peer) const { return configuration().is_voter(peer) && !counts(peer); }
     const std::vector<std::string>& voters() const { return configuration().voters(); }
     const std::map<std::string, Progress, std::less<>>& peers() const { return peers_; }
     bool is_reachable(std::string_view peer) const { return !unreachable_.contains(peer); }
@@ -262,8 +266,19 @@ class RaftCore {
     bool has_committed_in_term() const;
     void admit_waiting_reads();
 
+    // Storages (raft_storage.cc)
+    bool is_on_its_storage(std::string_view voter, uint64_t storage) const;
+    bool counts(std::string_view voter) const;
+    void stamp_storage(Message* reply) const;
+    void hear_storage(std::string_view from, uint64_t term, uint64_t storage);
+    void hear_storage_of(std::string_view from, const Message& reply);
+    bool in_contact_with_quorum_of(const Configuration& configuration) const;
+    void bind_new_voters(pb::RaftConfiguration* planned) const;
+    void take_back_forgetful();
+
     // Membership (raft_membership.cc)
     std::string why_no_change_now() const;
+    RequestOutcome begin_change(const pb::ChangeMembership& request, std::string* problem);
     std::string why_not_caught_up(const pb::ChangeMembership& request) const;
     std::string why_not_committable(const Configuration& planned) const;
     bool is_heard(const std::string& node) const;
@@ -309,6 +324,7 @@ class RaftCore {
 
     // Leader
     std::map<std::string, Progress, std::less<>> peers_;  // All members but ourselves, and those who are leaving.
+    std::map<std::string, uint64_t, std::less<>> heard_storages_;  // By peer: of its last reply.
     uint64_t leader_since_us_ = 0;
     uint64_t heartbeat_due_us_ = 0;
     uint64_t last_sequence_ = 0;  // Of AppendEntries and InstallSnapshot to all peers, since the start of the process.

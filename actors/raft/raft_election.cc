@@ -46,6 +46,7 @@ void RaftCore::lose_leadership() {
     reads_before_commit_.clear();
     peers_.clear();
     rounds_sent_us_.clear();
+    heard_storages_.clear();
     uncommitted_.clear();
     uncommitted_bytes_ = 0;
     transfer_target_.clear();
@@ -75,6 +76,7 @@ bool RaftCore::may_stand() const {
     if (options_.election_priority == 0 || configuration().empty() || is_disk_slow(input_.now_us)) return false;
     if (is_removed() && !planted("removed-node-stands")) return false;
     if (owed_index() != 0 && !planted("debtor-stands")) return false;
+    if (has_forgotten()) return false;
     return configuration().is_voter(options_.node_id) || !is_configuration_committed();
 }
 
@@ -160,6 +162,7 @@ void RaftCore::become_leader() {
 // A leader that no quorum answers is none (thesis 6.2): clients should look elsewhere.
 void RaftCore::check_quorum() {
     const bool in_contact = configuration().is_quorum([this](const std::string& node) {
+        if (!counts(node)) return false;
         return is_self(node) || input_.now_us - peers_.at(node).last_contact_us() < options_.election_timeout_max_us;
     });
     if (!in_contact && !planted("quorum-not-checked")) become_follower(term_, "");
@@ -219,6 +222,7 @@ void RaftCore::on_vote_reply(std::string_view from, const pb::VoteReply& reply) 
         return;
     }
     if (!configuration().is_voter(from) && !planted("learner-vote-counted")) return;
+    if (!is_on_its_storage(from, reply.storage()) && !planted("votes-of-other-storage-counted")) return;
     if (reply.pre_vote()) {
         if (role_ == pb::RoleChanged::PRE_CANDIDATE && reply.term() == term_ + 1) count_vote(from, true);
         return;

@@ -74,6 +74,12 @@ RaftCore::RequestOutcome RaftCore::change_membership(RaftInput input, const pb::
                                                      std::string* problem) {
     start_event(input);
     if (!is_leader()) return RequestOutcome::kNotLeader;
+    const RequestOutcome outcome = begin_change(request, problem);
+    if (outcome == RequestOutcome::kAccepted) finish_event();
+    return outcome;
+}
+
+RaftCore::RequestOutcome RaftCore::begin_change(const pb::ChangeMembership& request, std::string* problem) {
     *problem = why_no_change_now();
     if (!problem->empty()) return RequestOutcome::kNotNow;
     pb::RaftConfiguration planned;
@@ -81,10 +87,15 @@ RaftCore::RequestOutcome RaftCore::change_membership(RaftInput input, const pb::
     *problem = why_not_caught_up(request);
     if (problem->empty()) *problem = why_not_committable(Configuration(planned));
     if (!problem->empty()) return RequestOutcome::kNotNow;
+    const bool takes_back = request.changes(0).kind() == pb::ChangeMembership::Change::REJOIN;
+    if (takes_back && !in_contact_with_quorum_of(Configuration(planned))) {
+        *problem = "too few of the voters that it leaves answer to decide anything: start them first";
+        return RequestOutcome::kNotNow;
+    }
+    bind_new_voters(&planned);
     append_configuration(planned);
     send_appends_to_all();
     advance_commit();
-    finish_event();
     return RequestOutcome::kAccepted;
 }
 

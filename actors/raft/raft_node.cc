@@ -25,6 +25,12 @@ RaftOptions options_of(const pb::StartRaft& start) {
     options.node_id = start.node_id();
     options.bootstrap_voters.assign(start.bootstrap_voters().begin(), start.bootstrap_voters().end());
     options.join = start.join();
+    options.storage = start.storage();
+    for (const pb::RaftStorage& known : start.bootstrap_storages()) {
+        options.bootstrap_storages[known.id()] = known.storage();
+    }
+    options.founding = start.founding();
+    options.ask_to_rejoin = start.ask_to_rejoin();
     options.election_timeout_min_us =
         or_default(start.election_timeout_min_ms() * 1000, options.election_timeout_min_us);
     options.election_timeout_max_us =
@@ -406,6 +412,10 @@ void RaftNode::announce_configuration(Context& context) {
     changed.set_committed(core_->is_configuration_committed());
     for (const pb::ActorKind listener : kListeners) {
         context.send(neighbour(listener, context), message_of(pb::ConfigurationChanged(changed)));
+    }
+    // What it keeps is about the node's first group.
+    if (context.self().instance == 0) {
+        context.send(pb::ACTOR_BOOTSTRAP, message_of(pb::ConfigurationChanged(changed)));
     }
     context.send(pb::PORT_TRANSPORT, message_of(std::move(changed)));
     log_members(context);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,12 @@ inline constexpr uint32_t kElectionPriorityMax = 100;
 
 struct RaftOptions {
     std::string node_id;
-    std::vector<std::string> bootstrap_voters;  // Used when the log is empty and this node does not join.
-    bool join = false;                          // An empty log stays empty until a leader writes to it.
+    std::vector<std::string> bootstrap_voters;           // Used when the log is empty and this node does not join.
+    uint64_t storage = 0;                                // Of this node's directory; 0: not told.
+    std::map<std::string, uint64_t> bootstrap_storages;  // Of bootstrap_voters.
+    std::string founding;
+    bool ask_to_rejoin = false;  // Should it have another storage than the log knows.
+    bool join = false;           // An empty log stays empty until a leader writes to it.
     uint64_t election_timeout_min_us = 150'000;
     uint64_t election_timeout_max_us = 300'000;
     uint64_t heartbeat_interval_us = 30'000;

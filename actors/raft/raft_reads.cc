@@ -66,6 +66,7 @@ void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbea
     reply.set_disk_slow(is_disk_slow(input_.now_us));
     // Without lease reads a node that restarts does not wait for what it may have promised.
     if (options_.lease_reads) reply.set_promise_us(options_.election_timeout_min_us);
+    reply.set_waits_for_operator(options_.ask_to_rejoin);
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 
@@ -95,7 +96,7 @@ void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatRepl
     if (const std::optional<uint64_t> took_us = progress.round_trip_us(reply.round(), input_.now_us)) {
         effects_.round_trips.push_back({found->first, *took_us});
     }
-    progress.health = {reply.election_priority(), reply.disk_full(), reply.disk_slow()};
+    progress.health = {reply.election_priority(), reply.disk_full(), reply.disk_slow(), reply.waits_for_operator()};
     note_promise(progress, reply);
     confirm_reads();  // A new round may drop a peer that has left.
     found = peers_.find(from);
@@ -137,6 +138,7 @@ bool RaftCore::has_lease(uint64_t now_us) const {
     if (!is_leader() || !options_.lease_reads) return false;
     if (timeout_now_sent_ && !planted("lease-kept-through-transfer")) return false;
     return configuration().is_quorum([&](const std::string& voter) {
+        if (!counts(voter)) return false;
         if (is_self(voter)) return true;
         const Progress& progress = peers_.at(voter);
         return progress.owed_index() == 0 && now_us < progress.promised_until_us();
@@ -172,6 +174,7 @@ void RaftCore::admit_waiting_reads() {
 void RaftCore::confirm_reads() {
     // Who lost entries may have lost a vote for another leader with them.
     const uint64_t confirmed = configuration().reached_by_quorum([this](const std::string& voter) {
+        if (!counts(voter)) return uint64_t{0};
         if (is_self(voter)) return round_;
         const Progress& progress = peers_.at(voter);
         return progress.owed_index() == 0 ? progress.round() : 0;

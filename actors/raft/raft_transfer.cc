@@ -47,7 +47,7 @@ bool RaftCore::is_disk_slow(uint64_t now_us) const {
 
 bool RaftCore::can_lead(const std::string& node, const Progress& progress) const {
     const bool heard = input_.now_us - progress.last_contact_us() < options_.election_timeout_max_us;
-    return configuration().is_voter(node) && heard && !unreachable_.contains(node) &&
+    return configuration().is_voter(node) && counts(node) && heard && !unreachable_.contains(node) &&
            progress.state() == Progress::State::kReplicate && progress.owed_index() == 0 &&
            !progress.health.disk_slow && progress.health.election_priority != 0;
 }
@@ -130,7 +130,8 @@ void RaftCore::end_transfer() {
 
 void RaftCore::on_timeout_now(std::string_view from, const pb::TimeoutNow& request) {
     const bool is_our_leader = request.term() == term_ && leader_id_ == from && !is_leader();
-    if (!is_our_leader || !configuration().is_voter(options_.node_id) || is_disk_slow(input_.now_us)) return;
+    if (!is_our_leader || !configuration().is_voter(options_.node_id) || has_forgotten() || is_disk_slow(input_.now_us))
+        return;
     campaign_started_us_ = input_.now_us;
     start_election(true);
 }

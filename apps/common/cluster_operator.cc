@@ -233,6 +233,22 @@ std::string ClusterOperator::demote(const std::string& node) {
     return problem;
 }
 
+std::string ClusterOperator::rejoin(const std::string& node) {
+    const auto has_forgotten = [&] {
+        const auto& peers = leader().peers();
+        return std::any_of(peers.begin(), peers.end(),
+                           [&](const auto& peer) { return peer.node_id() == node && peer.forgot(); });
+    };
+    if (std::string problem = look_with_leader(); !problem.empty()) return problem;
+    if (standing_of(leader().configuration(), node) == Standing::kVoter && !has_forgotten()) {
+        return str_cat(node, " has not lost its storage, or was not heard since: there is nothing to take back");
+    }
+    std::string problem = change({{Change::REJOIN, node, ""}}, [&](const pb::RaftConfiguration& now) {
+        return standing_of(now, node) == Standing::kLearner || !has_forgotten();
+    });
+    return problem.empty() ? promote(node) : problem;
+}
+
 std::string ClusterOperator::replace(const std::string& old_node, const std::string& new_node,
                                      const std::string& new_address, bool force) {
     if (std::string problem = look_with_leader(); !problem.empty()) return problem;

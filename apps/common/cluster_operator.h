@@ -33,6 +33,7 @@ class ClusterOperator {
     [[nodiscard]] std::string remove(const std::string& node, bool force);
     [[nodiscard]] std::string promote(const std::string& node);
     [[nodiscard]] std::string demote(const std::string& node);
+    [[nodiscard]] std::string rejoin(const std::string& node);
     // The new one learns and catches up, the old one's chunks are moved as by remove(), then one change takes the new
     // one in and the old one out.
     [[nodiscard]] std::string replace(const std::string& old_node, const std::string& new_node,

@@ -104,6 +104,7 @@ pb::StartRaft raft_configuration(const NodeOptions& options) {
     start.set_heartbeat_interval_ms(options.heartbeat_interval_ms);
     start.set_election_priority(options.election_priority);
     start.set_lease_reads(options.lease_reads);
+    start.set_ask_to_rejoin(options.ask_to_rejoin);
     start.set_append_window(options.append_window);
     start.set_append_window_bytes(options.append_window_bytes);
     start.set_append_bytes_max(options.append_bytes_max);

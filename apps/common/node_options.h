@@ -24,9 +24,10 @@ struct NodeOptions {
     std::vector<pb::Member> peers;        // Static discovery; empty: etcd is asked.
     std::vector<std::string> etcd_endpoints;
     uint64_t poll_interval_ms = 2'000;
-    bool single_node = false;  // The NoOp replicator instead of Raft.
-    bool join = false;         // A new node of a cluster that runs already.
-    bool auto_join = false;    // On the leader: nodes that appear in etcd become learners.
+    bool single_node = false;    // The NoOp replicator instead of Raft.
+    bool join = false;           // A new node of a cluster that runs already.
+    bool ask_to_rejoin = false;  // A voter that lost its storage waits for an operator.
+    bool auto_join = false;      // On the leader: nodes that appear in etcd become learners.
 
     uint64_t election_timeout_ms = 300;      // Of each election, drawn from here
     uint64_t election_timeout_max_ms = 600;  // to here.

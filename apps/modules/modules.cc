@@ -21,6 +21,7 @@ constexpr Belonging kFlags[] = {
     {"poll_interval", "DISCOVERY", "etcd"},
     {"auto_join", "DISCOVERY", "etcd"},
     {"join", "REPLICATOR", "raft"},
+    {"rejoin", "REPLICATOR", "raft"},
     {"election_timeout", "REPLICATOR", "raft"},
     {"heartbeat_interval", "REPLICATOR", "raft"},
     {"election_priority", "REPLICATOR", "raft"},

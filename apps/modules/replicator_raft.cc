@@ -8,6 +8,9 @@
 
 DEFINE_string(replicator, "raft", "Raft, or for a single node without replication noop");
 DEFINE_bool(join, false, "this new node comes to a cluster that runs already, and waits to be added");
+DEFINE_string(rejoin, "auto",
+              "a voter whose disk comes back empty is taken back as a learner and votes again when it has caught up: "
+              "auto, or ask: after `sandstore cluster rejoin`");
 DEFINE_uint64(election_timeout, 300,
               "a follower without news from a leader stands for election after this to twice this");
 DEFINE_uint64(heartbeat_interval, 50, "how often a leader shows that it is there");
@@ -23,6 +26,7 @@ namespace sandstore {
 namespace {
 
 const FlagRule kReplicatorRule("replicator", one_of({"raft", "noop"}));
+const FlagRule kRejoinRule("rejoin", one_of({"auto", "ask"}));
 const FlagRule kElectionRule("election_timeout", number_between(50, 60'000, "milliseconds"));
 const FlagRule kHeartbeatRule("heartbeat_interval", number_between(5, 10'000, "milliseconds"));
 const FlagRule kPriorityRule("election_priority", number_between(0, 100));
@@ -31,6 +35,7 @@ const FlagRule kCopiesRule("copies", number_between(1, 7));
 void read_flags(NodeOptions* options) {
     options->single_node = FLAGS_replicator == "noop";
     options->join = FLAGS_join;
+    options->ask_to_rejoin = FLAGS_rejoin == "ask";
     options->election_timeout_ms = FLAGS_election_timeout;
     options->election_timeout_max_ms = 2 * FLAGS_election_timeout;
     options->heartbeat_interval_ms = FLAGS_heartbeat_interval;
@@ -53,7 +58,7 @@ const Module& replicator_module() {
     static const Module kModule = {
         .option = "REPLICATOR",
         .value = "raft",
-        .node_flags = {"replicator", "join", "election_timeout", "heartbeat_interval", "election_priority",
+        .node_flags = {"replicator", "join", "rejoin", "election_timeout", "heartbeat_interval", "election_priority",
                        "lease_reads", "copies"},
         .read_flags = read_flags,
         .add_to_node = add_to_node,

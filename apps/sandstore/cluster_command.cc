@@ -21,6 +21,7 @@ constexpr Command kCommands[] = {
     {"replace", cluster_replace, "take a node in and another out, in one change", "replace OLD NEW [ADDRESS]"},
     {"promote", cluster_promote, "give a learner its vote, once it has caught up", "promote NODE"},
     {"demote", cluster_demote, "make a voter a learner", "demote NODE"},
+    {"rejoin", cluster_rejoin, "take a voter back that lost its disk", "rejoin NODE"},
     {"transfer", cluster_transfer, "hand leadership over", "transfer [NODE]"},
     {"snapshot", cluster_snapshot, "have a node take a snapshot now", "snapshot [NODE]"},
     {"allow-deletions", cluster_allow_deletions, "let a node delete the many chunks that it has stopped at",

@@ -1,4 +1,4 @@
-// sandstore cluster members, add, remove, replace, promote, demote, transfer, snapshot.
+// sandstore cluster members, add, remove, replace, promote, demote, rejoin, transfer, snapshot.
 #include <gflags/gflags.h>
 #include <json/json.h>
 
@@ -238,6 +238,17 @@ int cluster_demote(int argc, char** argv) {
                 "sandstore cluster demote NODE [flags]", 1, 1, "NODE");
     return run_change(argc, argv, kSpec, 1, [](ClusterOperator& cluster, const std::vector<std::string>& words) {
         return cluster.demote(words[0]);
+    });
+}
+
+int cluster_rejoin(int argc, char** argv) {
+    static const CommandSpec kSpec = spec_of(
+        "cluster rejoin",
+        "Takes a voter back whose disk came back empty: it becomes a learner, catches up, and votes again. With "
+        "--rejoin=auto, as nodes are by default, that happens by itself.",
+        "sandstore cluster rejoin NODE [flags]", 1, 1, "NODE");
+    return run_change(argc, argv, kSpec, 1, [](ClusterOperator& cluster, const std::vector<std::string>& words) {
+        return cluster.rejoin(words[0]);
     });
 }
 

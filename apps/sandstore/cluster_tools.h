@@ -9,6 +9,7 @@ int cluster_add(int argc, char** argv);
 int cluster_remove(int argc, char** argv);
 int cluster_promote(int argc, char** argv);
 int cluster_demote(int argc, char** argv);
+int cluster_rejoin(int argc, char** argv);
 int cluster_replace(int argc, char** argv);
 int cluster_transfer(int argc, char** argv);
 int cluster_snapshot(int argc, char** argv);

@@ -137,7 +137,8 @@ class Doctor {
                                   "run this as the user that the node runs as");
         }
         if (!Json::parseFromStream(Json::CharReaderBuilder(), file, &identity, &error) || !identity.isObject() ||
-            !identity["node_id"].isString() || !identity["cluster_id"].isString()) {
+            !identity["node_id"].isString() ||
+            !(identity["cluster_id"].isString() || identity["cluster_id"].isNull())) {
             return findings_.fail("identity", str_cat(path, " cannot be read"),
                                   "a node refuses this directory: replace the node under a new id");
         }

@@ -200,23 +200,74 @@ class Scaling(ClusterTest):
         self.change(cluster, "remove", "node-4")
         self.assertEqual(self.configuration(cluster), (["node-1", "node-2", "node-3"], []))
 
-    def test_a_node_that_lost_its_directory_is_refused_and_replaced_under_a_new_name(self):
+    def test_a_node_that_lost_its_directory_is_taken_back(self):
         cluster = self.cluster().start()
         leader = cluster.await_leader()
         cluster.put("/file", b"kept")
         cluster.await_caught_up()
         lost = next(node for node in cluster.nodes if node is not leader)
+        for gone in (lost.data_dir, os.path.join(lost.data_dir, "log")):
+            lost.kill()
+            shutil.rmtree(gone)
+            lost.start()
+            self.await_vote_of(cluster, lost)
+        # Its vote counts again: with the leader gone, it and the third one are the majority.
+        leader.kill()
+        cluster.await_leader(besides=leader.node_id)
+        self.assertEqual(cluster.cat("/file"), b"kept")
+
+    def test_an_operator_takes_a_node_back_that_asks_for_it(self):
+        cluster = self.cluster(rejoin="ask").start()
+        leader = cluster.await_leader()
+        cluster.put("/file", b"kept")
+        lost = next(node for node in cluster.nodes if node is not leader)
         lost.kill()
         shutil.rmtree(lost.data_dir)
-        for _ in range(2):
-            lost.start()
-            self.assertRefused(lost, "the data directory is empty, but " + lost.node_id + " has acknowledged entries",
-                               "sandstore cluster replace " + lost.node_id)
-        new = cluster.join("node-4").start()
-        self.await_waiting(new)
-        self.change(cluster, "replace", lost.node_id, "node-4", new.address)
-        self.assertNotIn(lost.node_id, self.configuration(cluster)[0])
-        self.assertEqual(cluster.cat("/file"), b"kept")
+        lost.start()
+        command = "sandstore cluster rejoin " + lost.node_id
+        wait_until("it says what to do", lambda: command in cluster.sandstore("status").stdout.decode())
+        self.change(cluster, "rejoin", lost.node_id)
+        self.await_vote_of(cluster, lost)
+
+    def test_nodes_whose_disks_are_gone_do_not_go_on_without_those_who_remember(self):
+        cluster = self.cluster().start()
+        cluster.await_leader()
+        one, two, three = cluster.nodes
+        three.kill()
+        cluster.await_leader(besides=three.node_id)
+        cluster.put("/file", b"acknowledged by two")
+        one.kill()
+        two.kill()
+        shutil.rmtree(two.data_dir)
+        two.start()
+        three.start()
+        wait_until("the node with the new disk says that it waits",
+                   lambda: b"waits for a leader" in two.get("/status")[1])
+        self.assertIsNone(cluster.leader())
+        one.start()
+        cluster.await_leader()
+        self.assertEqual(cluster.cat("/file"), b"acknowledged by two")
+        self.await_vote_of(cluster, two)
+
+    def test_a_cluster_of_one_grows_by_joining_only(self):
+        cluster = self.cluster(**{"cluster-id": "one-name"})
+        first, *others = cluster.nodes
+        first.flags["peers"] = f"{first.node_id}={first.address}"
+        first.start()
+        wait_until("one voter begins at once", first.ready)
+        for node in others:
+            node.start()
+            self.assertRefused(node, "runs cluster one-name, and " + node.node_id + " is no member of it", "--join")
+        self.assertTrue(first.running())
+
+    def await_vote_of(self, cluster, node):
+        def votes():
+            status = cluster.status()
+            forgot = [peer["id"] for line in status["nodes"] for peer in line.get("peers", []) if peer["forgot"]]
+            with open(os.path.join(node.data_dir, "identity.json"), encoding="utf-8") as identity:
+                begun = "begun" in json.load(identity)
+            return begun and not forgot and node.node_id in self.configuration(cluster)[0]
+        wait_until(f"{node.node_id} votes again", votes)
 
     def test_a_new_node_without_join_is_told_that_the_cluster_runs_already(self):
         cluster = self.cluster().start()

@@ -50,7 +50,7 @@ void Faults::apply(const SimEvent& event) {
         apply_to_process(event);
     } else if (event.kind <= SimEventKind::kLossyNetwork) {
         apply_to_network(event);
-    } else if (event.kind <= SimEventKind::kFlippedBit) {
+    } else if (event.kind <= SimEventKind::kWipedDisk) {
         apply_to_disk(event);
     } else if (event.kind == SimEventKind::kWallJump) {
         cluster_.runtime().jump_wall_clock(node(event.argument(0)), event.argument(1));
@@ -108,6 +108,10 @@ bool Faults::explains_stop(const std::string& id, const std::string& reason) {
     if (reason.find("invariant") != std::string::npos || reason.find(" failed: ") != std::string::npos) return false;
     if (etcd_was_wrong_ && reason.find("member list") != std::string::npos) {
         start_later(id, 200'000);  // Rightly refused, with such a list.
+        return true;
+    }
+    if (id == wiped_ && reason.find("already runs as") != std::string::npos) {
+        start_later(id, 200'000);  // The others have not noticed yet that the one before is gone.
         return true;
     }
     if (id == damaged_) {
@@ -237,15 +241,30 @@ void Faults::apply_to_disk(const SimEvent& event) {
             flip_bit(id, static_cast<uint64_t>(event.argument(1)));
             start_later(id, for_us);
             break;
+        case SimEventKind::kWipedDisk:
+            wipe(id);
+            start_later(id, for_us);
+            break;
         default:
             break;
     }
 }
 
+// One node of a run, and only where the others are a majority without it: what is acknowledged is then still on enough
+// disks, whoever else is away for a while. (With two, chunks and entries would depend on how far the first one was
+// taken back.)
+void Faults::wipe(const std::string& id) {
+    if (!damaged_.empty() || schedule_.setting("nodes") < 3 || (!wiped_.empty() && wiped_ != id)) return;
+    wiped_ = id;
+    cluster_.kill(id);
+    cluster_.disk(id).wipe();
+    if (on_wipe) on_wipe(id);
+}
+
 // While the node is down. In the log only where more follows: damage to its very end looks like a torn write, which
 // recovery rightly drops.
 void Faults::flip_bit(const std::string& id, uint64_t where) {
-    if (!damaged_.empty() && damaged_ != id) return;
+    if ((!damaged_.empty() && damaged_ != id) || !wiped_.empty()) return;
     damaged_ = id;
     if (on_damage) on_damage(id);
     cluster_.kill(id);

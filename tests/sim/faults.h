@@ -28,6 +28,7 @@ class Faults {
     bool is_lost(const std::string& id) const { return lost_.contains(id); }  // Its disk is beyond repair.
 
     std::function<void(const std::string& id)> on_damage;
+    std::function<void(const std::string& id)> on_wipe;
 
  private:
     void apply_to_process(const SimEvent& event);
@@ -41,6 +42,7 @@ class Faults {
     void block_for(const std::string& from, const std::string& to, uint64_t for_us);
     void flap(const std::string& one, const std::string& other, uint64_t period_us, uint64_t until_us, bool blocked);
     void flip_bit(const std::string& id, uint64_t where);
+    void wipe(const std::string& id);
     void fill_disk(const std::string& id);
     void set_network();
     void set_disk(const std::string& id, uint64_t sync_us);
@@ -54,6 +56,7 @@ class Faults {
     std::set<std::string> power_failing_;
     std::set<std::string> lost_;
     std::string damaged_;  // The one node whose disk may be damaged.
+    std::string wiped_;    // The one node whose disk may be replaced.
     bool healed_ = false;  // Undoing and restarting are over: heal() did it all.
 };
 

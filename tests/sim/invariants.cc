@@ -89,6 +89,21 @@ void Invariants::node_started(const std::string& id) {
     node.acknowledged.clear();
 }
 
+void Invariants::node_wiped(const std::string& id) {
+    Node& node = nodes_[id];
+    node.former_disks.push_back(node.durable);
+    node.former_votes.merge(node.votes);
+    node.durable = DurableLog();
+    node.votes.clear();
+    node.promised_term = 0;
+}
+
+bool Invariants::was_durable(const Node& node, uint64_t index, uint64_t term) {
+    return node.durable.holds(index, term) ||
+           std::any_of(node.former_disks.begin(), node.former_disks.end(),
+                       [&](const DurableLog& disk) { return disk.holds(index, term); });
+}
+
 // --- Messages
 
 void Invariants::on_deliver(const std::string& id, const Message& message) {
@@ -320,8 +335,11 @@ void Invariants::check_role(const std::string& id, Node& node, const RaftCore& c
 // The leader has not changed members yet: its configuration is the one it was elected by.
 void Invariants::check_elected(const std::string& id, const RaftCore& core) {
     const bool elected = is_quorum_of(core.configuration(), [&](const std::string& voter) {
-        const auto vote = nodes_[voter].votes.find(core.term());
-        return voter == id || (vote != nodes_[voter].votes.end() && vote->second == id);
+        const auto voted = [&](const std::map<uint64_t, std::string>& votes) {
+            const auto vote = votes.find(core.term());
+            return vote != votes.end() && vote->second == id;
+        };
+        return voter == id || voted(nodes_[voter].votes) || voted(nodes_[voter].former_votes);
     });
     if (!elected) violated("elected_by_a_quorum", str_cat(id, " leads term ", core.term(), " without enough votes"));
 }
@@ -368,7 +386,7 @@ void Invariants::check_commit(const std::string& id, Node& node, const RaftCore&
 // before and after it may be decided by another.
 void Invariants::check_quorum(const std::string& id, const Node& node, const RaftCore& core, uint64_t index) {
     const uint64_t term = committed_[index - 1].term;
-    const auto is_durable_on = [&](const std::string& voter) { return nodes_[voter].durable.holds(index, term); };
+    const auto is_durable_on = [&](const std::string& voter) { return was_durable(nodes_[voter], index, term); };
     const ConfigurationHistory::Entry& own = core.configurations().at(index);
     if (is_quorum_of(own.configuration, is_durable_on)) return;
     const bool is_joint_itself = own.index == index && own.configuration.is_joint();

@@ -37,6 +37,9 @@ class Invariants {
     // The node cannot be held to its promises any more: its disk was damaged on purpose.
     void node_damaged(const std::string& id) { nodes_[id].damaged = true; }
 
+    // The machine has a new disk: only the old one can be held to what was promised.
+    void node_wiped(const std::string& id);
+
     void on_deliver(const std::string& id, const Message& message);
     void on_send(const std::string& from, const Message& message);
     // The message that was delivered last has been handled. Throws InvariantBroken.
@@ -81,6 +84,9 @@ class Invariants {
         uint64_t promised_term = 0;
         std::map<uint64_t, std::string> votes;                    // By term.
         std::vector<std::pair<uint64_t, uint64_t>> acknowledged;  // In this step: (term, match index).
+        // Of disks that the machine had before: what they promised may still be on its way when they are gone.
+        std::vector<DurableLog> former_disks;
+        std::map<uint64_t, std::string> former_votes;
         std::map<uint64_t, uint64_t> reads;  // By request: the newest acknowledged write when it began.
     };
 
@@ -98,6 +104,7 @@ class Invariants {
     void check_snapshot_meta(const std::string& id, const pb::SnapshotMeta& meta);
     void check_recovered(const std::string& id, const Node& node, const Message& message);
     void check_elected(const std::string& id, const RaftCore& core);
+    static bool was_durable(const Node& node, uint64_t index, uint64_t term);
     void check_promise(const std::string& id, const Node& node, uint64_t term) const;
     void check_state(const std::string& id, Node& node, const StateMachine& state_machine);
     void check_apply(const std::string& id, const Message& message);

@@ -17,8 +17,8 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 38>& kind_table() {
-    static const std::array<KindFacts, 38> table = {{
+const std::array<KindFacts, 39>& kind_table() {
+    static const std::array<KindFacts, 39> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -39,6 +39,7 @@ const std::array<KindFacts, 38>& kind_table() {
         {"full_disk", {"node", "for_us"}},
         {"short_disk", {"node", "for_us"}},
         {"flipped_bit", {"node", "where", "for_us"}},
+        {"wiped_disk", {"node", "for_us"}},
         {"wall_jump", {"node", "us"}},
         {"etcd_down", {"for_us"}},
         {"etcd_empty", {"for_us"}},

@@ -36,6 +36,7 @@ enum class SimEventKind : uint8_t {
     kFullDisk,
     kShortDisk,  // Of descriptors and memory.
     kFlippedBit,
+    kWipedDisk,  // The machine comes back with a new disk.
     // Clocks, etcd
     kWallJump,
     kEtcdDown,

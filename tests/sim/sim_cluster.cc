@@ -163,6 +163,7 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     status.set_node_id(id);
     pb::StartNode node;
     node.set_node_id(id);
+    node.set_ask_members(true);
     node.set_instance_id(str_cat(id, "-", runtime_.now_us()));
     pb::StartPoller poller;
     poller.add_endpoints("etcd:2379");

@@ -337,6 +337,12 @@ std::string SimDisk::contents(std::string_view file) const {
     return known == names_.end() ? std::string() : known->second->live;
 }
 
+void SimDisk::wipe() {
+    names_.clear();
+    stable_names_.clear();
+    name_changes_.clear();
+}
+
 void SimDisk::remove_file(const std::string& file) {
     names_.erase(file);
     stable_names_.erase(file);

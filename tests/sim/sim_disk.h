@@ -84,6 +84,7 @@ class SimDisk {
     std::string contents(std::string_view file) const;            // Empty when missing.
     void set_contents(std::string_view file, std::string bytes);  // Durable at once.
     void remove_file(const std::string& file);                    // So is this.
+    void wipe();                                                  // As a new disk, durable at once.
 
  private:
     struct Pending {

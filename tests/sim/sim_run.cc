@@ -1,5 +1,6 @@
 #include "tests/sim/sim_run.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "actors/raft/raft_node.h"
@@ -78,6 +79,7 @@ class Run {
     void prepare();
     void do_harm(Faults& faults);
     void converge();
+    bool no_voter_has_forgotten() const;
     std::string stops() const;
     void demand(bool condition, const char* name, const std::string& what) {
         if (!condition) throw InvariantBroken(str_cat("invariant ", name, ": ", what));
@@ -130,6 +132,7 @@ void Run::prepare() {
 
 void Run::do_harm(Faults& faults) {
     SimRuntime& runtime = cluster_.runtime();
+    faults.on_wipe = [this](const std::string& id) { cluster_.invariants().node_wiped(id); };
     faults.on_damage = [this](const std::string& id) { cluster_.invariants().node_damaged(id); };
     cluster_.on_stop = [this, &faults](const std::string& id, const std::string& reason) {
         demand(faults.explains_stop(id, reason), "nodes_stop_for_a_reason", str_cat(id, " stopped: ", reason));
@@ -161,6 +164,18 @@ void Run::converge() {
     const std::string difference = cluster_.compare_states();
     demand(difference.empty(), "replicas_converge", difference);
     workload_.check_history();
+    const bool all_vote = runtime.run_until([this] { return no_voter_has_forgotten(); }, kConvergenceLimitUs);
+    demand(all_vote, "wiped_nodes_vote_again", cluster_.describe());
+}
+
+// Nobody counts as absent, and nobody learns only because its disk is new.
+bool Run::no_voter_has_forgotten() const {
+    const std::string leader = cluster_.leader();
+    if (leader.empty()) return false;
+    const RaftCore& core = *cluster_.raft(leader)->core();
+    return core.configuration().message().rejoining().empty() &&
+           std::none_of(core.peers().begin(), core.peers().end(),
+                        [&](const auto& peer) { return core.has_forgotten(peer.first); });
 }
 
 std::string Run::stops() const {

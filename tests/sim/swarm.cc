@@ -23,6 +23,7 @@ class Draw {
         draw_faults();
         draw_requests();
         draw_operations();
+        draw_wipes();
         std::stable_sort(schedule_.events.begin(), schedule_.events.end(),
                          [](const SimEvent& a, const SimEvent& b) { return a.at_us < b.at_us; });
         return std::move(schedule_);
@@ -58,6 +59,7 @@ class Draw {
     void draw_fault(SimEventKind kind);
     int64_t draw_duration();
     void draw_operations();
+    void draw_wipes();
     void draw_operation(SimEventKind kind, uint64_t at_us);
 
     const SwarmLimits& limits_;
@@ -126,7 +128,7 @@ void Draw::draw_faults() {
     }
     if (one_in(12)) return;  // What happens without any must work as well.
     for (int kind = 0; kind < static_cast<int>(SimEventKind::kTransfer); kind++) {
-        if (!one_in(4)) continue;
+        if (kind == static_cast<int>(SimEventKind::kWipedDisk) || !one_in(4)) continue;
         const uint64_t count = between(1, one_in(4) ? 20 : 6);
         for (uint64_t i = 0; i < count; i++) draw_fault(static_cast<SimEventKind>(kind));
     }
@@ -233,6 +235,17 @@ void Draw::draw_operations() {
         const uint64_t at_us = i < 4 ? i * 100 : any_time();
         draw_operation(i < 4 ? SimEventKind::kCreate : mix[below(mix.size())], at_us);
     }
+}
+
+// Where nothing else takes a node away for good.
+void Draw::draw_wipes() {
+    const bool nodes_leave = std::any_of(schedule_.events.begin(), schedule_.events.end(), [](const SimEvent& event) {
+        return event.kind == SimEventKind::kFlippedBit ||
+               (event.kind >= SimEventKind::kAddNode && event.kind <= SimEventKind::kSwapNodes);
+    });
+    if (nodes_leave || nodes_ < 3 || !one_in(3)) return;
+    const int64_t node = number(1 + below(nodes_));
+    for (uint64_t i = between(1, 3); i > 0; i--) add(SimEventKind::kWipedDisk, {node, draw_duration()});
 }
 
 void Draw::draw_operation(SimEventKind kind, uint64_t at_us) {

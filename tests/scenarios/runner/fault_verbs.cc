@@ -240,6 +240,11 @@ bool FaultVerbs::damage(const std::string& id, const std::string& what, Argument
         disk.lose_next_write();
         return true;
     }
+    if (what == "wipe") {
+        disk.wipe();
+        cluster_.invariants().node_wiped(id);
+        return true;
+    }
     if (what != "flip" && what != "zero-end" && what != "cut-end" && what != "remove") return false;
     const std::string name = file(disk, arguments);
     std::string contents = disk.contents(name);

@@ -19,6 +19,7 @@ namespace sandstore {
 
 inline constexpr uint64_t kDuplicateWaitUs = 300'000;
 inline constexpr std::string_view kDerivedId = "static-0123456789abcdef";
+inline constexpr uint64_t kStorage = 0x1234;
 inline constexpr std::string_view kThreePeers = "node-1=a:1,node-2=b:2,node-3=c:3";
 
 class BootstrapTest : public testing::Test {
@@ -83,6 +84,7 @@ class BootstrapTest : public testing::Test {
         pb::Identity identity;
         identity.set_cluster_id(std::string(cluster));
         identity.set_node_id(std::string(node_id));
+        identity.set_storage(kStorage);
         for (const std::string& voter : voters) identity.add_bootstrap_voters(voter);
         return identity_text(identity);
     }

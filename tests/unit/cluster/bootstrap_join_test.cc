@@ -15,6 +15,7 @@ class JoiningTest : public BootstrapTest {
         identity.set_cluster_id("blue");
         identity.set_node_id("node-4");
         identity.set_joined(true);
+        identity.set_storage(kStorage);
         return identity_text(identity);
     }
     void tell_cluster(std::string cluster_id, std::string leader_id) {
@@ -139,93 +140,10 @@ TEST_F(JoiningTest, a_joined_nodes_directory_is_no_single_nodes) {
 
 TEST_F(JoiningTest, an_identity_that_both_joined_and_bootstrapped_is_damaged) {
     std::string error;
-    EXPECT_FALSE(parse_identity(
-        R"({"format":1,"cluster_id":"blue","node_id":"node-4","joined":true,"bootstrap_voters":["node-1"]})", &error));
-    EXPECT_FALSE(parse_identity(R"({"format":1,"cluster_id":"blue","node_id":"node-4","joined":false})", &error));
-    EXPECT_FALSE(parse_identity(R"({"format":1,"cluster_id":"blue","node_id":"node-4"})", &error));
-}
-
-// --- Lost directories -----------------------------------------------------------------------------------------------
-
-class AcquaintanceTest : public BootstrapTest {
- protected:
-    AcquaintanceTest() {
-        node.set_ask_members(true);
-        node.set_cluster_id("blue");
-        use_peers(kThreePeers);
-    }
-
-    // The line of a member that leads, as its StatusService gives it.
-    static pb::ClusterStatus leader_line(std::string cluster_id, uint64_t match_of_node_1) {
-        pb::ClusterStatus answer;
-        answer.set_cluster_id(std::move(cluster_id));
-        answer.set_leader_id("node-2");
-        pb::NodeStatus* line = answer.add_nodes();
-        line->set_id("node-2");
-        pb::RaftPeerStatus* peer = line->mutable_raft()->add_peers();
-        peer->set_node_id("node-1");
-        peer->set_match_index(match_of_node_1);
-        return answer;
-    }
-    Message asked(std::string_view address) { return kit.take_to(pb::Envelope::kClusterStatusRequest, address); }
-};
-
-TEST_F(AcquaintanceTest, a_first_voter_whose_entries_the_leader_has_seen_lost_its_directory_and_is_refused) {
-    start();
-    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest)) << "nothing is claimed before the others were asked";
-    kit.fail(asked("@c:3"), pb::STATUS_UNAVAILABLE, "connection refused");
-    kit.answer(asked("@b:2"), message_of(leader_line("blue", 41)));
-    expect_refused(
-        "the data directory is empty, but node-1 has acknowledged entries up to 41 of cluster blue: give the "
-        "--data-dir "
-        "that holds them. If it is lost, the node may not vote again under this name: start it with --join and a new "
-        "--node-id, and run `sandstore cluster replace node-1 NEW-ID HOST:PORT`");
-    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest)) << "or the next start would find a directory that is not new";
-}
-
-TEST_F(AcquaintanceTest, a_first_voter_that_comes_late_for_the_first_time_goes_on) {
-    start();
-    kit.answer(asked("@b:2"), message_of(leader_line("blue", 0)));
-    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest)) << "node-3 has not answered";
-    kit.fail(asked("@c:3"), pb::STATUS_DEADLINE_EXCEEDED);
-    EXPECT_FALSE(take_identity_write().joined());
-}
-
-TEST_F(AcquaintanceTest, nobody_need_answer) {
-    start();
-    kit.fail(asked("@b:2"), pb::STATUS_UNAVAILABLE);
-    kit.fail(asked("@c:3"), pb::STATUS_UNAVAILABLE);
-    EXPECT_EQ(take_identity_write().cluster_id(), "blue");
-}
-
-TEST_F(AcquaintanceTest, a_node_that_is_as_new_as_we_are_says_nothing_that_counts) {
-    start();
-    for (const char* address : {"@b:2", "@c:3"}) kit.answer(asked(address), message_of(pb::ClusterStatus()));
-    EXPECT_EQ(take_identity_write().cluster_id(), "blue");
-}
-
-TEST_F(AcquaintanceTest, a_member_of_another_running_cluster_is_no_reason_to_begin_a_second_one) {
-    start();
-    kit.answer(asked("@b:2"), message_of(leader_line("green", 0)));
-    expect_refused(
-        "node-2 belongs to cluster green, which runs already, and this node would begin cluster blue: start it with "
-        "--join to take it into that cluster, or correct the member list or --cluster-id");
-    kit.fail(asked("@c:3"), pb::STATUS_UNAVAILABLE);
-    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest));
-}
-
-TEST_F(AcquaintanceTest, a_second_process_with_the_name_of_a_running_node_is_told_so) {
-    start();
-    pb::ClusterStatus line = leader_line("blue", 41);
-    line.mutable_nodes(0)->mutable_raft()->mutable_peers(0)->set_reachable(true);
-    kit.answer(asked("@b:2"), message_of(line));
-    expect_refused("another process already runs as node-1 at a:1: stop it or choose another --node-id");
-}
-
-TEST_F(AcquaintanceTest, a_known_node_and_one_that_joins_ask_nobody_that) {
-    start(identity("blue"));
-    EXPECT_FALSE(kit.has(pb::Envelope::kClusterStatusRequest));
-    EXPECT_TRUE(kit.has(pb::Envelope::kStartTransport));
+    const std::string start = R"({"format":2,"cluster_id":"blue","node_id":"node-4","storage_id":"00000000000000ff")";
+    EXPECT_FALSE(parse_identity(start + R"(,"joined":true,"bootstrap_voters":["node-1"]})", &error));
+    EXPECT_FALSE(parse_identity(start + R"(,"joined":false})", &error));
+    EXPECT_FALSE(parse_identity(start + "}", &error));
 }
 
 }  // namespace

@@ -308,9 +308,9 @@ TEST_F(BootstrapTest, a_damaged_identity_is_refused) {
 
 TEST_F(BootstrapTest, an_identity_of_a_later_format_is_refused) {
     use_peers(kThreePeers);
-    start(R"({"format":2,"cluster_id":"blue","node_id":"node-1","bootstrap_voters":["node-1"]})");
+    start(R"({"format":3,"cluster_id":"blue","node_id":"node-1","bootstrap_voters":["node-1"]})");
     ASSERT_TRUE(kit.stopped());
-    EXPECT_NE(kit.stopped()->find("its format is 2, and this version knows format 1"), std::string::npos);
+    EXPECT_NE(kit.stopped()->find("its format is 3, and this version knows format 2"), std::string::npos);
 }
 
 TEST_F(BootstrapTest, an_unreadable_identity_is_refused) {

@@ -167,22 +167,35 @@ TEST(StrictJson, depth_and_size_are_bounded) {
 
 TEST(IdentityFile, what_is_written_is_read_back) {
     pb::Identity identity;
-    identity.set_format(1);
+    identity.set_format(2);
     identity.set_cluster_id("blue");
     identity.set_node_id("node-1");
-    identity.add_bootstrap_voters("node-1");
-    identity.add_bootstrap_voters("node-2");
-    EXPECT_EQ(identity_text(identity),
-              "{\"bootstrap_voters\":[\"node-1\",\"node-2\"],\"cluster_id\":\"blue\","
-              "\"format\":1,\"node_id\":\"node-1\"}\n");
+    identity.set_storage(0xabc);
+    identity.set_begun(true);
+    for (const auto& [voter, storage] : {std::pair("node-1", uint64_t{0xabc}), std::pair("node-2", uint64_t{0xdef})}) {
+        identity.add_bootstrap_voters(voter);
+        identity.add_storages()->set_id(voter);
+        identity.mutable_storages(identity.storages_size() - 1)->set_storage(storage);
+    }
+    identity.set_founding(founding_of(identity));
     std::string error;
-    const auto read = parse_identity(identity_text(identity), &error);
+    auto read = parse_identity(identity_text(identity), &error);
     ASSERT_TRUE(read) << error;
     EXPECT_EQ(read->SerializeAsString(), identity.SerializeAsString());
+
+    pb::Identity unfinished;
+    unfinished.set_format(2);
+    unfinished.set_node_id("node-1");
+    unfinished.set_storage(0xabc);
+    EXPECT_EQ(identity_text(unfinished), "{\"format\":2,\"node_id\":\"node-1\",\"storage_id\":\"0000000000000abc\"}\n");
+    read = parse_identity(identity_text(unfinished), &error);
+    ASSERT_TRUE(read) << error;
+    EXPECT_EQ(read->SerializeAsString(), unfinished.SerializeAsString());
 }
 
 TEST(IdentityFile, every_cut_of_it_is_refused) {
-    const std::string whole = R"({"format":1,"cluster_id":"b","node_id":"n","bootstrap_voters":["n"]})";
+    const std::string whole =
+        R"({"format":2,"cluster_id":"b","node_id":"n","storage_id":"00000000000000ff","bootstrap_voters":["n"]})";
     std::string error;
     ASSERT_TRUE(parse_identity(whole, &error)) << error;
     for (size_t length = 0; length < whole.size(); ++length) {
@@ -192,8 +205,18 @@ TEST(IdentityFile, every_cut_of_it_is_refused) {
 
 TEST(IdentityFile, another_format_is_named) {
     std::string error;
-    EXPECT_FALSE(parse_identity(R"({"format":2})", &error));
-    EXPECT_EQ(error, "its format is 2, and this version knows format 1");
+    EXPECT_FALSE(parse_identity(R"({"format":3})", &error));
+    EXPECT_EQ(error, "its format is 3, and this version knows format 2");
+}
+
+TEST(IdentityFile, clusters_of_one_name_differ_in_their_founding) {
+    pb::Identity one;
+    one.set_cluster_id("blue");
+    one.add_storages()->set_id("node-1");
+    pb::Identity other = one;
+    one.mutable_storages(0)->set_storage(1);
+    other.mutable_storages(0)->set_storage(2);
+    EXPECT_NE(founding_of(one), founding_of(other));
 }
 
 TEST(ViewCache, what_is_written_is_read_back_as_a_cached_view) {

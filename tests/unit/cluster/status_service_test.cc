@@ -300,6 +300,29 @@ TEST_F(StatusServiceTest, a_removed_node_says_so) {
     EXPECT_TRUE(take(id).nodes(0).detail().starts_with("removed from the cluster: "));
 }
 
+TEST_F(StatusServiceTest, a_node_that_lost_its_storage_says_so_and_what_brings_it_back) {
+    pb::BootProgress started;
+    started.mutable_founding()->set_storage(7);
+    started.mutable_founding()->set_returned(true);
+    kit.deliver(message_of(started));
+    uint64_t id = request(true);
+    pb::RaftStatus raft;
+    raft.set_first_index(1);
+    answer_raft(raft);
+    const pb::NodeStatus line = take(id).nodes(0);
+    EXPECT_TRUE(line.detail().starts_with("its storage is new, and it is a member already: it counts as absent"));
+    EXPECT_EQ(line.founding().storage(), 7u) << "others ask for it";
+
+    id = request(true);
+    raft = raft_status(pb::RoleChanged::FOLLOWER, 4, "node-2");
+    raft.set_forgot(true);
+    raft.set_ask_to_rejoin(true);
+    answer_raft(raft);
+    EXPECT_EQ(take(id).nodes(0).detail(),
+              "its storage is not the one on which its vote is: it counts as absent; take it back with `sandstore "
+              "cluster rejoin node-1`");
+}
+
 // --- What operators ask ---------------------------------------------------------------------------------------------
 
 class OperatorTest : public StatusServiceTest {

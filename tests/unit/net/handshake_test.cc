@@ -38,6 +38,19 @@ TEST(Handshake, another_cluster_is_refused_by_name) {
     EXPECT_NE(status.message().find("cluster-b"), std::string::npos);
 }
 
+TEST(Handshake, another_founding_of_the_same_name_is_refused) {
+    LocalNames us = kUs;
+    LocalNames other = kThem;
+    us.founding = "founding-1";
+    EXPECT_EQ(answer(make_hello(pb::Hello::PEER_CONTROL, other), us).code(), pb::STATUS_OK) << "it has not learned it";
+    other.founding = "founding-2";
+    const pb::Status status = answer(make_hello(pb::Hello::PEER_CONTROL, other), us);
+    EXPECT_EQ(status.code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_NE(status.message().find("two clusters of the same name cluster-a"), std::string::npos);
+    other.founding = "founding-1";
+    EXPECT_EQ(answer(make_hello(pb::Hello::PEER_CONTROL, other), us).code(), pb::STATUS_OK);
+}
+
 TEST(Handshake, another_protocol_version_is_refused_also_from_clients) {
     pb::Hello hello = make_hello(pb::Hello::CLIENT, {});
     hello.set_protocol_version(2);

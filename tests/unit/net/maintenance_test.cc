@@ -73,6 +73,18 @@ TEST(Maintenance, with_one_of_three_down_the_others_are_needed) {
     EXPECT_TRUE(cluster_serves(status).yes);
 }
 
+TEST(Maintenance, a_voter_that_lost_its_storage_does_not_count) {
+    pb::ClusterStatus status = cluster_of(3);
+    pb::RaftPeerStatus* peer = status.mutable_nodes(0)->mutable_raft()->add_peers();
+    peer->set_node_id("node-3");
+    peer->set_match_index(5000);
+    peer->set_forgot(true);
+    EXPECT_EQ(may_be_stopped(status, "node-2").why,
+              "without node-2, only 1 of 3 voters would be up and caught up, and 2 are needed: node-3 lost the storage "
+              "on which its vote is");
+    EXPECT_TRUE(cluster_serves(status).yes);
+}
+
 TEST(Maintenance, a_voter_that_has_not_caught_up_or_whose_disk_fails_does_not_count) {
     pb::ClusterStatus status = cluster_of(3);
     status.mutable_nodes(2)->mutable_raft()->set_last_index(4000);

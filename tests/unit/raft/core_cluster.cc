@@ -74,6 +74,18 @@ void CoreCluster::restart(const std::string& name) {
     if (nodes_[name].core == nullptr) start(name);
 }
 
+void CoreCluster::wipe(const std::string& name) {
+    Node& node = nodes_[name];
+    SANDSTORE_CHECK(node.core == nullptr, name, " runs");
+    node.term = 0;
+    node.voted_for.clear();
+    node.log_start = 0;
+    node.start_term = 0;
+    node.log.clear();
+    node.snapshots.clear();
+    node.joins = true;
+}
+
 void CoreCluster::partition(const std::set<std::string>& side) {
     blocked_.clear();
     for (const std::string& a : names()) {

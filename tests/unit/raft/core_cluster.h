@@ -34,6 +34,7 @@ class CoreCluster {
     bool run_until(const std::function<bool()>& done, uint64_t limit_us);
     void crash(const std::string& node);  // Loses what was not synced.
     void restart(const std::string& node);
+    void wipe(const std::string& node);  // While it is down: it comes back with an empty disk, and joins.
     void partition(const std::set<std::string>& side);  // These on one side, all others on the other.
     void block_one_way(const std::string& from, const std::string& to) { blocked_.insert({from, to}); }
     void heal() { blocked_.clear(); }

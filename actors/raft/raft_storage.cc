@@ -1,0 +1,127 @@
+// RaftCore: voters that lost what they promised. A vote and an acknowledgement are promises that live on one storage:
+// the configuration says on which one for each voter. What comes from another storage of the same name (a replaced
+// disk, an emptied directory) does not count, for elections, commits, reads and contact alike, until the node has been
+// a learner and was given its vote anew, through the log: the entry that does so binds the vote to the new storage,
+// after it has caught up with all that the old one may have acknowledged.
+#include <algorithm>
+
+#include "actors/raft/raft_core.h"
+#include "messages/envelope.pb.h"
+#include "runtime/planted.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+
+bool RaftCore::is_on_its_storage(std::string_view voter, uint64_t storage) const {
+    const uint64_t bound = configuration().storage_of(voter);
+    return bound == 0 || bound == storage;
+}
+
+// Of a peer that was not heard yet nothing is counted that it has not said.
+bool RaftCore::counts(std::string_view voter) const {
+    if (planted("storage-not-checked")) return true;
+    if (is_self(voter)) return is_on_its_storage(voter, options_.storage);
+    const auto heard = heard_storages_.find(voter);
+    return heard == heard_storages_.end() || is_on_its_storage(voter, heard->second);
+}
+
+bool RaftCore::has_forgotten() const {
+    return configuration().is_voter(options_.node_id) && !is_on_its_storage(options_.node_id, options_.storage) &&
+           !planted("storage-not-checked");
+}
+
+// Whatever a peer may count says on which storage it was promised.
+void RaftCore::stamp_storage(Message* reply) const {
+    if (options_.storage == 0) return;
+    pb::Envelope& envelope = reply->envelope();
+    switch (envelope.body_case()) {
+        case pb::Envelope::kVoteReply:
+            return envelope.mutable_vote_reply()->set_storage(options_.storage);
+        case pb::Envelope::kAppendReply:
+            return envelope.mutable_append_reply()->set_storage(options_.storage);
+        case pb::Envelope::kHeartbeatReply:
+            return envelope.mutable_heartbeat_reply()->set_storage(options_.storage);
+        case pb::Envelope::kInstallSnapshotReply:
+            return envelope.mutable_install_snapshot_reply()->set_storage(options_.storage);
+        default:
+            return;
+    }
+}
+
+void RaftCore::hear_storage_of(std::string_view from, const Message& reply) {
+    const pb::AppendReply& append = reply->append_reply();
+    const pb::HeartbeatReply& heartbeat = reply->heartbeat_reply();
+    if (reply->has_append_reply()) hear_storage(from, append.term(), append.storage());
+    if (reply->has_heartbeat_reply()) hear_storage(from, heartbeat.term(), heartbeat.storage());
+}
+
+// What was known of the peer's log was known of another one. (A late reply of the storage before only makes the leader
+// find out once more: that it was promised stays true.)
+void RaftCore::hear_storage(std::string_view from, uint64_t term, uint64_t storage) {
+    const auto peer = peers_.find(from);
+    if (!is_leader() || term != term_ || peer == peers_.end()) return;
+    const auto [heard, is_new] = heard_storages_.emplace(from, storage);
+    if (!is_new && heard->second == storage) return;
+    heard->second = storage;
+    if (!is_new && peer->second.leaving_at() == 0) peer->second = Progress(terms_.last_index(), input_.now_us);
+    if (!has_forgotten(from)) return;
+    effects_.notice =
+        str_cat(from, " comes with another storage than the one its vote is on: it counts as absent until ",
+                "it is taken back (`sandstore cluster rejoin ", from, "`)");
+}
+
+bool RaftCore::in_contact_with_quorum_of(const Configuration& configuration) const {
+    return configuration.is_quorum([this](const std::string& node) {
+        if (!counts(node)) return false;
+        if (is_self(node)) return true;
+        const auto peer = peers_.find(node);
+        return peer != peers_.end() &&
+               input_.now_us - peer->second.last_contact_us() < options_.election_timeout_max_us;
+    });
+}
+
+// A vote lives on the storage that has caught up for it.
+void RaftCore::bind_new_voters(pb::RaftConfiguration* planned) const {
+    std::map<std::string, uint64_t> storages;
+    for (const pb::RaftStorage& storage : planned->storages()) storages[storage.id()] = storage.storage();
+    for (const std::string& voter : planned->voters()) {
+        const auto heard = heard_storages_.find(voter);
+        if (configuration().is_voter(voter) || heard == heard_storages_.end() || heard->second == 0) continue;
+        storages[voter] = heard->second;
+    }
+    planned->clear_storages();
+    for (const auto& [voter, storage] : storages) {
+        pb::RaftStorage* bound = planned->add_storages();
+        bound->set_id(voter);
+        bound->set_storage(storage);
+    }
+}
+
+// With each heartbeat, one step for one node: a voter that forgot becomes a learner, and a voter again when it has
+// caught up. Not while it would leave too few voters that answer to commit anything.
+void RaftCore::take_back_forgetful() {
+    if (!why_no_change_now().empty()) return;
+    for (const auto& [node, progress] : peers_) {
+        const bool heard = input_.now_us - progress.last_contact_us() < options_.election_timeout_max_us;
+        pb::ChangeMembership request;
+        pb::ChangeMembership::Change* change = request.add_changes();
+        change->set_node_id(node);
+        if (configuration().is_rejoining(node)) {
+            change->set_kind(pb::ChangeMembership::Change::PROMOTE);
+        } else if (has_forgotten(node) && heard && !progress.health.waits_for_operator) {
+            change->set_kind(pb::ChangeMembership::Change::REJOIN);
+        } else {
+            continue;
+        }
+        std::string problem;
+        const bool promotes = change->kind() == pb::ChangeMembership::Change::PROMOTE;
+        const std::string name = node;  // The change may end this leadership, and the peers with it.
+        if (begin_change(request, &problem) != RequestOutcome::kAccepted) continue;
+        effects_.notice = promotes
+                              ? str_cat(name, " has caught up and is given its vote again")
+                              : str_cat(name, " lost its storage: it learns, and votes again when it has caught up");
+        return;
+    }
+}
+
+}  // namespace sandstore
