@@ -20,6 +20,9 @@ enum class SimEventKind : uint8_t {
     kPowerCutAll,
     kPowerFailing,  // In the middle of one of the next operations of the disk.
     kPause,
+    kSlowTurns,    // Stopped for a moment, again and again.
+    kSilentDeath,  // The machine is gone, and nobody is told that connections broke.
+    kAimed,        // What is done at the n-th message of a kind: see aimed_faults.h.
     // Network
     kPartition,
     kIsolateLeader,
@@ -29,12 +32,16 @@ enum class SimEventKind : uint8_t {
     kBridge,
     kSlowLink,
     kLossyNetwork,
+    kHeldLink,        // What is sent arrives all the same, when the link is let go.
+    kLostConnection,  // Both are told that it broke, and that it is there again.
     // Disks
     kSlowDisk,
     kHungDisk,
     kSyncError,
+    kDiskError,  // EIO, of an operation that does not sync, too.
     kFullDisk,
     kFlippedBit,
+    kDamagedSnapshot,  // While the node runs and may send it.
     // Clocks, etcd
     kWallJump,
     kEtcdDown,
@@ -52,6 +59,8 @@ enum class SimEventKind : uint8_t {
     kCreate,
     kWrite,
     kAppend,
+    kWriteAt,
+    kTruncate,
     kRemove,
     kRename,
     kRead,

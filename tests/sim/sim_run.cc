@@ -1,5 +1,6 @@
 #include "tests/sim/sim_run.h"
 
+#include <optional>
 #include <stdexcept>
 
 #include "actors/raft/raft_node.h"
@@ -26,6 +27,8 @@ SimOptions options_of(const Schedule& schedule) {
     options.election_min_ms = setting("election_min_ms");
     options.election_max_ms = setting("election_max_ms");
     options.heartbeat_ms = setting("heartbeat_ms");
+    options.uncommitted_bytes_max = setting("uncommitted_bytes");
+    options.varied = setting("varied") != 0;
     options.append_window = static_cast<uint32_t>(setting("append_window"));
     options.append_bytes_max = setting("append_bytes_max");
     options.cache_bytes = setting("cache_bytes");
@@ -50,11 +53,12 @@ class Run {
           operators_(cluster_) {}
 
     SimRunResult execute() {
+        std::optional<Faults> faults;
         try {
             prepare();
-            Faults faults(cluster_, schedule_);
-            do_harm(faults);
-            faults.heal();
+            faults.emplace(cluster_, schedule_);
+            do_harm(*faults);
+            faults->heal();
             converge();
         } catch (const std::exception& error) {
             result_.failure = error.what();
@@ -88,6 +92,7 @@ class Run {
     SimCluster cluster_;
     Workload workload_;
     Operators operators_;
+    Faults* faults_ = nullptr;
 };
 
 void Run::count(const Message& message) {
@@ -103,6 +108,7 @@ void Run::count(const Message& message) {
 void Run::prepare() {
     cluster_.on_deliver = [this](const std::string& id, const Message& message) {
         count(message);
+        if (faults_ != nullptr) faults_->on_deliver(id, message);
         if (options_.on_deliver) options_.on_deliver(cluster_.runtime().now_us(), id, message);
     };
     if (!options_.trace_directory.empty()) {
@@ -119,6 +125,8 @@ void Run::prepare() {
 
 void Run::do_harm(Faults& faults) {
     SimRuntime& runtime = cluster_.runtime();
+    faults_ = &faults;
+    cluster_.after_step = [&faults] { faults.after_step(); };
     faults.on_damage = [this](const std::string& id) { cluster_.invariants().node_damaged(id); };
     cluster_.on_stop = [this, &faults](const std::string& id, const std::string& reason) {
         demand(faults.explains_stop(id, reason), "nodes_stop_for_a_reason", str_cat(id, " stopped: ", reason));
