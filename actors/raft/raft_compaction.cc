@@ -30,7 +30,9 @@ bool RaftCore::on_install_snapshot(RaftInput input, std::string_view from, const
         reply.set_snapshot_term(request.meta().term());
         reply.set_checksum(request.meta().checksum());
         reply.set_installed(!of_the_past);
-        send(from, message_of(std::move(reply)), Gate::kTerm);
+        // What is committed here need not be on this disk yet.
+        const bool waits = !of_the_past && !planted("installed-before-durable");
+        send(from, message_of(std::move(reply)), waits ? Gate::kAll : Gate::kTerm);
     }
     finish_event();
     return !of_the_past && !known;
@@ -39,7 +41,9 @@ bool RaftCore::on_install_snapshot(RaftInput input, std::string_view from, const
 void RaftCore::reply_to_install(RaftInput input, std::string_view to, pb::InstallSnapshotReply reply) {
     start_event(input);
     reply.set_term(term_);
-    send(to, message_of(std::move(reply)), Gate::kTerm);
+    // The log's new beginning, or the entries that the snapshot made known as committed, may be on their way to disk.
+    const bool waits = reply.installed() && !planted("installed-before-durable");
+    send(to, message_of(std::move(reply)), waits ? Gate::kAll : Gate::kTerm);
     finish_event();
 }
 

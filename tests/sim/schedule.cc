@@ -17,8 +17,8 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 47>& kind_table() {
-    static const std::array<KindFacts, 47> table = {{
+const std::array<KindFacts, 50>& kind_table() {
+    static const std::array<KindFacts, 50> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -66,6 +66,9 @@ const std::array<KindFacts, 47>& kind_table() {
         {"read", {"client", "file"}},
         {"stat", {"client", "file"}},
         {"list", {"client", "directory"}},
+        {"own_directory", {"client"}},
+        {"hold", {"client", "for_us"}},
+        {"export", {"client"}},
     }};
     return table;
 }
@@ -141,7 +144,11 @@ const std::vector<std::string_view>& argument_names_of(SimEventKind kind) {
 }
 
 bool is_operation(SimEventKind kind) {
-    return kind >= SimEventKind::kCreate;
+    return kind >= SimEventKind::kCreate && kind <= SimEventKind::kList;
+}
+
+bool is_side_work(SimEventKind kind) {
+    return kind > SimEventKind::kList;
 }
 
 bool is_request(SimEventKind kind) {
@@ -157,6 +164,7 @@ const std::map<std::string, int64_t>& default_settings() {
         {"directories", 2},
         {"files", 3},  // In each directory.
         {"run_us", 1'500'000},
+        {"core_first", 0},  // When all is healed but one node: that is killed, cut off, stopped or gone (1 to 4).
         {"election_min_ms", 150},
         {"election_max_ms", 300},
         {"heartbeat_ms", 30},

@@ -66,6 +66,10 @@ enum class SimEventKind : uint8_t {
     kRead,
     kStat,
     kList,
+    // Clients, besides files
+    kOwnDirectory,  // Made, or removed again.
+    kHold,          // Of chunks; or one is released.
+    kExport,
 };
 
 struct SimEvent {
@@ -78,7 +82,8 @@ struct SimEvent {
 
 std::string_view name_of(SimEventKind kind);
 const std::vector<std::string_view>& argument_names_of(SimEventKind kind);
-bool is_operation(SimEventKind kind);  // Of a client.
+bool is_operation(SimEventKind kind);  // Of a client, on files.
+bool is_side_work(SimEventKind kind);  // Of a client, besides them.
 bool is_request(SimEventKind kind);    // Of an operator.
 
 struct Schedule {

@@ -41,7 +41,10 @@ void add(Dispatcher& dispatcher, pb::ActorKind kind, bool restartable = false) {
 }  // namespace
 
 SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
-    : options_(options), runtime_(seed), network_(runtime_) {
+    : options_(options), runtime_(seed), network_(runtime_), conduct_([this](const std::string& id) {
+          const RaftNode* node = disks_.contains(id) ? raft(id) : nullptr;
+          return node == nullptr ? nullptr : node->core();
+      }) {
     for (int i = 1; i <= nodes + options.spares; i++) {
         const std::string id = str_cat("node-", i);
         ids_.push_back(id);
@@ -59,8 +62,9 @@ SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
         check_step();
         if (after_step) after_step();
     };
-    network_.on_send = [this](const std::string& from, const std::string&, const Message& message) {
+    network_.on_send = [this](const std::string& from, const std::string& to, const Message& message) {
         invariants_.on_send(from, message);
+        conduct_.on_send(from, to, message, runtime_.now_us());
     };
 }
 
@@ -111,6 +115,7 @@ void SimCluster::start(const std::string& id) {
         dispatcher.set_recorder(traces_[id].get());
     }
     invariants_.node_started(id);
+    conduct_.node_started(id);
     watch(dispatcher, id);
     post_start_messages(dispatcher, id);
 }
@@ -323,7 +328,13 @@ void SimCluster::watch(Dispatcher& dispatcher, const std::string& id) {
     const bool is_node = disks_.contains(id);
     dispatcher.set_observer([this, id, is_node](const Message& message) {
         if (on_deliver) on_deliver(id, message);
-        if (is_node) invariants_.on_deliver(id, message);
+        if (!is_node) return;
+        invariants_.on_deliver(id, message);
+        conduct_.on_deliver(id, message, runtime_.now_us());
+        if (message->to_actor() == pb::ACTOR_RAFT && message->has_snapshot_received() &&
+            message->snapshot_received().complete()) {
+            check_received_snapshot(id, message->snapshot_received().meta());
+        }
     });
 }
 
@@ -331,6 +342,18 @@ void SimCluster::check_step() {
     const std::string* id = runtime_.stepped_node();
     if (id == nullptr || !disks_.contains(*id)) return;
     invariants_.after_step(*id, raft(*id), state_machine(*id));
+    conduct_.after_step(*id, runtime_.now_us());
+}
+
+// Every byte of it, in the file that will be read when it is needed.
+void SimCluster::check_received_snapshot(const std::string& id, const pb::SnapshotMeta& meta) {
+    if (invariants_.is_damaged(id)) return;
+    for (const std::string& name : disks_.at(id)->files()) {
+        const std::string file = disks_.at(id)->contents(name);
+        if (file.size() != meta.file_bytes() || file.size() < sizeof(uint32_t)) continue;
+        if (crc32c(std::string_view(file).substr(0, file.size() - sizeof(uint32_t))) == meta.checksum()) return;
+    }
+    throw InvariantBroken(str_cat("invariant received_snapshots_are_whole: ", id, " took the one of ", meta.index()));
 }
 
 void SimCluster::node_stopped(const std::string& id, const std::string& reason) {

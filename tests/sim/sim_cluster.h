@@ -12,6 +12,7 @@
 
 #include "runtime/sim_runtime.h"
 #include "runtime/trace_writer.h"
+#include "tests/sim/conduct.h"
 #include "tests/sim/invariants.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_network.h"
@@ -91,6 +92,7 @@ class SimCluster {
  private:
     struct Ports;
     void check_step();
+    void check_received_snapshot(const std::string& id, const pb::SnapshotMeta& meta);
     uint64_t own(const std::string& id, uint64_t size) const;
     void node_stopped(const std::string& id, const std::string& reason);
     void watch(Dispatcher& dispatcher, const std::string& id);
@@ -110,6 +112,7 @@ class SimCluster {
     SimNetwork network_;
     std::map<std::string, std::string> stops_;
     Invariants invariants_;
+    Conduct conduct_;
 };
 
 }  // namespace sandstore

@@ -108,6 +108,7 @@ void Draw::draw_cluster() {
 void Draw::draw_timing() {
     run_us_ = 400 * kMs + below(one_in(8) ? 4000 * kMs : 1000 * kMs);
     set("run_us", run_us_);
+    if (one_in(3)) set("core_first", 1 + below(4));
     const uint64_t election_ms = one_in(4) ? 150 : 50;
     set("election_min_ms", election_ms);
     set("election_max_ms", election_ms * (one_in(4) ? 1 : 2) + 5);
@@ -258,6 +259,13 @@ void Draw::draw_operations() {
         // The first ones early, so that there are files.
         const uint64_t at_us = i < 4 ? i * 100 : any_time();
         draw_operation(i < 4 ? SimEventKind::kCreate : mix[below(mix.size())], at_us);
+    }
+    if (!one_in(3)) return;
+    for (uint64_t i = count / 10; i > 0; i--) {
+        const uint64_t luck = below(8);
+        if (luck < 4) add(SimEventKind::kOwnDirectory, {any_client()});
+        if (luck >= 4 && luck < 7) add(SimEventKind::kHold, {any_client(), number(between(kMs, 1000 * kMs))});
+        if (luck == 7) add(SimEventKind::kExport, {any_client()});
     }
 }
 

@@ -305,7 +305,6 @@ void Workload::prove(size_t client, FileOperation operation, uint64_t limit_us) 
 
 void Workload::prove_service(uint64_t limit_us) {
     using Kind = FileOperation::Kind;
-    uint32_t token = 0x7f000000;
     // Reads first: they must work before anything new is written.
     for (size_t directory = 0; directory < directories_; directory++) {
         FileOperation operation;
@@ -323,7 +322,7 @@ void Workload::prove_service(uint64_t limit_us) {
         operation.kind = Kind::kStat;
         prove(directory + 2, operation, limit_us);
         operation.kind = Kind::kAppend;
-        operation.token = token++;
+        operation.token = next_proof_++;
         operation.bytes = 6 * kCellBytes;
         prove(directory + 1, operation, limit_us);
     }

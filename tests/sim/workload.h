@@ -88,6 +88,7 @@ class Workload {
     std::vector<Directory> places_;
     std::deque<FileOperation> history_;  // In the order of their beginnings.
     uint64_t clock_ = 0;                 // Counts beginnings and ends.
+    uint32_t next_proof_ = 0x7f000000;   // Token of what is written to prove service.
     size_t open_ = 0;
     size_t begun_ = 0;
     size_t acknowledged_ = 0;
