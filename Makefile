@@ -5,8 +5,8 @@ JOBS ?= $(shell nproc)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup build test test-containers asan image up logs smoke down clean format tidy profiles check bench \
-        chaos monitoring-up size sbom shell check-arm64
+.PHONY: help run setup build test test-containers asan tsan image up logs smoke down clean format tidy profiles check \
+        bench chaos monitoring-up size sbom shell check-arm64
 
 # --- The selection: checked before anything runs, whatever the target -------------------------------------------------
 # Variables that are no build options. A name that stands neither here nor in scripts/profiles.txt is refused.
@@ -24,7 +24,6 @@ SELECTED := $(shell scripts/build-profile --selection $(SELECTION) 2>/dev/null)
 CHOICES = $(foreach name,$(OPTIONS),-DSANDSTORE_$(name)=$(call quoted,$($(name))))
 CONFIGURE = mkdir -p build && \
     { cmake --preset release $(CHOICES) >build/configure.log || { cat build/configure.log; exit 1; }; }
-CTEST = ctest --preset release --parallel 2
 # $(call needs,FILE,COMMAND): runs the command, or says in a line what is missing.
 needs = [ -e $(1) ] || { echo "make $@: $(1) is not here" >&2; exit 1; }; $(2)
 
@@ -56,16 +55,20 @@ check: ## the quick checks: selection, rules of the house, configuration; compil
 	@echo "check: all fine"
 
 test: build ## build and run all tests that need no Docker
-	$(CTEST) -L 'unit|tidy'
-	$(CTEST) -LE 'unit|tidy'
+	@scripts/run-tests release
 
 test-containers: ## the tests that need Docker: the image, and docker-compose.yaml
 	@tests/containers/run
 
-asan: setup ## the unit tests with address and undefined-behaviour sanitizers
+asan: setup ## build and run all of them with address and undefined-behaviour sanitizers
 	@$(subst release,asan,$(CONFIGURE))
 	@cmake --build --preset asan --parallel $(JOBS)
-	ctest --preset asan --parallel 2 -L unit
+	@SANDSTORE_TEST_PATIENCE_S=120 scripts/run-tests asan
+
+tsan: setup ## the code that has threads (disks, names, the loop's edges) with the thread sanitizer
+	@$(subst release,tsan,$(CONFIGURE))
+	@cmake --build --preset tsan --parallel $(JOBS) --target runtime_test net_test chunk_test log_test
+	@scripts/run-tests tsan -R '^(runtime|net|chunk|log)_test$$'
 
 bench: setup ## a short benchmark: three nodes on this machine, then the innermost loops
 	@$(CONFIGURE)

@@ -233,5 +233,134 @@ void snapshot(benchmark::State& bench) {
 }
 BENCHMARK(snapshot)->Arg(0)->Arg(1)->Iterations(1)->Unit(benchmark::kMillisecond);
 
+// One file of a million extents, of a chunk each, is removed, cut or written over by one command; then commands that do
+// nothing follow until all has been reclaimed. The longest of them counts: one command is one turn at least.
+enum class Blow : int { kRemove, kCutToOneByte, kCutInHalf, kOverwrite };
+
+constexpr uint64_t kExtents = 1'000'000;
+constexpr uint64_t kExtentBytes = 4096;
+
+class CrowdedFile {
+ public:
+    CrowdedFile() {
+        state_.configure(settings());
+        pb::Mutation mutation;
+        mutation.mutable_open_session();
+        apply(mutation);
+        mutation.mutable_create_file()->mutable_at()->set_path("file");
+        apply(mutation);
+        for (uint64_t offset = 0; offset < kExtents * kExtentBytes;) offset = fill(offset);
+    }
+
+    double strike(Blow blow) {
+        pb::Mutation mutation;
+        if (blow == Blow::kRemove) {
+            mutation.mutable_remove_file()->mutable_at()->set_path("file");
+        } else if (blow == Blow::kOverwrite) {
+            pb::CommitExtents& commit = *mutation.mutable_commit_extents();
+            commit.mutable_at()->set_path("file");
+            add_extent(0, kExtents * kExtentBytes, &commit);
+        } else {
+            const uint64_t size = blow == Blow::kCutInHalf ? kExtents * kExtentBytes / 2 : 1;
+            mutation.mutable_set_attributes()->mutable_at()->set_path("file");
+            mutation.mutable_set_attributes()->set_size(size);
+        }
+        return apply(mutation);
+    }
+    double nothing() {
+        pb::Mutation mutation;
+        mutation.mutable_set_attributes()->mutable_at()->set_path("");
+        return apply(mutation);
+    }
+    bool reclaiming() const { return state_.files().reclaiming(); }
+    ReplicatedState& state() { return state_; }
+
+ private:
+    uint64_t fill(uint64_t offset) {
+        pb::Mutation mutation;
+        pb::CommitExtents& commit = *mutation.mutable_commit_extents();
+        commit.mutable_at()->set_path("file");
+        for (int i = 0; i < 500; ++i, offset += kExtentBytes) add_extent(offset, kExtentBytes, &commit);
+        apply(mutation);
+        return offset;
+    }
+    void add_extent(uint64_t offset, uint64_t length, pb::CommitExtents* commit) {
+        pb::Extent& extent = *commit->add_extents();
+        extent.set_offset(offset);
+        extent.set_length(length);
+        extent.set_chunk_length(length);
+        extent.mutable_chunk()->mutable_id()->set_term(1);
+        extent.mutable_chunk()->mutable_id()->set_number(++chunks_);
+        extent.mutable_chunk()->set_allocated_at_us(kStartUs);
+        for (const char* node : {"node-1", "node-2", "node-3"}) extent.mutable_chunk()->add_replicas(node);
+    }
+    double apply(pb::Mutation& mutation) {
+        pb::Command command;
+        command.set_time_us(kStartUs);
+        if (!mutation.has_open_session()) {
+            mutation.set_session_id(1);
+            mutation.set_sequence(++sequence_);
+            mutation.set_oldest_needed(sequence_);
+        }
+        *command.mutable_mutation() = mutation;
+        const std::string bytes = command.SerializeAsString();
+        pb::MutationResult result;
+        const double start_ms = now_ms();
+        const std::string answer = state_.apply(state_.applied_index() + 1, bytes);
+        const double took_ms = now_ms() - start_ms;
+        SANDSTORE_CHECK(result.ParseFromString(answer) && result.status().code() == pb::STATUS_OK,
+                        result.status().message());
+        return took_ms;
+    }
+
+    ReplicatedState state_;
+    uint64_t sequence_ = 0;
+    uint64_t chunks_ = 0;
+};
+
+void crowded_file(benchmark::State& bench) {
+    for (auto _ : bench) {
+        CrowdedFile file;
+        double longest_ms = file.strike(static_cast<Blow>(bench.range(0)));
+        bench.counters["command_ms"] = longest_ms;
+        double commands = 1;
+        for (; file.reclaiming(); ++commands) longest_ms = std::max(longest_ms, file.nothing());
+        bench.counters["longest_ms"] = longest_ms;
+        bench.counters["commands"] = commands;
+    }
+}
+BENCHMARK(crowded_file)->DenseRange(0, 3)->ArgName("blow")->Iterations(1)->Unit(benchmark::kMillisecond);
+
+double page_ms(const ReplicatedState& state, const pb::Query& query) {
+    pb::QueryResult result;
+    const double start_ms = now_ms();
+    state.answer(query, &result);
+    const double took_ms = now_ms() - start_ms;
+    SANDSTORE_CHECK(result.status().code() == pb::STATUS_OK && result.more(), result.status().message());
+    return took_ms;
+}
+
+// Pages of queries, as long as may be asked for.
+void longest_pages(benchmark::State& bench) {
+    for (auto _ : bench) {
+        Load load(true);
+        load.fill();
+        pb::Query query;
+        query.mutable_list_directory()->mutable_at()->set_path("all");
+        query.mutable_list_directory()->set_limit(10'000);
+        bench.counters["list_ms"] = page_ms(load.state, query);
+        query.mutable_chunks_of_node()->set_node_id("node-1");
+        query.mutable_chunks_of_node()->set_limit(10'000);
+        bench.counters["audit_ms"] = page_ms(load.state, query);
+        query.mutable_chunks_of_node()->set_node_id("node-4");
+        bench.counters["audit_other_ms"] = page_ms(load.state, query);
+        CrowdedFile file;
+        query.mutable_read_extents()->mutable_at()->set_path("file");
+        query.mutable_read_extents()->set_length(UINT64_MAX);
+        bench.counters["extents_ms"] = page_ms(file.state(), query);
+    }
+}
+BENCHMARK(longest_pages)->Iterations(1)->Unit(benchmark::kMillisecond);
+
 }  // namespace
 }  // namespace sandstore

@@ -113,10 +113,23 @@ void ClientActor::on_request(Message message, MakeOperation make, Context& conte
     Operation& started = *(operations_[id] = std::move(operation));
     Work tools = work(context);
     started.start(tools);
-    if (started.finished()) {
-        write_bytes_ -= started.bytes_held();
+    end_if_finished(id, context);
+}
+
+// It goes, or another operation takes its place.
+void ClientActor::end_if_finished(uint64_t id, Context& context) {
+    std::unique_ptr<Operation>& operation = operations_.at(id);
+    if (!operation->finished()) return;
+    write_bytes_ -= operation->bytes_held();
+    std::unique_ptr<Operation> successor = operation->take_successor();
+    if (successor == nullptr) {
         operations_.erase(id);
+        return;
     }
+    operation = std::move(successor);
+    write_bytes_ += operation->bytes_held();
+    Work tools = work(context);
+    operation->start(tools);
 }
 
 void ClientActor::refuse(const Message& request, pb::Status status, Context& context) {
@@ -177,9 +190,7 @@ void ClientActor::settle(std::vector<CallEnd> ended, Context& context) {
         if (found == operations_.end()) continue;  // It was over before all of its calls were.
         Work tools = work(context);
         found->second->on_call_ended(std::move(end), tools);
-        if (!found->second->finished()) continue;
-        write_bytes_ -= found->second->bytes_held();
-        operations_.erase(found);
+        end_if_finished(found->first, context);
     }
 }
 

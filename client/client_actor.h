@@ -52,6 +52,7 @@ class ClientActor final : public Actor {
     void on_drain(const Message& message, Context& context);
 
     void settle(std::vector<CallEnd> ended, Context& context);
+    void end_if_finished(uint64_t id, Context& context);
     void refuse(const Message& request, pb::Status status, Context& context);
     Work work(Context& context) { return {context, calls_, mutations_, settings_}; }
 

@@ -2,6 +2,7 @@
 // and is over. Every call ends by until_us, so every operation does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 
@@ -30,6 +31,8 @@ class Operation {
     virtual void start(Work& work) = 0;
     virtual void on_call_ended(CallEnd end, Work& work) = 0;
     bool finished() const { return finished_; }
+    // What goes on in the place of an operation that finished without an answer; null: there was one.
+    std::unique_ptr<Operation> take_successor() { return std::move(successor_); }
     virtual uint64_t bytes_held() const { return 0; }
 
  protected:
@@ -37,6 +40,8 @@ class Operation {
         finished_ = true;
         work.context.reply(asker_, std::move(reply));
     }
+    // The successor answers instead, by the same time or earlier.
+    void put_extents_together(const pb::FileRange& crowded, pb::ClientWriteReply reply, const Work& work);
     CallOwner owner(uint64_t tag) const { return {CallOwner::Kind::kOperation, id_, tag}; }
     uint64_t until_us() const { return until_us_; }
     bool time_left(const Work& work) const { return work.context.now_us() < until_us_; }
@@ -76,12 +81,14 @@ class Operation {
     }
 
  private:
-    static constexpr uint64_t kSlowestBytesPerUs = 2;  // A slower server than 2 MB/s counts as hung.
+    static constexpr uint64_t kSlowestBytesPerUs = 2;   // A slower server than 2 MB/s counts as hung.
+    static constexpr uint64_t kMergeMaxUs = 2'000'000;  // So much later than it could, at most, does a write end.
 
     const uint64_t id_;
     const ReplyTo asker_;
     const uint64_t until_us_;
     bool finished_ = false;
+    std::unique_ptr<Operation> successor_;
 };
 
 // Mutation and Query as the program gave them, and ClusterStatusRequest.
@@ -92,9 +99,19 @@ std::unique_ptr<Operation> make_status_operation(uint64_t id, ReplyTo asker, uin
                                                  pb::ClusterStatusRequest request);
 std::unique_ptr<Operation> make_write_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::ClientWrite write,
                                                 Payload bytes);
+// What follows a write that was told of a crowded stripe: answers with the reply, whatever becomes of the extents.
+std::unique_ptr<Operation> make_merge_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::FileRange crowded,
+                                                pb::ClientWriteReply reply);
 std::unique_ptr<Operation> make_read_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::ClientRead read);
 std::unique_ptr<Operation> make_read_chunk_operation(uint64_t id, ReplyTo asker, uint64_t until_us,
                                                      pb::ClientReadChunk read);
+
+inline void Operation::put_extents_together(const pb::FileRange& crowded, pb::ClientWriteReply reply,
+                                            const Work& work) {
+    const uint64_t until_us = std::min(until_us_, work.context.now_us() + kMergeMaxUs);
+    successor_ = make_merge_operation(id_, asker_, until_us, crowded, std::move(reply));
+    finished_ = true;
+}
 
 // The end of a mutation in words: what a program must know is whether it may have happened.
 pb::Status mutation_status(const CallEnd& end);

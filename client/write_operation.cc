@@ -262,6 +262,7 @@ void WriteOperation::on_committed(CallEnd end, Work& work) {
     *reply.mutable_status() = result.status();
     *reply.mutable_attributes() = result.attributes();
     reply.set_offset(write_.append() ? result.offset() : write_.offset());
+    if (result.has_crowded()) return put_extents_together(result.crowded(), std::move(reply), work);
     answer(message_of(std::move(reply)), work);
 }
 

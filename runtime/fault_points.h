@@ -15,18 +15,18 @@ struct FaultPoints {
     std::atomic<int64_t> wall_clock_offset_us = 0;  // The wall clock is ahead by this; timers do not notice.
 };
 
-// The system's clocks, the wall clock shifted.
+// Another clock, with its wall clock shifted. Both arguments outlive it.
 class ShiftedClock final : public Clock {
  public:
-    explicit ShiftedClock(const FaultPoints& faults) : faults_(faults) {}
-    uint64_t monotonic_us() const override { return system_.monotonic_us(); }
+    ShiftedClock(const FaultPoints& faults, const Clock& base) : faults_(faults), base_(base) {}
+    uint64_t monotonic_us() const override { return base_.monotonic_us(); }
     uint64_t wall_us() const override {
-        return static_cast<uint64_t>(static_cast<int64_t>(system_.wall_us()) + faults_.wall_clock_offset_us);
+        return static_cast<uint64_t>(static_cast<int64_t>(base_.wall_us()) + faults_.wall_clock_offset_us);
     }
 
  private:
     const FaultPoints& faults_;
-    SystemClock system_;
+    const Clock& base_;
 };
 
 }  // namespace sandstore

@@ -53,6 +53,7 @@ pb::NodeStatus StatusService::own_line(const pb::ClusterStatusRequest& request, 
     if (const auto stats = chunk_stats_.find(self_id()); stats != chunk_stats_.end()) {
         *line.mutable_chunks() = stats->second;
     }
+    if (!repair_state_.problem().empty()) *line.mutable_repair() = repair_state_;
     if (history_.newest() != nullptr) *line.mutable_figures() = *history_.newest();
     history_.copy_newest(request.samples_max(), &line);
     watch_.events().copy_newest(request.events_max(), &line);

@@ -3,7 +3,9 @@
 // the nodes that change afterwards.
 //
 // Keys order by Less, which may compare with other types than Key too. Keys and values are default-constructible and
-// copyable. Reference counts are plain numbers: all copies of a map belong to one thread.
+// copyable. Each node knows how many entries are below it and what they weigh together (Weight, of a value), so that a
+// part of a map can be taken out at the price of finding its two ends. Reference counts are plain numbers: all copies
+// of a map belong to one thread.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +20,14 @@
 
 namespace sandstore {
 
-template <typename Key, typename Value, typename Less = std::less<>>
+struct NoWeight {
+    template <typename Value>
+    uint64_t operator()(const Value&) const {
+        return 0;
+    }
+};
+
+template <typename Key, typename Value, typename Less = std::less<>, typename Weight = NoWeight>
 class CowMap {
     // Measured (bench/state_bench.cc): larger leaves make changes slower, smaller ones take more memory.
     static constexpr size_t kLeafBytes = 2048;
@@ -26,10 +35,15 @@ class CowMap {
     static constexpr size_t kChildren = 32;
     static constexpr size_t kDepthMax = 24;
 
+    struct Totals {
+        uint64_t entries = 0;
+        uint64_t weight = 0;
+    };
     struct Node {
         uint32_t references = 1;
         uint16_t count = 0;
         bool is_leaf;
+        Totals totals;  // Of everything below.
         explicit Node(bool leaf) : is_leaf(leaf) {}
     };
     struct Leaf : Node {
@@ -101,22 +115,21 @@ class CowMap {
     };
 
     CowMap() = default;
-    CowMap(const CowMap& other) : root_(other.root_), size_(other.size_) {
+    CowMap(const CowMap& other) : root_(other.root_) {
         if (root_ != nullptr) ++root_->references;
     }
-    CowMap(CowMap&& other) noexcept
-        : root_(std::exchange(other.root_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    CowMap(CowMap&& other) noexcept : root_(std::exchange(other.root_, nullptr)) {}
     CowMap& operator=(CowMap other) noexcept {
         std::swap(root_, other.root_);
-        std::swap(size_, other.size_);
         return *this;
     }
     ~CowMap() {
         if (root_ != nullptr) drop(root_);
     }
 
-    size_t size() const { return size_; }
-    bool empty() const { return size_ == 0; }
+    size_t size() const { return root_ == nullptr ? 0 : root_->totals.entries; }
+    bool empty() const { return root_ == nullptr; }
+    uint64_t weight() const { return root_ == nullptr ? 0 : root_->totals.weight; }  // Of all values together.
 
     template <typename Sought>
     const Value* find(const Sought& key) const {
@@ -127,7 +140,7 @@ class CowMap {
         const size_t at = entry_index(leaf, key);
         return at < leaf->count && !Less()(key, leaf->keys[at]) ? &leaf->values[at] : nullptr;
     }
-    // For changing the value in place; good until the next change or copy of the map.
+    // For changing the value in place, but not its weight; good until the next change or copy of the map.
     template <typename Sought>
     Value* edit(const Sought& key) {
         if (root_ == nullptr) return nullptr;
@@ -170,13 +183,13 @@ class CowMap {
         unshare(&root_);
         Sibling made;
         if (!insert_below(root_, &key, &value, &made)) return false;
-        ++size_;
         if (made.node == nullptr) return true;
         Inner* root = new Inner;
         root->count = 2;
         root->children[0] = root_;
         root->children[1] = made.node;
         root->keys[1] = std::move(made.key);
+        recount(root);
         root_ = root;
         return true;
     }
@@ -184,28 +197,30 @@ class CowMap {
     // False when the key is not there.
     template <typename Sought>
     bool erase(const Sought& key) {
-        if (find(key) == nullptr) return false;
+        const Value* value = find(key);
+        if (value == nullptr) return false;
         unshare(&root_);
-        erase_below(root_, key);
-        --size_;
-        while (!root_->is_leaf && root_->count == 1) {
-            Inner* old = as_inner(root_);
-            root_ = old->children[0];
-            old->count = 0;  // Its only child has moved up.
-            drop(old);       // Not shared: it was changed just now.
-            unshare(&root_);
-        }
-        if (root_->count == 0) {
-            drop(root_);
-            root_ = nullptr;
-        }
+        erase_below(root_, key, Weight()(*value));
+        lower(&root_);
         return true;
+    }
+
+    // Takes the entries from `begin` up to, but without, `end` out: as a map of their own. The price is that of finding
+    // the two ends, however many lie between them.
+    template <typename Begin, typename End>
+    CowMap extract(const Begin& begin, const End& end) {
+        CowMap taken;
+        if (root_ == nullptr || !Less()(begin, end)) return taken;
+        unshare(&root_);
+        taken.root_ = extract_below(root_, begin, end);
+        lower(&root_);
+        lower(&taken.root_);
+        return taken;
     }
 
     // Takes the map apart in portions: lets go of at most `*nodes` nodes, and counts them down. True when nothing is
     // left. The map must not be used otherwise from the first call on.
     bool discard(size_t* nodes) {
-        size_ = 0;
         for (; root_ != nullptr && *nodes > 0; --*nodes) {
             if (shed(root_)) root_ = nullptr;
         }
@@ -276,18 +291,34 @@ class CowMap {
         if (shared->is_leaf) {
             Leaf* copy = new Leaf;
             copy->count = shared->count;
+            copy->totals = shared->totals;
             std::copy_n(as_leaf(shared)->keys.begin(), shared->count, copy->keys.begin());
             std::copy_n(as_leaf(shared)->values.begin(), shared->count, copy->values.begin());
             *slot = copy;
         } else {
             Inner* copy = new Inner;
             copy->count = shared->count;
+            copy->totals = shared->totals;
             std::copy_n(as_inner(shared)->keys.begin() + 1, shared->count - 1, copy->keys.begin() + 1);
             std::copy_n(as_inner(shared)->children.begin(), shared->count, copy->children.begin());
             for (size_t i = 0; i < copy->count; ++i) ++copy->children[i]->references;
             *slot = copy;
         }
         --shared->references;
+    }
+
+    // --- Totals
+    static void add(Node* node, const Totals& more) {
+        node->totals.entries += more.entries;
+        node->totals.weight += more.weight;
+    }
+    static void recount(Leaf* leaf) {
+        leaf->totals = {leaf->count, 0};
+        for (size_t i = 0; i < leaf->count; ++i) leaf->totals.weight += Weight()(leaf->values[i]);
+    }
+    static void recount(Inner* inner) {
+        inner->totals = {};
+        for (size_t i = 0; i < inner->count; ++i) add(inner, inner->children[i]->totals);
     }
 
     // --- Changes: of nodes that are not shared
@@ -307,6 +338,7 @@ class CowMap {
     }
 
     static void put(Leaf* leaf, size_t at, Key* key, Value* value) {
+        add(leaf, {1, Weight()(*value)});
         open_gap(leaf->keys, at, leaf->count);
         open_gap(leaf->values, at, leaf->count);
         leaf->keys[at] = std::move(*key);
@@ -335,6 +367,8 @@ class CowMap {
         move_over(leaf->values, kept, kLeafEntries, right->values, 0);
         right->count = static_cast<uint16_t>(kLeafEntries - kept);
         leaf->count = static_cast<uint16_t>(kept);
+        recount(right);
+        recount(leaf);
         if (at > kept || kept == kLeafEntries) {
             put(right, at - kept, key, value);
         } else {
@@ -344,6 +378,7 @@ class CowMap {
         return true;
     }
 
+    // A node that split off below: `inner` has counted what is in it already.
     static void insert_child(Inner* inner, size_t at, Sibling* child, Sibling* made) {
         if (inner->count < kChildren) return put(inner, at, child);
         Inner* right = new Inner;
@@ -351,6 +386,8 @@ class CowMap {
         if (kept == kChildren) {
             right->count = 1;
             right->children[0] = child->node;
+            recount(right);
+            recount(inner);
             *made = {right, std::move(child->key)};
             return;
         }
@@ -365,21 +402,26 @@ class CowMap {
         } else {
             put(inner, at, child);
         }
+        recount(right);
+        recount(inner);
     }
 
     static bool insert_below(Node* node, Key* key, Value* value, Sibling* made) {
         if (node->is_leaf) return insert_into_leaf(as_leaf(node), key, value, made);
         Inner* inner = as_inner(node);
+        const Totals one{1, Weight()(*value)};
         const size_t at = child_index(inner, *key);
         unshare(&inner->children[at]);
         if (at + 1 < inner->count && goes_to_the_next(inner->children[at], inner->children[at + 1], *key)) {
             unshare(&inner->children[at + 1]);
             inner->keys[at + 1] = *key;
             put(as_leaf(inner->children[at + 1]), 0, key, value);
+            add(inner, one);
             return true;
         }
         Sibling child;
         if (!insert_below(inner->children[at], key, value, &child)) return false;
+        add(inner, one);
         if (child.node != nullptr) insert_child(inner, at + 1, &child, made);
         return true;
     }
@@ -390,7 +432,9 @@ class CowMap {
     }
 
     template <typename Sought>
-    static void erase_below(Node* node, const Sought& key) {
+    static void erase_below(Node* node, const Sought& key, uint64_t weight) {
+        --node->totals.entries;
+        node->totals.weight -= weight;
         if (node->is_leaf) {
             Leaf* leaf = as_leaf(node);
             const size_t at = entry_index(leaf, key);
@@ -402,7 +446,72 @@ class CowMap {
         Inner* inner = as_inner(node);
         const size_t at = child_index(inner, key);
         unshare(&inner->children[at]);
-        erase_below(inner->children[at], key);
+        erase_below(inner->children[at], key, weight);
+        mend(inner, at);
+    }
+
+    // What is taken out of a node, as one of the same height; null when that is nothing. The node may be left empty.
+    template <typename Begin, typename End>
+    static Node* extract_below(Node* node, const Begin& begin, const End& end) {
+        return node->is_leaf ? extract_from(as_leaf(node), begin, end) : extract_from(as_inner(node), begin, end);
+    }
+    template <typename Begin, typename End>
+    static Node* extract_from(Leaf* leaf, const Begin& begin, const End& end) {
+        const size_t first = entry_index(leaf, begin);
+        const size_t last = entry_index(leaf, end);
+        if (first == last) return nullptr;
+        Leaf* taken = new Leaf;
+        move_over(leaf->keys, first, last, taken->keys, 0);
+        move_over(leaf->values, first, last, taken->values, 0);
+        move_over(leaf->keys, last, leaf->count, leaf->keys, first);
+        move_over(leaf->values, last, leaf->count, leaf->values, first);
+        taken->count = static_cast<uint16_t>(last - first);
+        leaf->count = static_cast<uint16_t>(leaf->count - taken->count);
+        recount(taken);
+        recount(leaf);
+        return taken;
+    }
+    // Of the children at both ends a part, those between whole.
+    template <typename Begin, typename End>
+    static Node* extract_from(Inner* inner, const Begin& begin, const End& end) {
+        const size_t first = child_index(inner, begin);
+        const size_t last = child_index(inner, end);
+        Inner* taken = new Inner;
+        size_t kept = first;
+        for (size_t i = first; i < inner->count; ++i) {
+            Node* rest = inner->children[i];
+            Node* part = nullptr;
+            if (i == first || i == last) {
+                unshare(&rest);
+                part = extract_below(rest, begin, end);
+                if (rest->count == 0) drop(std::exchange(rest, nullptr));
+            } else if (i < last) {
+                part = std::exchange(rest, nullptr);
+            }
+            if (part != nullptr) {
+                taken->keys[taken->count] = inner->keys[i];
+                taken->children[taken->count++] = part;
+            }
+            if (rest == nullptr) continue;
+            if (kept < i) inner->keys[kept] = std::move(inner->keys[i]);
+            inner->children[kept++] = rest;
+        }
+        std::fill(inner->keys.begin() + kept, inner->keys.begin() + inner->count, Key{});
+        inner->count = static_cast<uint16_t>(kept);
+        recount(inner);
+        recount(taken);
+        // The children at the ends have become smaller.
+        if (first + 1 < inner->count) mend(inner, first + 1);
+        if (first < inner->count) mend(inner, first);
+        if (taken->count > 1) mend(taken, taken->count - 1u);
+        if (taken->count > 0) mend(taken, 0);
+        if (taken->count > 0) return taken;
+        delete taken;
+        return nullptr;
+    }
+
+    // A child that has become small finds a neighbour to merge with, an empty one goes.
+    static void mend(Inner* inner, size_t at) {
         const Node* child = inner->children[at];
         if (child->count >= capacity(child) / kMergedShare) return;
         if (child->count == 0) {
@@ -413,6 +522,19 @@ class CowMap {
         } else if (at > 0) {
             merge(inner, at - 1);
         }
+    }
+    // A root with one child gives way to it, an empty one to nothing. Not shared, as nodes are that were just changed.
+    static void lower(Node** root) {
+        while (*root != nullptr && !(*root)->is_leaf && (*root)->count == 1) {
+            Inner* old = as_inner(*root);
+            *root = old->children[0];
+            old->count = 0;  // Its only child has moved up.
+            drop(old);
+            unshare(root);
+        }
+        if (*root == nullptr || (*root)->count > 0) return;
+        drop(*root);
+        *root = nullptr;
     }
     static void remove_child(Inner* inner, size_t at) {
         close_gap(inner->keys, at, inner->count);
@@ -437,13 +559,13 @@ class CowMap {
             move_over(as_inner(from)->children, 0, from->count, as_inner(into)->children, into->count);
         }
         into->count = static_cast<uint16_t>(into->count + from->count);
+        add(into, from->totals);
         from->count = 0;
         drop(from);
         remove_child(inner, at + 1);
     }
 
     Node* root_ = nullptr;
-    size_t size_ = 0;
 };
 
 }  // namespace sandstore

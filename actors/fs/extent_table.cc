@@ -40,34 +40,45 @@ ExtentTable::Runs::Cursor ExtentTable::first_ending_after(uint64_t content, uint
     return at.valid() && at.key().content == content ? at : Runs::Cursor();
 }
 
-void ExtentTable::insert(uint64_t content, const FileExtent& extent) {
-    const bool inserted = runs_.insert({content, extent.offset}, {extent.length, extent.chunk, extent.chunk_offset});
+void ExtentTable::insert(Runs* runs, uint64_t content, const FileExtent& extent) {
+    const bool inserted = runs->insert({content, extent.offset}, {extent.length, extent.chunk, extent.chunk_offset});
     SANDSTORE_CHECK(inserted, "two extents at offset ", extent.offset);
 }
 
-void ExtentTable::restore(uint64_t content, const FileExtent& extent) {
-    insert(content, extent);
+// Afterwards an extent may begin or end at the offset, but none reaches across it.
+void ExtentTable::split(uint64_t content, uint64_t offset, Changes* changes) {
+    const Runs::Cursor at = first_ending_after(content, offset);
+    if (!at.valid() || at.key().offset >= offset) return;
+    const FileExtent old = extent_of(at);
+    runs_.erase(Key{content, old.offset});
+    changes->removed.push_back(old);
+    for (const FileExtent& part : {head_of(old, offset), tail_of(old, offset)}) {
+        insert(&runs_, content, part);
+        changes->added.push_back(part);
+    }
 }
 
-void ExtentTable::clear_range(uint64_t content, uint64_t begin, uint64_t end, ExtentChanges* changes) {
-    while (true) {
+void ExtentTable::clear_range(uint64_t content, uint64_t begin, uint64_t end, Changes* changes) {
+    for (size_t i = 0; i < kRemovedOneByOne; ++i) {
         const Runs::Cursor at = first_ending_after(content, begin);
         if (!at.valid() || at.key().offset >= end) return;
         const FileExtent old = extent_of(at);
         runs_.erase(Key{content, old.offset});
         changes->removed.push_back(old);
         if (old.offset < begin) {
-            insert(content, head_of(old, begin));
+            insert(&runs_, content, head_of(old, begin));
             changes->added.push_back(head_of(old, begin));
         }
         if (old.end() > end) {
-            insert(content, tail_of(old, end));
+            insert(&runs_, content, tail_of(old, end));
             changes->added.push_back(tail_of(old, end));
         }
     }
+    split(content, end, changes);
+    changes->cut_off = runs_.extract(Key{content, begin}, Key{content, end});
 }
 
-void ExtentTable::overwrite(uint64_t content, const FileExtent& extent, ExtentChanges* changes) {
+void ExtentTable::overwrite(uint64_t content, const FileExtent& extent, Changes* changes) {
     SANDSTORE_CHECK(extent.length > 0 && extent.offset <= UINT64_MAX - extent.length, "offset=", extent.offset,
                     " length=", extent.length);
     clear_range(content, extent.offset, extent.end(), changes);
@@ -88,43 +99,20 @@ void ExtentTable::overwrite(uint64_t content, const FileExtent& extent, ExtentCh
         changes->removed.push_back(*right);
         merged.length += right->length;
     }
-    insert(content, merged);
+    insert(&runs_, content, merged);
     changes->added.push_back(merged);
 }
 
-ExtentTable::Amount ExtentTable::cut(uint64_t content, uint64_t size, uint64_t to, ExtentChanges* changes) {
-    SANDSTORE_CHECK(empty(to), "content ", to, " is not empty");
-    const Runs::Cursor across = first_ending_after(content, size);
-    if (across.valid() && across.key().offset < size) {
-        const FileExtent old = extent_of(across);
-        runs_.erase(Key{content, old.offset});
-        insert(content, head_of(old, size));
-        insert(content, tail_of(old, size));
-        changes->removed.push_back(old);
-        changes->added.push_back(head_of(old, size));
-        changes->added.push_back(tail_of(old, size));
-    }
-    std::vector<FileExtent> moved;
-    for_each_in(content, size, UINT64_MAX, [&](const FileExtent& extent) {
-        moved.push_back(extent);
-        return true;
-    });
-    Amount amount;
-    // From the end on, so that nodes shrink without moving what is left in them.
-    for (size_t i = moved.size(); i > 0; --i) runs_.erase(Key{content, moved[i - 1].offset});
-    for (const FileExtent& extent : moved) {
-        insert(to, extent);
-        ++amount.extents;
-        amount.bytes += extent.length;
-    }
-    return amount;
+void ExtentTable::cut(uint64_t content, uint64_t size, Changes* changes) {
+    split(content, size, changes);
+    changes->cut_off = runs_.extract(Key{content, size}, Key{content, UINT64_MAX});
 }
 
-FileExtent ExtentTable::take_first(uint64_t content) {
-    const Runs::Cursor at = runs_.lower_bound(Key{content, 0});
-    SANDSTORE_CHECK(at.valid() && at.key().content == content, "no extent to take");
+FileExtent ExtentTable::take_first(Runs* runs) {
+    const Runs::Cursor at = runs->begin();
+    SANDSTORE_CHECK(at.valid(), "no extent to take");
     const FileExtent first = extent_of(at);
-    runs_.erase(Key{content, first.offset});
+    runs->erase(Key(at.key()));
     return first;
 }
 

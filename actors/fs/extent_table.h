@@ -1,6 +1,7 @@
 // Which bytes of each file are where: runs that do not overlap, by content and offset. What no run covers is a hole and
-// reads as zeros. A content is what a file holds at a time; a file that is emptied at once leaves its content behind
-// and gets another one, so that this takes no time. Copying a table costs nothing (cow_map.h).
+// reads as zeros. A content is what a file holds: one number for each file that holds anything. Whatever is overwritten
+// or cut off, the price is that of finding its ends: much of it leaves the table as it is, to be released later.
+// Copying a table costs nothing (cow_map.h).
 #pragma once
 
 #include <compare>
@@ -24,13 +25,6 @@ struct FileExtent {
     bool operator==(const FileExtent&) const = default;
 };
 
-// What a change did, for whoever counts references. An extent may stand in both lists; only the difference counts, so
-// `added` is to be applied before `removed`.
-struct ExtentChanges {
-    std::vector<FileExtent> added;
-    std::vector<FileExtent> removed;
-};
-
 class ExtentTable {
  public:
     struct Key {
@@ -43,21 +37,30 @@ class ExtentTable {
         ChunkKey chunk;
         uint64_t chunk_offset = 0;
     };
-    using Runs = CowMap<Key, Run>;
-    struct Amount {
-        uint64_t extents = 0;
-        uint64_t bytes = 0;
+    struct RunLength {
+        uint64_t operator()(const Run& run) const { return run.length; }
     };
+    using Runs = CowMap<Key, Run, std::less<>, RunLength>;
+
+    // What a change did, for whoever counts references. An extent may stand in several lists; only the difference
+    // counts, so `added` is to be applied first. What was cut off at once may be very much: to be released piece by
+    // piece, with take_first().
+    struct Changes {
+        std::vector<FileExtent> added;
+        std::vector<FileExtent> removed;
+        Runs cut_off;
+    };
+    // Extents that one change takes out one by one; when there are more, the rest is cut off at once.
+    static constexpr size_t kRemovedOneByOne = 4;
 
     // The extent's bytes replace whatever was there. Runs that follow on from each other in one chunk become one.
     // The length must not be 0, nor offset + length overflow; checked.
-    void overwrite(uint64_t content, const FileExtent& extent, ExtentChanges* changes);
+    void overwrite(uint64_t content, const FileExtent& extent, Changes* changes);
 
-    // Moves everything from `size` on to another content, an empty one: releasing it may take long, and can be done
-    // piece by piece with take_first(). `changes` tells of an extent that was cut in two.
-    Amount cut(uint64_t content, uint64_t size, uint64_t to, ExtentChanges* changes);
+    // Cuts off everything from `size` on.
+    void cut(uint64_t content, uint64_t size, Changes* changes);
 
-    FileExtent take_first(uint64_t content);  // Removes and returns the first; checked that there is one.
+    static FileExtent take_first(Runs* runs);  // Removes and returns the first; checked that there is one.
 
     // Calls visit(const FileExtent&) for what covers [offset, offset + length), clipped to it, by offset, until it
     // returns false.
@@ -69,7 +72,9 @@ class ExtentTable {
     size_t size() const { return runs_.size(); }
     const Runs& runs() const { return runs_; }
 
-    void restore(uint64_t content, const FileExtent& extent);  // From a snapshot: new; checked.
+    // From a snapshot: new; checked.
+    void restore(uint64_t content, const FileExtent& extent) { insert(&runs_, content, extent); }
+    static void restore_cut_off(Runs* runs, const FileExtent& extent) { insert(runs, 0, extent); }
     bool discard(size_t* nodes) { return runs_.discard(nodes); }
 
     static FileExtent extent_of(const Runs::Cursor& at) {
@@ -79,8 +84,9 @@ class ExtentTable {
  private:
     // Invalid when there is none in this content.
     Runs::Cursor first_ending_after(uint64_t content, uint64_t offset) const;
-    void insert(uint64_t content, const FileExtent& extent);
-    void clear_range(uint64_t content, uint64_t begin, uint64_t end, ExtentChanges* changes);
+    static void insert(Runs* runs, uint64_t content, const FileExtent& extent);
+    void split(uint64_t content, uint64_t offset, Changes* changes);
+    void clear_range(uint64_t content, uint64_t begin, uint64_t end, Changes* changes);
 
     Runs runs_;
 };

@@ -5,18 +5,14 @@ namespace sandstore {
 namespace {
 
 constexpr size_t kFirstMutation = 3;
-// The operations of both messages count up from here without gaps; the test of file_operations() relies on it, too.
-constexpr int kFirstCase = 10;
 
-size_t mutations() {
-    static const auto count =
-        static_cast<size_t>(pb::Mutation::descriptor()->FindOneofByName("operation")->field_count());
-    return count;
+const google::protobuf::OneofDescriptor* operations_of(const google::protobuf::Descriptor* message) {
+    return message->FindOneofByName("operation");
 }
 
-size_t queries() {
-    static const auto count = static_cast<size_t>(pb::Query::descriptor()->FindOneofByName("operation")->field_count());
-    return count;
+// Which of the message's operations it is, in their order.
+size_t place_of(const google::protobuf::Descriptor* message, int operation_case) {
+    return static_cast<size_t>(message->FindFieldByNumber(operation_case)->index_in_oneof());
 }
 
 }  // namespace
@@ -24,22 +20,21 @@ size_t queries() {
 std::vector<std::string> file_operations() {
     std::vector<std::string> names = {"invalid", "allocate_chunks", "chunk_audit"};
     for (const auto* message : {pb::Mutation::descriptor(), pb::Query::descriptor()}) {
-        const auto* operations = message->FindOneofByName("operation");
+        const auto* operations = operations_of(message);
         for (int i = 0; i < operations->field_count(); i++) names.push_back(operations->field(i)->name());
     }
     return names;
 }
 
 size_t operation_of(const pb::Mutation& mutation) {
-    if (mutation.operation_case() < kFirstCase) return kInvalidOperation;
-    const auto place = static_cast<size_t>(mutation.operation_case() - kFirstCase);
-    return place < mutations() ? kFirstMutation + place : kInvalidOperation;
+    if (mutation.operation_case() == pb::Mutation::OPERATION_NOT_SET) return kInvalidOperation;
+    return kFirstMutation + place_of(pb::Mutation::descriptor(), mutation.operation_case());
 }
 
 size_t operation_of(const pb::Query& query) {
-    if (query.operation_case() < kFirstCase) return kInvalidOperation;
-    const auto place = static_cast<size_t>(query.operation_case() - kFirstCase);
-    return place < queries() ? kFirstMutation + mutations() + place : kInvalidOperation;
+    if (query.operation_case() == pb::Query::OPERATION_NOT_SET) return kInvalidOperation;
+    static const auto mutations = static_cast<size_t>(operations_of(pb::Mutation::descriptor())->field_count());
+    return kFirstMutation + mutations + place_of(pb::Query::descriptor(), query.operation_case());
 }
 
 }  // namespace sandstore

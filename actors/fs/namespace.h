@@ -14,6 +14,7 @@
 #include "actors/fs/chunk_table.h"
 #include "actors/fs/extent_table.h"
 #include "actors/fs/inode.h"
+#include "actors/fs/limits.h"
 #include "actors/fs/outcome.h"
 #include "messages/fs.pb.h"
 
@@ -26,7 +27,8 @@ struct Occasion {
     uint32_t uid = 0;
     uint32_t gid = 0;
     uint64_t chunk_commit_window_us = 0;
-    uint64_t index = 0;  // Of the entry in the log.
+    uint64_t index = 0;  // Of the entry in the log,
+    uint64_t term = 0;   // and its term. 0: not known.
 };
 
 class Namespace {
@@ -42,16 +44,28 @@ class Namespace {
     Outcome set_attributes(const pb::SetAttributes& request, const Occasion& when, pb::MutationResult* result);
     Outcome commit_extents(const pb::CommitExtents& request, const Occasion& when, pb::MutationResult* result);
 
+    // The bytes stay as they are.
+    Outcome replace_extents(const pb::ReplaceExtents& request, const Occasion& when);
+
     // While there is a hold, no chunk that is in use now or later disappears (messages/fs.proto).
     Outcome hold_chunks(const pb::HoldChunks& request, const Occasion& when, pb::MutationResult* result);
     Outcome release_hold(const pb::ReleaseHold& request);
     void expire_holds(uint64_t clock_us);
 
-    // What is released from here on is released by this entry.
+    // What is released from here on is released by this entry,
     void set_index(uint64_t index) { index_ = index; }
-    // Releases at most this many extents of files that were removed or cut, and as many chunks that are held no longer.
+    // and at this time. The first one is when the namespace began, which its root remembers.
+    void set_clock(uint64_t clock_us, uint64_t chunk_commit_window_us);
+    // Releases at most this many extents of files that were removed or cut, and collects as many chunks that are kept
+    // no longer.
     void reclaim(size_t extents_max);
     bool reclaiming() const { return !detached_.empty(); }
+    // What the last reclaim() collected.
+    const std::vector<ChunkKey>& collected() const { return collected_; }
+    // When reclaim() will have something to do, by the cluster's clock: 0: nothing is left; 1: it has now.
+    uint64_t work_due_us() const;
+    uint64_t began_us() const { return inodes_.at(kRootInode).birth_time_us; }
+    uint64_t extents_moved() const { return extents_moved_; }  // Or chunks: counts what changes cost.
 
     // --- Questions --------------------------------------------------------------------------------------------------
     Outcome stat(const pb::Stat& query, pb::QueryResult* result) const;
@@ -67,15 +81,15 @@ class Namespace {
     size_t hold_count() const { return holds_.size(); }
 
     size_t inode_count() const { return inodes_.size(); }
-    size_t chunk_count() const { return chunks_.size(); }
+    size_t chunk_count() const { return chunks_.size() - chunks_.unused().size(); }  // That files use.
     uint64_t hash() const;
     uint64_t walk_hash() const;     // The same, computed from scratch: for tests.
     void check_invariants() const;  // Walks everything: for tests and simulation.
 
     // Takes it apart: see CowMap::discard().
     bool discard(size_t* nodes) {
-        return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) &&
-               detached_.discard(nodes) && holds_.discard(nodes);
+        return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) && discard_detached(nodes) &&
+               holds_.discard(nodes);
     }
 
  private:
@@ -97,12 +111,17 @@ class Namespace {
         uint64_t stored_bytes = 0;
     };
 
-    // A content that no file has any more, still counted in chunks_ and extents_hash_.
+    // Extents that no file has any more, still counted in chunks_ and extents_hash_ until reclaim() has released them.
     struct Detached {
-        uint64_t inode = 0;    // That had it.
-        uint64_t extents = 0;  // Not released yet.
+        uint64_t inode = 0;  // That had them.
+        ExtentTable::Runs runs;
     };
 
+    // Nothing of what the first version of snapshots did not have.
+    bool plain() const {
+        return holds_.empty() && chunks_.unused().empty() && chunks_.collected().empty() &&
+               chunks_.commit_floor_us() == 0;
+    }
     static Content content_of(const Inode& inode) { return {inode.content, inode.extents, inode.stored_bytes}; }
     static void store(const Content& content, InodeTable::Edit& edit);
 
@@ -117,26 +136,34 @@ class Namespace {
     Outcome check_rename(const Located& from, const Located& to, bool no_replace) const;
     bool is_inside(uint64_t directory, uint64_t ancestor) const;
 
-    Outcome check_chunks(const pb::CommitExtents& request, const Occasion& when) const;
+    using RequestedExtents = google::protobuf::RepeatedPtrField<pb::Extent>;
+    Outcome check_chunks(const RequestedExtents& extents, const Occasion& when) const;
+    void report_crowding(const Content& content, uint64_t offset, pb::MutationResult* result) const;
     void cut(uint64_t inode, uint64_t size, Content* content);
     void add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent, Content* content);
-    void account(uint64_t inode, const ExtentChanges& changes, Content* content);
-    void detach(uint64_t inode, const Content& content);
+    void account(uint64_t inode, ExtentTable::Changes changes, Content* content);
+    void release(uint64_t inode, const FileExtent& extent);
     static uint64_t hash_of(uint64_t inode, const FileExtent& extent);
-    static uint64_t hash_of_detached(uint64_t content, uint64_t inode);
+    static uint64_t hash_of_detached(uint64_t id, uint64_t inode);
     uint64_t combine(uint64_t inodes_hash, uint64_t chunks_hash, uint64_t extents_hash) const;
+    bool discard_detached(size_t* nodes);
     void check_holds() const;
     void fill_attributes(uint64_t id, pb::Attributes* attributes) const;
+    pb::ChunkVerdict verdict_of(const pb::ChunkStatus& candidate, std::string_view node_id) const;
 
     InodeTable inodes_;
     ChunkTable chunks_;
     ExtentTable extents_;
-    CowMap<uint64_t, Detached> detached_;  // By content.
+    CowMap<uint64_t, Detached> detached_;  // By a number like a content's.
     CowMap<uint64_t, uint64_t> holds_;     // The entry that made it -> the cluster's clock when it ends.
     uint64_t index_ = 0;
+    uint64_t clock_us_ = 0;
+    uint64_t chunk_commit_window_us_ = 0;
+    std::vector<ChunkKey> collected_;  // No part of the state.
     uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
     uint64_t extents_hash_ = 0;  // Of all extents, and of detached_.
+    uint64_t extents_moved_ = 0;
 };
 
 }  // namespace sandstore

@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <map>
 
+#include "actors/fs/extent_digest.h"
 #include "actors/fs/limits.h"
 #include "actors/fs/namespace.h"
 #include "actors/fs/state_hasher.h"
 #include "runtime/check.h"
+#include "runtime/planted.h"
 
 namespace sandstore {
 
@@ -22,8 +24,8 @@ uint64_t Namespace::hash_of(uint64_t inode, const FileExtent& extent) {
         .value();
 }
 
-uint64_t Namespace::hash_of_detached(uint64_t content, uint64_t inode) {
-    return StateHasher(StateHasher::Kind::kDetached).add(content).add(inode).value();
+uint64_t Namespace::hash_of_detached(uint64_t id, uint64_t inode) {
+    return StateHasher(StateHasher::Kind::kDetached).add(id).add(inode).value();
 }
 
 void Namespace::store(const Content& content, InodeTable::Edit& edit) {
@@ -32,8 +34,14 @@ void Namespace::store(const Content& content, InodeTable::Edit& edit) {
     edit->stored_bytes = content.stored_bytes;
 }
 
-void Namespace::account(uint64_t inode, const ExtentChanges& changes, Content* content) {
+void Namespace::release(uint64_t inode, const FileExtent& extent) {
+    chunks_.release(extent.chunk, index_, clock_us_);
+    extents_hash_ -= hash_of(inode, extent);
+}
+
+void Namespace::account(uint64_t inode, ExtentTable::Changes changes, Content* content) {
     file_bytes_ -= content->stored_bytes;
+    extents_moved_ += changes.added.size() + changes.removed.size();
     for (const FileExtent& extent : changes.added) {
         chunks_.reference(extent.chunk);
         extents_hash_ += hash_of(inode, extent);
@@ -41,63 +49,78 @@ void Namespace::account(uint64_t inode, const ExtentChanges& changes, Content* c
         content->stored_bytes += extent.length;
     }
     for (const FileExtent& extent : changes.removed) {
-        chunks_.release(extent.chunk, holds_.empty() ? 0 : index_);
-        extents_hash_ -= hash_of(inode, extent);
+        release(inode, extent);
         --content->extents;
         content->stored_bytes -= extent.length;
     }
+    content->extents -= changes.cut_off.size();
+    content->stored_bytes -= changes.cut_off.weight();
     file_bytes_ += content->stored_bytes;
-}
-
-void Namespace::detach(uint64_t inode, const Content& content) {
-    if (content.extents == 0) return;
-    file_bytes_ -= content.stored_bytes;
-    const bool detached = detached_.insert(content.id, {inode, content.extents});
-    SANDSTORE_CHECK(detached, "content ", content.id, " is detached already");
-    extents_hash_ += hash_of_detached(content.id, inode);
+    if (changes.cut_off.empty()) return;
+    const uint64_t id = next_content_++;
+    extents_hash_ += hash_of_detached(id, inode);
+    detached_.insert(id, {inode, std::move(changes.cut_off)});
 }
 
 void Namespace::reclaim(size_t extents_max) {
+    collected_.clear();
     // A chunk released before the oldest hold was made is not in what that hold is for.
     if (!chunks_.unused().empty()) {
-        chunks_.drop_unused(holds_.empty() ? index_ : holds_.begin().key(), extents_max);
+        extents_moved_ += chunks_.collect_unused(holds_.empty() ? index_ : holds_.begin().key(), clock_us_, extents_max,
+                                                 &collected_);
     }
+    const uint64_t kept_us = std::min(clock_us_, chunk_commit_window_us_);
+    chunks_.forget_collected(clock_us_ - kept_us, kCollectedForgottenPerCommand);
     for (size_t i = 0; i < extents_max && !detached_.empty(); ++i) {
-        const uint64_t content = detached_.begin().key();
-        Detached* detached = detached_.edit(content);
+        ++extents_moved_;
+        const uint64_t id = detached_.begin().key();
+        Detached* detached = detached_.edit(id);
         const uint64_t inode = detached->inode;
-        const FileExtent extent = extents_.take_first(content);
-        chunks_.release(extent.chunk, holds_.empty() ? 0 : index_);
-        extents_hash_ -= hash_of(inode, extent);
-        if (--detached->extents > 0) continue;
-        detached_.erase(content);
-        extents_hash_ -= hash_of_detached(content, inode);
+        const FileExtent extent = ExtentTable::take_first(&detached->runs);
+        const bool last = detached->runs.empty();
+        if (!planted("reclaim-forgets-a-chunk") || !last) release(inode, extent);
+        if (!last) continue;
+        detached_.erase(id);
+        extents_hash_ -= hash_of_detached(id, inode);
     }
+}
+
+// The maps in a map are large themselves.
+bool Namespace::discard_detached(size_t* nodes) {
+    while (!detached_.empty()) {
+        const uint64_t id = detached_.begin().key();
+        if (!detached_.edit(id)->runs.discard(nodes)) return false;
+        detached_.erase(id);
+    }
+    return true;
+}
+
+uint64_t Namespace::work_due_us() const {
+    if (!detached_.empty()) return 1;
+    if (chunks_.unused().empty()) return 0;
+    const ChunkTable::Unused& first = chunks_.unused().begin().key();
+    const bool held = !holds_.empty() && holds_.begin().key() < first.since;
+    if (!held) return chunks_.find(first.key)->released_at_us + kReleasedKeptUs;
+    uint64_t ends_us = UINT64_MAX;
+    for (auto at = holds_.begin(); at.valid(); at.next()) ends_us = std::min(ends_us, at.value());
+    return ends_us;
 }
 
 // Takes away what is beyond `size`.
 void Namespace::cut(uint64_t inode, uint64_t size, Content* content) {
     if (content->extents == 0) return;
-    if (size == 0) {
-        detach(inode, *content);
-        *content = Content();
-        return;
-    }
-    ExtentChanges changes;
-    const ExtentTable::Amount tail = extents_.cut(content->id, size, next_content_, &changes);
-    account(inode, changes, content);
-    content->extents -= tail.extents;
-    content->stored_bytes -= tail.bytes;
-    if (tail.extents > 0) detach(inode, {next_content_++, tail.extents, tail.bytes});
+    ExtentTable::Changes changes;
+    extents_.cut(content->id, size, &changes);
+    account(inode, std::move(changes), content);
 }
 
 void Namespace::add_extent(uint64_t inode, uint64_t base, const pb::Extent& extent, Content* content) {
     const ChunkKey key = key_of(extent.chunk().id());
     if (chunks_.find(key) == nullptr) chunks_.insert(key, facts_of(extent));
     if (content->extents == 0) content->id = next_content_++;
-    ExtentChanges changes;
+    ExtentTable::Changes changes;
     extents_.overwrite(content->id, {base + extent.offset(), extent.length(), key, extent.chunk_offset()}, &changes);
-    account(inode, changes, content);
+    account(inode, std::move(changes), content);
 }
 
 // --- Changing files --------------------------------------------------------------------------------------------------
@@ -130,17 +153,22 @@ Outcome Namespace::set_attributes(const pb::SetAttributes& request, const Occasi
 }
 
 // A chunk in use is what it is; a new one must be young, or garbage collection may have removed it already.
-Outcome Namespace::check_chunks(const pb::CommitExtents& request, const Occasion& when) const {
+Outcome Namespace::check_chunks(const RequestedExtents& extents, const Occasion& when) const {
     constexpr std::string_view kDifferent = "A chunk of this id has other replicas or another length";
     std::map<ChunkKey, ChunkFacts> fresh;
-    for (const pb::Extent& extent : request.extents()) {
+    for (const pb::Extent& extent : extents) {
         const ChunkKey key = key_of(extent.chunk().id());
         ChunkFacts facts = facts_of(extent);
         if (const ChunkTable::Chunk* chunk = chunks_.find(key); chunk != nullptr) {
             if (!chunks_.same_facts(*chunk, facts)) return {pb::STATUS_EINVAL, kDifferent};
             continue;
         }
+        // A term has one leader, and that leader counts: no id of a later term than this has been given out.
+        if (when.term != 0 && key.term > when.term) return {pb::STATUS_EINVAL, "No such chunk was ever allocated"};
         const uint64_t allocated_us = facts.allocated_at_us;
+        if (chunks_.was_collected(key, allocated_us) && !planted("collected-chunk-committed")) {
+            return {pb::STATUS_ESTALE, "The chunk is collected already: write it again to a new place"};
+        }
         const uint64_t window_us = when.chunk_commit_window_us;
         if (when.clock_us > allocated_us && when.clock_us - allocated_us > window_us) {
             return {pb::STATUS_ESTALE, "The chunk was placed too long ago: write it again to a new place"};
@@ -172,7 +200,7 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
     if (old_extents + 2 * static_cast<size_t>(request.extents_size()) > kFileExtentsMax) {
         return {pb::STATUS_EFBIG, "The file is in too many pieces: write it anew"};
     }
-    if (Outcome outcome = check_chunks(request, when); !outcome.ok()) return outcome;
+    if (Outcome outcome = check_chunks(request.extents(), when); !outcome.ok()) return outcome;
 
     Content content = content_of(inode);
     if (request.truncate()) cut(id, 0, &content);
@@ -185,6 +213,48 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
     }
     result->set_offset(base);
     fill_attributes(id, result->mutable_attributes());
+    if (request.extents_size() > 0) {
+        const pb::Extent& last = *request.extents().rbegin();
+        report_crowding(content, base + last.offset() + last.length() - 1, result);
+    }
+    return {};
+}
+
+// --- Putting extents together ----------------------------------------------------------------------------------------
+
+// Of the stripe that a byte is in. A write adds an extent or two: one of them is told in so many.
+void Namespace::report_crowding(const Content& content, uint64_t offset, pb::MutationResult* result) const {
+    const uint64_t stripe = offset / kStripeBytes * kStripeBytes;
+    size_t extents = 0;
+    extents_.for_each_in(content.id, stripe, kStripeBytes,
+                         [&](const FileExtent&) { return ++extents < kReplacedExtentsMax; });
+    if (extents < kCrowdedExtents || extents % kCrowdedReminder > 1) return;
+    result->mutable_crowded()->set_offset(stripe);
+    result->mutable_crowded()->set_length(kStripeBytes);
+}
+
+Outcome Namespace::replace_extents(const pb::ReplaceExtents& request, const Occasion& when) {
+    uint64_t id = 0;
+    if (Outcome outcome = locate_file(request.at(), &id); !outcome.ok()) return outcome;
+    Content content = content_of(inodes_.at(id));
+    const pb::Extent& extent = request.extent();
+    ExtentDigest digest;
+    size_t extents = 0;
+    extents_.for_each_in(content.id, extent.offset(), extent.length(), [&](const FileExtent& old) {
+        digest.add(old);
+        return ++extents <= kReplacedExtentsMax;
+    });
+    const bool within = extent.offset() + extent.length() <= inodes_.at(id).size;
+    const bool same = digest.value() == request.digest();
+    if (!within || extents == 0 || extents > kReplacedExtentsMax || !same) {
+        return {pb::STATUS_ESTALE, "The extents have changed: read them again"};
+    }
+    RequestedExtents replacement;
+    *replacement.Add() = extent;
+    if (Outcome outcome = check_chunks(replacement, when); !outcome.ok()) return outcome;
+    add_extent(id, 0, extent, &content);
+    auto edit = inodes_.edit(id);
+    store(content, edit);
     return {};
 }
 
@@ -201,8 +271,11 @@ uint64_t Namespace::walk_hash() const {
         if (!at.value().is_directory && at.value().content != 0) inode_of[at.value().content] = at.key();
     }
     for (auto at = detached_.begin(); at.valid(); at.next()) {
-        inode_of[at.key()] = at.value().inode;
-        extents_hash += hash_of_detached(at.key(), at.value().inode);
+        const uint64_t inode = at.value().inode;
+        extents_hash += hash_of_detached(at.key(), inode);
+        for (auto run = at.value().runs.begin(); run.valid(); run.next()) {
+            extents_hash += hash_of(inode, ExtentTable::extent_of(run));
+        }
     }
     for (auto at = extents_.runs().begin(); at.valid(); at.next()) {
         extents_hash += hash_of(inode_of[at.key().content], ExtentTable::extent_of(at));
@@ -215,28 +288,24 @@ void Namespace::check_invariants() const {
     std::map<uint64_t, uint64_t> names;
     uint64_t file_bytes = 0;
     uint64_t extents = 0;
-    const auto count_content = [&](uint64_t content) {
-        ExtentTable::Amount amount;
-        extents_.for_each_in(content, 0, UINT64_MAX, [&](const FileExtent& extent) {
-            ++references[extent.chunk];
-            ++amount.extents;
-            amount.bytes += extent.length;
-            return true;
-        });
-        SANDSTORE_CHECK(content < next_content_ && amount.extents > 0, "content ", content);
-        extents += amount.extents;
-        return amount;
+    const auto count = [&](const FileExtent& extent) {
+        ++references[extent.chunk];
+        ++extents;
+        file_bytes += extent.length;
+        return true;
     };
     for (auto at = inodes_.inodes().begin(); at.valid(); at.next()) {
         const Inode& inode = at.value();
         const uint64_t id = at.key();
         if (!inode.is_directory) {
             if (inode.content == 0) continue;
-            const ExtentTable::Amount amount = count_content(inode.content);
-            SANDSTORE_CHECK(amount.extents == inode.extents && amount.bytes == inode.stored_bytes &&
-                                extents_.end(inode.content) <= inode.size,
-                            "inode ", id);
-            file_bytes += amount.bytes;
+            const uint64_t extents_before = extents;
+            const uint64_t bytes_before = file_bytes;
+            extents_.for_each_in(inode.content, 0, UINT64_MAX, count);
+            SANDSTORE_CHECK(
+                inode.content < next_content_ && inode.extents > 0 && extents - extents_before == inode.extents &&
+                    file_bytes - bytes_before == inode.stored_bytes && extents_.end(inode.content) <= inode.size,
+                "inode ", id);
             continue;
         }
         uint64_t subdirectories = 0;
@@ -253,8 +322,11 @@ void Namespace::check_invariants() const {
         SANDSTORE_CHECK(inode.links == 2 + subdirectories && inode.entries == entries, "inode ", id,
                         " links=", inode.links);
     }
+    SANDSTORE_CHECK(extents == extents_.size(), "extents=", extents_.size(), " in use=", extents);
+    SANDSTORE_CHECK(file_bytes == file_bytes_, "file_bytes=", file_bytes_, " walked=", file_bytes);
     for (auto at = detached_.begin(); at.valid(); at.next()) {
-        SANDSTORE_CHECK(count_content(at.key()).extents == at.value().extents, "content ", at.key());
+        SANDSTORE_CHECK(at.key() < next_content_ && !at.value().runs.empty(), "detached ", at.key());
+        for (auto run = at.value().runs.begin(); run.valid(); run.next()) count(ExtentTable::extent_of(run));
     }
     for (auto at = inodes_.inodes().begin(); at.valid(); at.next()) {
         const uint64_t id = at.key();
@@ -262,8 +334,6 @@ void Namespace::check_invariants() const {
         SANDSTORE_CHECK(names[id] == (named ? 1u : 0u) && at.value().is_named == named, "inode ", id, " has ",
                         names[id], " names");
     }
-    SANDSTORE_CHECK(extents == extents_.size(), "extents=", extents_.size(), " in use=", extents);
-    SANDSTORE_CHECK(file_bytes == file_bytes_, "file_bytes=", file_bytes_, " walked=", file_bytes);
     const size_t known = references.size() + chunks_.unused().size();
     SANDSTORE_CHECK(known == chunks_.size(), "chunks=", chunks_.size(), " used or held=", known);
     check_holds();

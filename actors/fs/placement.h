@@ -27,10 +27,11 @@ class Placement {
     // What others than members say is ignored once there are members.
     void set_stats(const pb::ChunkStats& stats);
 
-    // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. False, with a sentence, when
-    // too few nodes are up to store a chunk on a majority of its copies. `chunk_bytes` counts as load until the nodes
-    // report.
-    bool choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place, std::string* why);
+    enum class Choice { kMade, kTooFewUp, kNoRoom };
+    // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. Otherwise a sentence: too few
+    // nodes are up to store a chunk on a majority of its copies, or too few of them have room. `chunk_bytes` counts as
+    // load until the nodes report.
+    Choice choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place, std::string* why);
 
     std::string_view address_of(std::string_view node) const;  // Empty: unknown.
     uint32_t copies_of(uint32_t wanted) const;                 // No more than there are members.
@@ -52,10 +53,13 @@ class Placement {
         uint64_t chunk_bytes = 0;
         uint64_t disk_total_bytes = 0;
         uint64_t disk_free_bytes = 0;
-        uint64_t promised_bytes = 0;  // Placed here since it last reported.
+        uint64_t disk_reserve_bytes = 0;  // Of those that are free: not for chunks.
+        uint64_t promised_bytes = 0;      // Placed here since it last reported.
 
+        bool full() const { return has_stats && disk_total_bytes > 0 && disk_free_bytes <= disk_reserve_bytes; }
         bool nearly_full() const {
-            return has_stats && disk_total_bytes > 0 && disk_free_bytes < disk_total_bytes / 100 * kNearlyFullPercent;
+            return has_stats && disk_total_bytes > 0 &&
+                   disk_free_bytes < disk_reserve_bytes + disk_total_bytes / 100 * kNearlyFullPercent;
         }
     };
     using Nodes = std::map<std::string, Node, std::less<>>;

@@ -18,6 +18,16 @@ std::string result_of(const Outcome& outcome) {
     return result.SerializeAsString();
 }
 
+// A remembered result of a failure has no sentence.
+std::string with_usual_text(std::string bytes) {
+    pb::MutationResult result;
+    const bool read = result.ParseFromString(bytes);
+    SANDSTORE_CHECK(read, "a result that was remembered cannot be read");
+    if (result.status().code() == pb::STATUS_OK) return bytes;
+    fill_status(result.status().code(), result.mutable_status());
+    return result.SerializeAsString();
+}
+
 [[maybe_unused]] uint64_t commands_of_this_process = 0;  // For a planted fault: not the same on all replicas.
 
 }  // namespace
@@ -32,6 +42,7 @@ void ReplicatedState::configure(const pb::StartStateMachine& settings) {
 void ReplicatedState::advance(uint64_t index) {
     SANDSTORE_CHECK(index == applied_index_ + 1, "index=", index, " applied=", applied_index_);
     applied_index_ = index;
+    work_ += kWorkOfCommand;
     namespace_.set_index(index);
 }
 
@@ -40,19 +51,25 @@ void ReplicatedState::skip(uint64_t index) {
     namespace_.reclaim(kExtentsReclaimedPerCommand);
 }
 
-std::string ReplicatedState::apply(uint64_t index, std::string_view command_bytes) {
+std::string ReplicatedState::apply(uint64_t index, std::string_view command_bytes, uint64_t term) {
     advance(index);
+    work_ += command_bytes.size() / kCommandBytesPerWork;
     pb::Command command;
     if (!command.ParseFromArray(command_bytes.data(), static_cast<int>(command_bytes.size()))) {
         return result_of({pb::STATUS_INVALID_ARGUMENT, "The command cannot be read"});
     }
-    clock_us_ = std::max(clock_us_, command.time_us());
+    clock_us_ = std::max({clock_us_, command.time_us(), command.clock_us()});
     if (planted("session-expiry-by-local-order")) clock_us_ += commands_of_this_process++ % 2;
     sessions_.expire(clock_us_, kSessionsExpiredPerCommand);
+    namespace_.set_clock(clock_us_, chunk_commit_window_us_);
     namespace_.expire_holds(clock_us_);
     const pb::Mutation& mutation = command.mutation();
     std::string bytes;
-    if (Outcome outcome = check_mutation(mutation); !outcome.ok()) {
+    if (command.housekeeping()) {
+        pb::MutationResult result;
+        result.set_clock_us(clock_us_);
+        bytes = result.SerializeAsString();
+    } else if (Outcome outcome = check_mutation(mutation); !outcome.ok()) {
         bytes = result_of(outcome);
     } else if (mutation.has_open_session()) {
         sessions_.open(index, clock_us_);
@@ -63,8 +80,8 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
         const bool closed = sessions_.close(mutation.session_id(), clock_us_);
         bytes = result_of(closed ? Outcome() : Outcome(pb::STATUS_SESSION_EXPIRED));
     } else {
-        const Occasion when{command.time_us(),       clock_us_, mutation.uid(), mutation.gid(),
-                            chunk_commit_window_us_, index};
+        const Occasion when{
+            command.time_us(), clock_us_, mutation.uid(), mutation.gid(), chunk_commit_window_us_, index, term};
         bytes = apply_in_session(mutation, when);
     }
     namespace_.reclaim(kExtentsReclaimedPerCommand);
@@ -80,7 +97,7 @@ std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, cons
                 fill_status(perform(mutation, when, &again), again.mutable_status());
                 return again.SerializeAsString();
             }
-            return bytes;
+            return with_usual_text(std::move(bytes));
         case Sessions::Admission::kUnknown:
             return result_of(pb::STATUS_SESSION_EXPIRED);
         case Sessions::Admission::kForgotten:
@@ -96,7 +113,9 @@ std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, cons
     fill_status(outcome, result.mutable_status());
     result.set_clock_us(clock_us_);
     bytes = result.SerializeAsString();
-    sessions_.remember(mutation.session_id(), mutation.sequence(), bytes);
+    // Sentences differ between versions, and the hash must not: what is remembered says why by its code alone.
+    if (!outcome.ok()) result.mutable_status()->clear_message();
+    sessions_.remember(mutation.session_id(), mutation.sequence(), outcome.ok() ? bytes : result.SerializeAsString());
     return bytes;
 }
 
@@ -116,6 +135,8 @@ Outcome ReplicatedState::perform(const pb::Mutation& mutation, const Occasion& w
             return namespace_.set_attributes(mutation.set_attributes(), when, result);
         case pb::Mutation::kCommitExtents:
             return namespace_.commit_extents(mutation.commit_extents(), when, result);
+        case pb::Mutation::kReplaceExtents:
+            return namespace_.replace_extents(mutation.replace_extents(), when);
         case pb::Mutation::kHoldChunks:
             return namespace_.hold_chunks(mutation.hold_chunks(), when, result);
         case pb::Mutation::kReleaseHold:

@@ -21,11 +21,17 @@ class ReplicatedState {
     void configure(const pb::StartStateMachine& settings);
 
     // A command's outcome: a serialized MutationResult. Bytes that are no command change nothing but applied_index.
-    std::string apply(uint64_t index, std::string_view command_bytes);
+    // The entry's term is what chunk ids are checked against; 0: they are not.
+    std::string apply(uint64_t index, std::string_view command_bytes, uint64_t term = 0);
     // An entry of the log that is not a command.
     void skip(uint64_t index);
 
     void answer(const pb::Query& query, pb::QueryResult* result) const;
+
+    // What the entries so far have cost, in objects looked at or changed, for differences. Not part of the state.
+    uint64_t work() const { return work_ + namespace_.extents_moved(); }
+    static constexpr uint64_t kWorkOfCommand = 8;          // Of one that does little: most of it is reading it.
+    static constexpr uint64_t kCommandBytesPerWork = 256;  // Beyond that.
 
     uint64_t applied_index() const { return applied_index_; }
     uint64_t clock_us() const { return clock_us_; }
@@ -51,6 +57,7 @@ class ReplicatedState {
     uint64_t sessions_max_ = 0;
     uint64_t applied_index_ = 0;
     uint64_t clock_us_ = 0;
+    uint64_t work_ = 0;
     Namespace namespace_;
     Sessions sessions_;
 };

@@ -3,14 +3,16 @@
 // In:  StartStateMachine (once, before all else), Apply (from RaftNode: committed entries, in order and without gaps),
 //      Query and StateHashRequest (requests; held until minimum_index is applied).
 //      TakeSnapshot, DropSnapshot, RestoreSnapshot (from RaftNode), ReadState (from SnapshotStore); SnapshotSection
-//      (its reply), Flush (to itself: memory to let go), TimerFired (exports that nobody reads any more).
+//      (its reply), Flush (to itself: a turn was too short), TimerFired (exports that nobody reads any more).
 // Out: StateMachineReady to RaftNode at the start; Applied for each Apply; QueryResult, StateHash; SnapshotTaken,
-//      StatePiece, SnapshotRestored; ReadSection to SnapshotStore.
+//      StatePiece, SnapshotRestored; ReadSection to SnapshotStore. UnfinishedWork to FileService, ChunksCollected to
+//      Repairer.
 //
 // All of the same instance. Persists nothing: log and snapshots are the truth. Never looks at a clock for what it
 // keeps: times come with the commands. A gap in the entries, an entry that cannot be decoded, or one that comes while a
-// snapshot is being restored breaks an invariant and stops the node. No turn grows with the size of the state: a
-// snapshot is a copy that shares everything, is read and restored in pieces, and is let go in portions.
+// snapshot is being restored breaks an invariant and stops the node. No turn grows with the size of the state or of a
+// batch: entries are applied a few at a time, in order with snapshots taken and restored, and questions are answered
+// in between; a snapshot is a copy that shares everything, is read and restored in pieces, and is let go in portions.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +24,8 @@
 #include "actors/fs/replicated_state.h"
 #include "actors/fs/state_restorer.h"
 #include "actors/fs/state_writer.h"
+#include "actors/log/record.h"
+#include "messages/raft.pb.h"
 #include "messages/snapshot.pb.h"
 #include "runtime/actor.h"
 
@@ -31,6 +35,9 @@ class StateMachine final : public Actor {
  public:
     // Queries and hash requests that wait for their index; beyond: RESOURCE_EXHAUSTED.
     static constexpr size_t kHeldMax = 10'000;
+    // A turn ends with the entry, or with the held question, that brings it to this much work (ReplicatedState::work):
+    // about two milliseconds.
+    static constexpr uint64_t kWorkPerTurn = 2048;
     // Of a state's maps, freed in one turn: takes about half a millisecond.
     static constexpr size_t kNodesFreedPerTurn = 200;
     static constexpr uint64_t kSectionTimeoutUs = 60'000'000;
@@ -47,9 +54,24 @@ class StateMachine final : public Actor {
         Message request;
         ReplyTo asker;
     };
+    // Entries being applied.
+    struct Batch {
+        RecordReader reader;
+        uint32_t announced = 0;
+        uint32_t records = 0;  // So far.
+        bool want_results = false;
+        pb::Applied applied;
+        pb::ChunksCollected collected;
+    };
 
     void on_start_state_machine(const pb::StartStateMachine& start, Context& context);
-    void on_apply(Message message, Context& context);
+    // What changes the state, or must find it between two batches.
+    void in_order(Message message, Context& context);
+    void work_off_orders(Context& context);
+    void begin_batch(const Message& message);
+    void apply_some(uint64_t* work, Context& context);
+    void end_batch(Context& context);
+    void go_on_later(Context& context);
     void on_query(Message message, Context& context);
     void on_state_hash_request(Message message, Context& context);
 
@@ -85,6 +107,7 @@ class StateMachine final : public Actor {
     void use_restored(Context& context);
     void end_restoring(pb::StatusCode code, std::string_view why, Context& context);
     void let_go(const ReplicatedState& state, Context& context);
+    void let_go_some(Context& context);
 
     // --- Exports (state_machine_exports.cc)
 
@@ -100,21 +123,25 @@ class StateMachine final : public Actor {
 
     bool ready_for(uint64_t minimum_index) const { return started_ && minimum_index <= state_.applied_index(); }
     void hold(uint64_t minimum_index, Message request, Context& context);
-    void answer(const Message& request, const ReplyTo& asker, Context& context);
+    uint64_t answer(const Message& request, const ReplyTo& asker, Context& context);  // How much work it was.
     void refuse(const Message& request, const ReplyTo& asker, pb::StatusCode code, std::string_view why,
                 Context& context);
     void answer_held(Context& context);
     void drop_overdue(Context& context);
+    void tell_unfinished(Context& context);
 
     bool started_ = false;
     pb::StartStateMachine settings_;
     ReplicatedState state_;
+    uint64_t told_due_us_ = 0;  // In the last UnfinishedWork.
     std::unique_ptr<Frozen> frozen_;
     std::map<uint64_t, Export> exports_;
     bool watching_exports_ = false;  // A timer is armed.
     std::unique_ptr<Restoring> restoring_;
     std::deque<ReplicatedState> discarded_;
-    bool freeing_ = false;                // A Flush to ourselves is on its way.
+    std::deque<Message> orders_;          // Apply, TakeSnapshot and RestoreSnapshot as they came, not begun yet.
+    std::unique_ptr<Batch> batch_;        // Under way.
+    bool goes_on_ = false;                // A Flush to ourselves is on its way.
     std::multimap<uint64_t, Held> held_;  // By minimum_index.
 };
 

@@ -106,6 +106,7 @@ void StateMachine::on_request_failed(const Message& message, Context& context) {
 void StateMachine::use_restored(Context& context) {
     std::swap(state_, restoring_->restorer.state());  // The old one is let go with the restorer.
     end_restoring(pb::STATUS_OK, "", context);
+    tell_unfinished(context);
     answer_held(context);
 }
 
@@ -128,16 +129,13 @@ void StateMachine::end_restoring(pb::StatusCode code, std::string_view why, Cont
 // The copy keeps its nodes alive after whoever held the state is gone, to be freed a few at a time.
 void StateMachine::let_go(const ReplicatedState& state, Context& context) {
     discarded_.push_back(state);
-    if (freeing_) return;
-    freeing_ = true;
-    context.send(context.self(), message_of(pb::Flush()));
+    go_on_later(context);
 }
 
-void StateMachine::on_flush(Context& context) {
+void StateMachine::let_go_some(Context& context) {
     size_t nodes = kNodesFreedPerTurn;
     while (!discarded_.empty() && discarded_.front().discard(&nodes)) discarded_.pop_front();
-    freeing_ = !discarded_.empty();
-    if (freeing_) context.send(context.self(), message_of(pb::Flush()));
+    if (!discarded_.empty()) go_on_later(context);
 }
 
 }  // namespace sandstore

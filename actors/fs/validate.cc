@@ -61,7 +61,7 @@ Outcome check_extent(const pb::Extent& extent) {
 Outcome check_commit(const pb::CommitExtents& commit) {
     if (Outcome at = check_at(commit.at()); !at.ok()) return at;
     if (commit.extents_size() > kExtentsPerCommandMax) {
-        return {pb::STATUS_EINVAL, "Too many extents in one request: at most 4096"};
+        return {pb::STATUS_EINVAL, "Too many extents in one request: at most 1024"};
     }
     if (commit.append() && commit.offset() != 0) return {pb::STATUS_EINVAL, "An append has no offset"};
     if (commit.offset() > kFileBytesMax) return pb::STATUS_EFBIG;
@@ -107,6 +107,9 @@ Outcome check_operation(const pb::Mutation& mutation) {
             return check_attributes(mutation.set_attributes());
         case pb::Mutation::kCommitExtents:
             return check_commit(mutation.commit_extents());
+        case pb::Mutation::kReplaceExtents:
+            return first_failure(check_at(mutation.replace_extents().at()),
+                                 check_extent(mutation.replace_extents().extent()));
         case pb::Mutation::kHoldChunks:
             if (mutation.hold_chunks().lifetime_us() == 0 ||
                 mutation.hold_chunks().lifetime_us() > kHoldLifetimeMaxUs) {
@@ -152,6 +155,9 @@ Outcome check_query(const pb::Query& query) {
             return {};
         case pb::Query::kChunksOfNode:
             if (query.chunks_of_node().node_id().empty()) return {pb::STATUS_INVALID_ARGUMENT, "No node is named"};
+            if (query.chunks_of_node().candidates().size() > kAuditCandidatesMax) {
+                return {pb::STATUS_INVALID_ARGUMENT, "Too many chunks are asked about at once"};
+            }
             if (query.chunks_of_node().limit() > kAuditChunksMax) {
                 return {pb::STATUS_INVALID_ARGUMENT, "limit is at most 10000"};
             }
@@ -170,6 +176,9 @@ Outcome check_query(const pb::Query& query) {
 
 Outcome check_audit(const pb::ChunkAudit& audit) {
     if (audit.node_id().empty()) return {pb::STATUS_INVALID_ARGUMENT, "No node is named"};
+    if (audit.candidates().size() > kAuditCandidatesMax) {
+        return {pb::STATUS_INVALID_ARGUMENT, "Too many chunks are asked about at once"};
+    }
     return {};
 }
 

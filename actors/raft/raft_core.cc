@@ -236,6 +236,8 @@ void RaftCore::on_persisted(RaftInput input, uint64_t write_id) {
         if (still_there) persisted_index_ = std::max(persisted_index_, write.last_index);
         writes_in_flight_.pop_front();
     }
+    // What is durable can be read from the log, also by a state machine that is far behind.
+    cache_.evict(persisted_index_);
     // The next one has the disk from now on: what counts is how long a single sync takes.
     if (!writes_in_flight_.empty() && !planted("slow-disk-taken-for-hung")) {
         writes_in_flight_.front().since_us = input.now_us;
@@ -268,17 +270,14 @@ uint64_t RaftCore::next_deadline_us() const {
     return is_leader() ? heartbeat_due_us_ : election_deadline_us_;
 }
 
-void RaftCore::evict_cache(uint64_t last_evictable) {
-    cache_.evict(std::min(last_evictable, persisted_index_));
-}
-
 // --- Commit
 
 void RaftCore::advance_commit() {
     const uint64_t index = configuration().reached_by_quorum([this](const std::string& voter) {
         if (is_self(voter) && planted("own-entries-counted-before-sync")) return terms_.last_index();
-        return is_self(voter) ? persisted_index_  // Our own disk is one replica, not more.
-                              : peers_.at(voter).match();
+        return is_self(voter)                    ? persisted_index_  // Our own disk is one replica, not more.
+               : planted("lost-entries-counted") ? peers_.at(voter).match()
+                                                 : peers_.at(voter).counted_match();
     });
     // Entries of earlier terms are committed only by one of this term after them (paper, figure 8).
     const bool of_this_term = terms_.matches(index, term_) || planted("old-term-committed-by-counting");

@@ -14,7 +14,8 @@ from readme_blocks import blocks_of
 
 # What is not run here, and why not.
 LEFT_OUT = [
-    (r"(\./)?\.ci/run\b|make (test|test-containers|asan|check|check-arm64|build|bench|chaos|size|sbom)\b",
+    (r"(\./)?\.ci/run\b|make (test|test-containers|test-long|asan|tsan|check|check-arm64|build|bench|chaos)\b|"
+     r"make (size|sbom)\b",
      "it runs this test, takes long, or has a test of its own"),
     (r"make run\b.*\bSETUP=|make$|make help", "it is `make run` again, or shows text"),
     (r"(\w+=\S+ )*(make setup|scripts/setup)\b", "it changes the machine"),

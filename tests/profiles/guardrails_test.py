@@ -198,5 +198,31 @@ class FrontDoors(unittest.TestCase):
         self.assertIn("/nonexistent", done.stderr)
 
 
+class RunningTests(unittest.TestCase):
+    """scripts/run-tests, with a ctest whose every run fails."""
+
+    def test_a_failure_keeps_nothing_from_running_and_is_listed_with_its_command(self):
+        with tempfile.TemporaryDirectory() as folder:
+            preset = f"fake-{os.getpid()}"
+            temporary = os.path.join(ROOT, "build", preset, "Testing", "Temporary")
+            self.addCleanup(shutil.rmtree, os.path.join(ROOT, "build", preset), ignore_errors=True)
+            fake = os.path.join(folder, "ctest")
+            with open(fake, "w", encoding="utf-8") as file:
+                file.write(f"""#!/bin/sh
+echo "$@" >>{folder}/calls
+mkdir -p {temporary}
+n=$(wc -l <{folder}/calls)
+echo "$n:broken_$n" >{temporary}/LastTestsFailed.log
+exit 8
+""")
+            os.chmod(fake, 0o755)
+            done = run(["scripts/run-tests", preset], PATH=f"{folder}:{os.environ['PATH']}")
+            self.assertEqual(done.returncode, 1, done.stderr)
+            with open(f"{folder}/calls", encoding="utf-8") as file:
+                self.assertEqual(len(file.readlines()), 2, "the second half did not run")
+            for name in ("broken_1", "broken_2"):
+                self.assertIn(f"ctest --preset {preset} -R '^{name}$'", done.stdout)
+
+
 if __name__ == "__main__":
     unittest.main()

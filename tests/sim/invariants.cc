@@ -16,6 +16,8 @@ namespace sandstore {
 
 namespace {
 
+constexpr uint64_t kEntriesPerWalk = 16;  // Through the whole state.
+
 // The record's own checksum covers all of it: equal ones stand for equal bytes.
 uint32_t checksum_of(const Payload& record) {
     char header[8];
@@ -500,6 +502,7 @@ void Invariants::check_snapshot_piece(const std::string& id, Node& node, const M
              str_cat(id, " and ", known->second.second, " write down different states of ", node.saving_index));
 }
 
+// Walks the whole state now and then: references, sizes and hashes are those of what is there.
 void Invariants::check_state(const std::string& id, Node& node, const StateMachine& state_machine) {
     const ReplicatedState& state = state_machine.state();
     const uint64_t applied = state.applied_index();
@@ -513,6 +516,7 @@ void Invariants::check_state(const std::string& id, Node& node, const StateMachi
     if (!is_new && known->second.first != hash) {
         violated("equal_states", str_cat(id, " and ", known->second.second, " differ at index ", applied));
     }
+    if (applied % kEntriesPerWalk == 0) state.files().check_invariants();
 }
 
 }  // namespace sandstore

@@ -4,10 +4,10 @@
 //
 // Checked: one leader a term, elected by a quorum; leaders only append; entries with the same index and term are the
 // same, and so are all before them; a leader has all that was committed before; what is committed never changes, is on
-// the durable logs of a quorum and is applied with the same bytes everywhere; equal states at equal applied indexes;
-// terms, commit and applied indexes never fall; one vote a term, across crashes; what a node promised (term, vote,
-// entries) is there after a restart; a read index covers every write acknowledged before the read began. Not checked
-// here: what clients see (linearizability.h), convergence and the contents of files (sim_run.h).
+// the durable logs of a quorum and is applied with the same bytes everywhere; equal states at equal applied indexes,
+// each whole in itself; terms, commit and applied indexes never fall; one vote a term, across crashes; what a node
+// promised (term, vote, entries) is there after a restart; a read index covers every write acknowledged before the read
+// began. Not checked here: what clients see (linearizability.h), convergence and the contents of files (sim_run.h).
 #pragma once
 
 #include <cstdint>

@@ -17,8 +17,8 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 50>& kind_table() {
-    static const std::array<KindFacts, 50> table = {{
+const std::array<KindFacts, 51>& kind_table() {
+    static const std::array<KindFacts, 51> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -43,6 +43,7 @@ const std::array<KindFacts, 50>& kind_table() {
         {"sync_error", {"node", "skip", "for_us"}},
         {"disk_error", {"node", "operation", "skip", "for_us"}},
         {"full_disk", {"node", "for_us"}},
+        {"short_disk", {"node", "for_us"}},
         {"flipped_bit", {"node", "where", "for_us"}},
         {"damaged_snapshot", {"node", "where"}},
         {"wall_jump", {"node", "us"}},

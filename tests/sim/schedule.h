@@ -40,6 +40,7 @@ enum class SimEventKind : uint8_t {
     kSyncError,
     kDiskError,  // EIO, of an operation that does not sync, too.
     kFullDisk,
+    kShortDisk,  // Of descriptors and memory.
     kFlippedBit,
     kDamagedSnapshot,  // While the node runs and may send it.
     // Clocks, etcd

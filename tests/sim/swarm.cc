@@ -192,6 +192,7 @@ void Draw::draw_fault(SimEventKind kind) {
         case SimEventKind::kHungDisk:
         case SimEventKind::kFullDisk:
         case SimEventKind::kSilentDeath:
+        case SimEventKind::kShortDisk:
             return add(kind, {any_node(), for_us});
         case SimEventKind::kSlowTurns:
             return add(kind, {any_node(), number(between(500, 60 * kMs)), for_us});

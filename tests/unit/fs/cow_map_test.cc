@@ -22,13 +22,20 @@ std::string as_key(uint64_t number, const std::string&) {
     return std::string(number % 3 == 0 ? 30 : 1, static_cast<char>('a' + number % 7)) + std::to_string(number);
 }
 
+struct Length {
+    uint64_t operator()(const std::string& value) const { return value.size(); }
+};
+
 template <typename Key>
 struct Pair {
-    CowMap<Key, std::string> map;
+    CowMap<Key, std::string, std::less<>, Length> map;
     std::map<Key, std::string> model;
 
     void expect_same() const {
         ASSERT_EQ(map.size(), model.size());
+        uint64_t weight = 0;
+        for (const auto& [key, value] : model) weight += value.size();
+        ASSERT_EQ(map.weight(), weight);
         auto expected = model.begin();
         for (auto at = map.begin(); at.valid(); at.next(), ++expected) {
             ASSERT_NE(expected, model.end());
@@ -77,12 +84,39 @@ struct Pair {
         } else if (random.below(4) == 0) {
             std::string* found = map.edit(key);
             ASSERT_EQ(found != nullptr, model.contains(key));
-            if (found != nullptr) *found = model[key] = value;
+            if (found != nullptr) found->front() = model[key].front() = value.front();  // Of the same weight.
         } else {
             ASSERT_EQ(map.insert(key, value), model.insert({key, value}).second);
         }
     }
 };
+
+// Takes a part out of a map, most often a short one, compares both, and puts some of it back.
+template <typename Key>
+void take_part_out(Pair<Key>* pair, RandomStream& random, uint64_t keys) {
+    Key begin = as_key(random.below(keys), Key());
+    Key end = random.below(3) == 0 ? as_key(random.below(keys), Key()) : begin;
+    if (auto at = pair->map.lower_bound(end); at.valid()) {
+        for (uint64_t i = random.below(200); i > 0 && at.valid(); --i, at.next()) end = at.key();
+    }
+    Pair<Key> taken;
+    taken.map = pair->map.extract(begin, end);
+    const auto first = pair->model.lower_bound(begin);
+    for (auto at = first; at != pair->model.end() && at->first < end;) {
+        taken.model.insert(*at);
+        at = pair->model.erase(at);
+    }
+    pair->expect_same();
+    taken.expect_same();
+    if (testing::Test::HasFatalFailure()) return;
+    for (int i = 0; i < 100; ++i) taken.random_step(random, keys, 5);
+    taken.expect_same();
+    if (random.below(2) == 0) return;
+    for (const auto& [key, value] : taken.model) {
+        if (pair->model.insert({key, value}).second) pair->map.insert(key, value);
+    }
+    pair->expect_same();
+}
 
 template <typename Key>
 void check_with_many_copies(uint64_t seed, uint64_t keys) {
@@ -93,6 +127,7 @@ void check_with_many_copies(uint64_t seed, uint64_t keys) {
     for (int step = 0; step < 6000; ++step) {
         if (step % 500 == 0) removed_of_ten = random.below(9);  // Grows and shrinks by turns.
         live.random_step(random, keys, removed_of_ten);
+        if (random.below(100) == 0) take_part_out(&live, random, keys);
         if (testing::Test::HasFatalFailure()) return;
         if (random.below(200) == 0) copies.push_back(live);
         if (!copies.empty() && random.below(300) == 0) {
@@ -182,21 +217,40 @@ TEST(CowMap, taking_a_map_apart_goes_on_where_it_stopped_and_takes_as_many_nodes
     EXPECT_GE(portions, 100'000 / 64 / 10);
 }
 
-// Counts copies: what a change of a copied map costs.
+// Counts copies and moves: what a change of a copied map costs.
 struct Counted {
     static inline uint64_t copies = 0;
     uint64_t number = 0;
     Counted() = default;
     explicit Counted(uint64_t value) : number(value) {}
     Counted(const Counted& other) : number(other.number) { ++copies; }
-    Counted(Counted&&) = default;
+    static inline uint64_t moves = 0;
+    Counted(Counted&& other) noexcept : number(other.number) { ++moves; }
     Counted& operator=(const Counted& other) {
         number = other.number;
         ++copies;
         return *this;
     }
-    Counted& operator=(Counted&&) = default;
+    Counted& operator=(Counted&& other) noexcept {
+        number = other.number;
+        ++moves;
+        return *this;
+    }
 };
+
+TEST(CowMap, a_part_of_any_length_is_taken_out_at_the_price_of_its_two_ends) {
+    CowMap<uint64_t, Counted> map;
+    for (uint64_t i = 0; i < 100'000; ++i) map.insert(i, Counted(i));
+    const CowMap<uint64_t, Counted> copy = map;
+    Counted::copies = Counted::moves = 0;
+    CowMap<uint64_t, Counted> taken = map.extract(uint64_t{1234}, uint64_t{98'765});
+    EXPECT_LT(Counted::copies + Counted::moves, 4000u);
+    EXPECT_EQ(taken.size(), 97'531u);
+    EXPECT_EQ(map.size(), 2'469u);
+    EXPECT_EQ(copy.size(), 100'000u);
+    EXPECT_EQ(taken.begin().key(), 1234u);
+    EXPECT_EQ(taken.last().key(), 98'764u);
+}
 
 TEST(CowMap, a_change_copies_one_leaf_once_and_only_when_it_is_shared) {
     CowMap<uint64_t, Counted> map;

@@ -15,35 +15,23 @@ FileExtent run(uint64_t offset, uint64_t length, uint64_t chunk, uint64_t chunk_
     return {offset, length, {1, chunk}, chunk_offset};
 }
 
+using Changes = ExtentTable::Changes;
+
 // The extents of one file, in a table where its neighbours have some too.
 class ExtentMap {
  public:
     ExtentMap() {
-        ExtentChanges changes;
+        Changes changes;
         table_.overwrite(1, run(0, 1000, 77), &changes);
         table_.overwrite(5, run(0, 1000, 78), &changes);
     }
-    void overwrite(const FileExtent& extent, ExtentChanges* changes) {
-        ExtentChanges own;
-        table_.overwrite(content_, extent, &own);
-        for (const FileExtent& added : own.added) covered_bytes_ += added.length;
-        for (const FileExtent& removed : own.removed) covered_bytes_ -= removed.length;
-        changes->added.insert(changes->added.end(), own.added.begin(), own.added.end());
-        changes->removed.insert(changes->removed.end(), own.removed.begin(), own.removed.end());
+    void overwrite(const FileExtent& extent, Changes* changes) {
+        table_.overwrite(content_, extent, changes);
+        count(*changes);
     }
-    ExtentMap cut(uint64_t size, ExtentChanges* changes) {
-        ExtentMap tail;
-        const ExtentTable::Amount amount = table_.cut(content_, size, 4, changes);
-        covered_bytes_ -= amount.bytes;
-        tail.covered_bytes_ = amount.bytes;
-        for (uint64_t i = 0; i < amount.extents; ++i) tail.table_.restore(tail.content_, table_.take_first(4));
-        EXPECT_TRUE(table_.empty(4));
-        return tail;
-    }
-    FileExtent take_first() {
-        const FileExtent first = table_.take_first(content_);
-        covered_bytes_ -= first.length;
-        return first;
+    void cut(uint64_t size, Changes* changes) {
+        table_.cut(content_, size, changes);
+        count(*changes);
     }
     template <typename Visit>
     void for_each_in(uint64_t offset, uint64_t length, Visit visit) const {
@@ -62,6 +50,12 @@ class ExtentMap {
     uint64_t end() const { return table_.end(content_); }
 
  private:
+    void count(const Changes& changes) {
+        for (const FileExtent& added : changes.added) covered_bytes_ += added.length;
+        for (const FileExtent& removed : changes.removed) covered_bytes_ -= removed.length;
+        covered_bytes_ -= changes.cut_off.weight();
+    }
+
     uint64_t content_ = 3;
     ExtentTable table_;
     uint64_t covered_bytes_ = 0;
@@ -84,8 +78,10 @@ std::vector<FileExtent> range_of(const ExtentMap& map, uint64_t offset, uint64_t
 
 ExtentMap map_of(std::initializer_list<FileExtent> extents) {
     ExtentMap map;
-    ExtentChanges changes;
-    for (const FileExtent& extent : extents) map.overwrite(extent, &changes);
+    for (const FileExtent& extent : extents) {
+        Changes changes;
+        map.overwrite(extent, &changes);
+    }
     return map;
 }
 
@@ -130,35 +126,53 @@ TEST(ExtentMap, a_range_is_clipped_at_both_ends) {
     EXPECT_EQ(range_of(map, 250, UINT64_MAX), (Extents{run(250, 50, 2, 57)}));
 }
 
-TEST(ExtentMap, a_cut_gives_back_the_tail) {
-    ExtentMap map = map_of({run(0, 10, 1), run(10, 10, 2), run(30, 10, 3)});
-    ExtentChanges changes;
-    const ExtentMap tail = map.cut(15, &changes);
-    EXPECT_EQ(extents_of(map), (Extents{run(0, 10, 1), run(10, 5, 2)}));
-    EXPECT_EQ(extents_of(tail), (Extents{run(15, 5, 2, 5), run(30, 10, 3)}));
-    EXPECT_EQ(map.covered_bytes(), 15u);
-    EXPECT_EQ(tail.covered_bytes(), 15u);
-    EXPECT_EQ(changes.removed, (Extents{run(10, 10, 2)}));
+Extents taken_from(ExtentTable::Runs runs) {
+    Extents extents;
+    while (!runs.empty()) extents.push_back(ExtentTable::take_first(&runs));
+    return extents;
 }
 
-TEST(ExtentMap, a_cut_to_nothing_moves_everything) {
+TEST(ExtentMap, a_cut_gives_back_the_tail) {
+    ExtentMap map = map_of({run(0, 10, 1), run(10, 10, 2), run(30, 10, 3)});
+    Changes changes;
+    map.cut(15, &changes);
+    EXPECT_EQ(extents_of(map), (Extents{run(0, 10, 1), run(10, 5, 2)}));
+    EXPECT_EQ(map.covered_bytes(), 15u);
+    EXPECT_EQ(changes.removed, (Extents{run(10, 10, 2)}));
+    EXPECT_EQ(changes.cut_off.weight(), 15u);
+    EXPECT_EQ(taken_from(changes.cut_off), (Extents{run(15, 5, 2, 5), run(30, 10, 3)}));
+}
+
+TEST(ExtentMap, a_cut_to_nothing_takes_everything) {
     ExtentMap map = map_of({run(0, 10, 1), run(10, 10, 2)});
-    ExtentChanges changes;
-    ExtentMap tail = map.cut(0, &changes);
+    Changes changes;
+    map.cut(0, &changes);
     EXPECT_TRUE(map.empty());
     EXPECT_EQ(map.covered_bytes(), 0u);
-    EXPECT_EQ(tail.count(), 2u);
     EXPECT_TRUE(changes.added.empty() && changes.removed.empty());
-    EXPECT_EQ(tail.take_first(), run(0, 10, 1));
-    EXPECT_EQ(tail.covered_bytes(), 10u);
+    EXPECT_EQ(taken_from(changes.cut_off), (Extents{run(0, 10, 1), run(10, 10, 2)}));
+}
+
+TEST(ExtentMap, an_overwrite_of_many_extents_cuts_all_but_a_few_off_at_once) {
+    ExtentMap map;
+    for (uint64_t i = 0; i < 100'000; ++i) {
+        Changes changes;
+        map.overwrite(run(i * 10, 10, i + 1), &changes);
+    }
+    Changes changes;
+    map.overwrite(run(5, 999'990, 200'000), &changes);
+    EXPECT_EQ(extents_of(map), (Extents{run(0, 5, 1), run(5, 999'990, 200'000), run(999'995, 5, 100'000, 5)}));
+    EXPECT_LE(changes.removed.size() + changes.added.size(), 20u);
+    EXPECT_EQ(changes.cut_off.size(), 100'000u - ExtentTable::kRemovedOneByOne);
 }
 
 TEST(ExtentMap, empty_and_overflowing_extents_break_an_invariant) {
     ExtentMap map;
-    ExtentChanges changes;
+    Changes changes;
     EXPECT_THROW(map.overwrite(run(0, 0, 1), &changes), InvariantBroken);
     EXPECT_THROW(map.overwrite(run(UINT64_MAX, 2, 1), &changes), InvariantBroken);
-    EXPECT_THROW(map.take_first(), InvariantBroken);
+    ExtentTable::Runs nothing;
+    EXPECT_THROW(ExtentTable::take_first(&nothing), InvariantBroken);
 }
 
 // --- Against the model -----------------------------------------------------------------------------------------------
@@ -174,10 +188,18 @@ constexpr uint64_t kModelBytes = 400;
 struct Model {
     std::vector<Origin> bytes = std::vector<Origin>(kModelBytes);
     std::map<ChunkKey, int64_t> references;  // What a counter that follows the changes would hold.
+    std::vector<ExtentTable::Runs> cut_off;  // What has not been released yet.
 
-    void count(const ExtentChanges& changes) {
+    void count(const Changes& changes) {
         for (const FileExtent& extent : changes.added) ++references[extent.chunk];
         for (const FileExtent& extent : changes.removed) --references[extent.chunk];
+        if (!changes.cut_off.empty()) cut_off.push_back(changes.cut_off);
+    }
+    void reclaim(uint64_t extents_max) {
+        for (uint64_t i = 0; i < extents_max && !cut_off.empty(); ++i) {
+            --references[ExtentTable::take_first(&cut_off.front()).chunk];
+            if (cut_off.front().empty()) cut_off.erase(cut_off.begin());
+        }
     }
 };
 
@@ -206,22 +228,25 @@ void expect_same(const ExtentMap& map, const Model& model) {
     ASSERT_EQ(bytes, model.bytes);
     ASSERT_EQ(covered, map.covered_bytes());
     ASSERT_EQ(end, map.end());
+    for (const ExtentTable::Runs& runs : model.cut_off) {
+        for (auto at = runs.begin(); at.valid(); at.next()) ++references[at.value().chunk];
+    }
     for (const auto& [chunk, count] : model.references) ASSERT_EQ(references[chunk], count) << chunk.number;
 }
 
 void random_step(RandomStream& random, ExtentMap& map, Model& model) {
-    ExtentChanges changes;
-    if (random.below(8) == 0) {
+    Changes changes;
+    model.reclaim(random.below(3));
+    if (random.below(20) == 0) {
         const uint64_t size = random.below(kModelBytes);
-        ExtentMap tail = map.cut(size, &changes);
+        map.cut(size, &changes);
         for (uint64_t i = size; i < kModelBytes; ++i) model.bytes[i] = {};
-        model.count(changes);
-        while (!tail.empty()) --model.references[tail.take_first().chunk];
-        return;
+        return model.count(changes);
     }
     // Few chunks and offsets that often agree with the file's, so that neighbours do come to follow each other.
     const uint64_t offset = random.below(kModelBytes - 1);
-    const uint64_t length = 1 + random.below(std::min<uint64_t>(kModelBytes - offset, 60));
+    const uint64_t longest = random.below(10) == 0 ? kModelBytes : 8;
+    const uint64_t length = 1 + random.below(std::min<uint64_t>(kModelBytes - offset, longest));
     const uint64_t chunk = 1 + random.below(3);
     const uint64_t chunk_offset = random.below(2) == 0 ? offset : random.below(50);
     map.overwrite(run(offset, length, chunk, chunk_offset), &changes);

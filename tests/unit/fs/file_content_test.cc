@@ -1,8 +1,10 @@
 // What a file's bytes are made of: commits of extents, sizes, holes, and the chunks behind them.
-#include "fs_fixture.h"
+#include <functional>
 
+#include "actors/fs/extent_digest.h"
 #include "actors/fs/limits.h"
 #include "actors/fs/validate.h"
+#include "fs_fixture.h"
 
 namespace sandstore {
 namespace {
@@ -203,6 +205,97 @@ TEST_F(FileContentTest, chunks_are_released_in_portions) {
 }
 
 // --- Chunks ----------------------------------------------------------------------------------------------------------
+
+// Whatever is done to a file in very many pieces costs a few steps; the rest is done by the commands after it.
+TEST_F(FileContentTest, a_file_in_many_pieces_is_cut_overwritten_and_removed_in_few_steps) {
+    const std::vector<std::function<pb::StatusCode()>> blows = {
+        [this] { return truncate("/f", 1); },
+        [this] { return truncate("/f", 30'001); },
+        [this] { return apply(commit("/f", 15, {extent(0, 60'000, 100'000)})); },
+        [this] { return remove("/f"); },
+    };
+    for (const auto& blow : blows) {
+        Namespace pristine;
+        std::swap(files_, pristine);
+        create("/f");
+        for (uint64_t first = 0; first < 8 * 1024; first += 1024) {
+            pb::CommitExtents request = commit("/f", 0, {});
+            for (uint64_t i = first; i < first + 1024; ++i) *request.add_extents() = extent(10 * i, 10, 1 + i);
+            ASSERT_TRUE(files_.commit_extents(request, next_moment(), fresh_result()).ok());
+        }
+        uint64_t moved = files_.extents_moved();
+        ASSERT_EQ(blow(), pb::STATUS_OK);
+        EXPECT_LE(files_.extents_moved() - moved, 10u);
+        EXPECT_TRUE(files_.reclaiming());
+        EXPECT_GT(files_.chunk_count(), files_.extents().size()) << "visible at once, reclaimed later";
+        while (files_.reclaiming()) {
+            moved = files_.extents_moved();
+            files_.reclaim(1000);
+            EXPECT_LE(files_.extents_moved() - moved, 1000u);
+            files_.check_invariants();
+        }
+        const size_t used = exists("/f") ? content().size() : 0;
+        EXPECT_LE(files_.chunk_count(), used);
+    }
+}
+
+// --- Putting extents together ----------------------------------------------------------------------------------------
+
+pb::ReplaceExtents replacement(const pb::QueryResult& read, uint64_t chunk) {
+    ExtentDigest digest;
+    for (const pb::Extent& old : read.extents()) {
+        digest.add({old.offset(), old.length(), key_of(old.chunk().id()), old.chunk_offset()});
+    }
+    pb::ReplaceExtents request;
+    *request.mutable_at() = at("/f");
+    request.set_digest(digest.value());
+    const pb::Extent& last = read.extents(read.extents_size() - 1);
+    const uint64_t begin = read.extents(0).offset();
+    *request.mutable_extent() = extent(begin, last.offset() + last.length() - begin, chunk);
+    return request;
+}
+
+TEST_F(FileContentTest, one_chunk_takes_the_place_of_many_and_nothing_else_changes) {
+    for (uint64_t i = 0; i < 10; ++i) apply(commit("/f", 10 * i, {extent(0, 10, 1 + i)}));
+    const pb::Attributes before = stat("/f");
+    EXPECT_EQ(done(files_.replace_extents(replacement(read("/f", 20, 50), 99), next_moment())), pb::STATUS_OK);
+    EXPECT_EQ(content().size(), 6u);
+    EXPECT_EQ(stat("/f").SerializeAsString(), before.SerializeAsString());
+    files_.reclaim(10);
+    EXPECT_EQ(files_.chunk_count(), 6u);
+}
+
+TEST_F(FileContentTest, extents_that_have_changed_are_not_replaced) {
+    for (uint64_t i = 0; i < 10; ++i) apply(commit("/f", 10 * i, {extent(0, 10, 1 + i)}));
+    const pb::ReplaceExtents request = replacement(read("/f", 0, 100), 99);
+    apply(commit("/f", 55, {extent(0, 1, 50)}));
+    const uint64_t hash = files_.hash();
+    EXPECT_EQ(done(files_.replace_extents(request, next_moment())), pb::STATUS_ESTALE);
+    truncate("/f", 50);
+    EXPECT_EQ(done(files_.replace_extents(request, next_moment())), pb::STATUS_ESTALE);
+    pb::ReplaceExtents of_nothing = replacement(read("/f", 0, 50), 99);
+    of_nothing.set_digest(ExtentDigest().value());
+    of_nothing.mutable_extent()->set_offset(1000);
+    EXPECT_EQ(done(files_.replace_extents(of_nothing, next_moment())), pb::STATUS_ESTALE);
+    EXPECT_NE(files_.hash(), hash);
+    EXPECT_EQ(content().size(), 5u);
+}
+
+TEST_F(FileContentTest, a_writer_is_told_now_and_then_that_the_file_is_crowded) {
+    uint64_t told = 0;
+    for (uint64_t i = 0; i < 2 * kCrowdedExtents; ++i) {
+        apply(commit("/f", 10 * i, {extent(0, 10, 1 + i)}));
+        if (!result_.has_crowded()) continue;
+        ++told;
+        EXPECT_GE(i + 1, kCrowdedExtents);
+        EXPECT_EQ(result_.crowded().offset(), 0u);
+        EXPECT_EQ(result_.crowded().length(), kStripeBytes);
+    }
+    EXPECT_GT(told, 0u);
+    EXPECT_LE(told, 2 * kCrowdedExtents / kCrowdedReminder + 1);
+    apply(commit("/f", kStripeBytes, {extent(0, 10, 5000)}));
+    EXPECT_FALSE(result_.has_crowded()) << "another stripe";
+}
 
 TEST_F(FileContentTest, unlink_releases_chunks) {
     ASSERT_EQ(write(0, 100, 1), pb::STATUS_OK);

@@ -90,6 +90,68 @@ TEST_F(StateMachineTest, held_reads_are_bounded_and_overdue_ones_make_room) {
     EXPECT_EQ(kit_.take_answer(held)->query_result().status().code(), pb::STATUS_OK);
 }
 
+// --- Turns -----------------------------------------------------------------------------------------------------------
+
+class StateMachineTurnsTest : public StateMachineTest {
+ protected:
+    const ReplicatedState& state() { return static_cast<StateMachine&>(kit_.actor()).state(); }
+    void go_on() { kit_.deliver(kit_.take(pb::Envelope::kFlush), pb::ACTOR_STATE_MACHINE); }
+
+    // More than one turn does.
+    static constexpr uint64_t kMany = 3 * StateMachine::kWorkPerTurn / ReplicatedState::kWorkOfCommand;
+};
+
+TEST_F(StateMachineTurnsTest, a_large_batch_is_applied_in_several_turns_and_reads_are_answered_in_between) {
+    for (uint64_t i = 0; i < kMany; ++i) replica_.add(open_session());
+    replica_.send_apply();
+    const uint64_t index = state().applied_index();
+    EXPECT_GT(index, 0u);
+    EXPECT_LE(state().work(), StateMachine::kWorkPerTurn + ReplicatedState::kWorkOfCommand);
+    EXPECT_FALSE(kit_.has(pb::Envelope::kApplied));
+    const uint64_t read = kit_.request(message_of(stat_query("/", index)), pb::ACTOR_FILES);
+    EXPECT_EQ(kit_.take_answer(read)->query_result().status().code(), pb::STATUS_OK);
+    uint64_t turns = 1;
+    for (; !kit_.has(pb::Envelope::kApplied); ++turns) {
+        const uint64_t before = state().work();
+        go_on();
+        EXPECT_LE(state().work() - before, StateMachine::kWorkPerTurn + ReplicatedState::kWorkOfCommand);
+    }
+    EXPECT_GE(turns, 3u);
+    const pb::Applied applied = kit_.take(pb::Envelope::kApplied)->applied();
+    EXPECT_EQ(applied.last_index(), kMany);
+    EXPECT_EQ(applied.results_size(), static_cast<int>(kMany));
+    kit_.expect_nothing();
+}
+
+TEST_F(StateMachineTurnsTest, a_snapshot_is_taken_between_two_batches_and_in_their_order) {
+    for (uint64_t i = 0; i < kMany; ++i) replica_.add(RecordType::kNoOp);
+    replica_.send_apply();
+    const uint64_t taken = kit_.request(message_of(pb::TakeSnapshot()), pb::ACTOR_RAFT);
+    for (uint64_t i = 0; i < kMany; ++i) replica_.add(RecordType::kNoOp);
+    replica_.send_apply();
+    while (kit_.count(pb::Envelope::kApplied) < 2) go_on();
+    EXPECT_EQ(kit_.take_answer(taken)->snapshot_taken().index(), kMany);
+    EXPECT_EQ(kit_.take(pb::Envelope::kApplied)->applied().last_index(), kMany);
+    EXPECT_EQ(kit_.take(pb::Envelope::kApplied)->applied().last_index(), 2 * kMany);
+    kit_.expect_nothing();
+}
+
+TEST_F(StateMachineTurnsTest, reads_that_waited_are_answered_a_few_at_a_time) {
+    constexpr size_t kReads = StateMachine::kWorkPerTurn;
+    for (size_t i = 0; i < kReads; ++i) kit_.request(message_of(stat_query("/", 1)), pb::ACTOR_FILES);
+    replica_.add(RecordType::kNoOp);
+    replica_.apply();
+    size_t answered = 0;
+    for (int turn = 0; turn < 5; ++turn) {
+        const size_t now = kit_.count(pb::Envelope::kQueryResult);
+        EXPECT_LE(now - answered, StateMachine::kWorkPerTurn / ReplicatedState::kWorkOfCommand);
+        answered = now;
+        go_on();
+    }
+    while (kit_.has(pb::Envelope::kFlush)) go_on();
+    EXPECT_EQ(kit_.count(pb::Envelope::kQueryResult), kReads);
+}
+
 TEST_F(StateMachineTest, gaps_repeats_and_damage_stop_the_node) {
     replica_.add(RecordType::kNoOp);
     replica_.apply();

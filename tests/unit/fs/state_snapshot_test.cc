@@ -121,11 +121,13 @@ TEST(StateSnapshot, extents_of_removed_files_that_are_not_released_yet_are_insid
     *mutation.mutable_create_file()->mutable_at() = at("/f");
     apply(mutation);
     constexpr uint64_t kCount = 2 * kExtentsReclaimedPerCommand;
-    *mutation.mutable_commit_extents() = commit("/f", 0, {});
-    for (uint64_t i = 0; i < kCount; ++i) {
-        *mutation.mutable_commit_extents()->add_extents() = extent(i * 20, 10, i + 1);
+    for (uint64_t i = 0; i < kCount;) {
+        *mutation.mutable_commit_extents() = commit("/f", 0, {});
+        for (int of_one = 0; of_one < kExtentsPerCommandMax; ++of_one, ++i) {
+            *mutation.mutable_commit_extents()->add_extents() = extent(i * 20, 10, i + 1);
+        }
+        apply(mutation);
     }
-    apply(mutation);
     *mutation.mutable_set_attributes()->mutable_at() = at("/f");
     mutation.mutable_set_attributes()->set_size(20 * 5);
     apply(mutation);

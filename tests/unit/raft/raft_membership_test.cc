@@ -273,5 +273,21 @@ TEST(Configuration, bytes_that_name_nobody_or_somebody_twice_are_refused) {
     EXPECT_FALSE(Configuration::parse(twice.SerializeAsString(), &configuration));
 }
 
+// It would be in force at once, and nothing could be decided any more, not even to take it back.
+TEST_F(Membership, no_change_leaves_voters_that_could_not_commit_it) {
+    const std::string down = follower();
+    std::string other;
+    for (const std::string name : {"n1", "n2", "n3"}) {
+        if (name != leader() && name != down) other = name;
+    }
+    cluster.crash(down);
+    cluster.run_for(kSecond);
+    EXPECT_EQ(cluster.change(leader(), Change::REMOVE, other), Outcome::kNotNow);
+    EXPECT_EQ(cluster.change(leader(), Change::DEMOTE, other), Outcome::kNotNow);
+    EXPECT_EQ(core(leader()).voters().size(), 3u);
+    EXPECT_TRUE(change_and_settle(Change::REMOVE, down));
+    EXPECT_EQ(core(leader()).voters().size(), 2u);
+}
+
 }  // namespace
 }  // namespace sandstore
