@@ -83,7 +83,13 @@ void Conduct::hear(Node& node, const std::string& id, const Message& message, ui
     if (message->has_vote_reply() && message->vote_reply().pre_vote() && message->vote_reply().granted()) {
         node.would_vote.insert(from);
     }
-    if (is_word_of_a_leader(message) && term_of(message) >= core.term()) node.leader_heard_us = now_us;
+    if (message->has_vote_reply() && message->vote_reply().not_member_at() > core.configuration_index()) {
+        node.told_removed = node.told_removed || !core.configuration().empty();
+    }
+    if (is_word_of_a_leader(message) && term_of(message) >= core.term()) {
+        node.leader_heard_us = now_us;
+        node.told_removed = false;
+    }
 }
 
 void Conduct::on_send(const std::string& from, const std::string& to, const Message& message, uint64_t now_us) {
@@ -120,6 +126,7 @@ void Conduct::check_vote_request(const std::string& from, const Message& message
     if (!core.configuration().empty() && core.is_change_done() && !core.configuration().is_voter(from)) {
         violated("only_voters_stand", str_cat(from, " stands, which is no voter since ", core.configuration_index()));
     }
+    if (node.told_removed) violated("only_members_stand", str_cat(from, " stands, and was told that it has left"));
     if (request.pre_vote()) {
         // One request for each peer: the answers so far are to an earlier pre-vote, if this is the first of them.
         if (core.role() != pb::RoleChanged::PRE_CANDIDATE) node.would_vote.clear();

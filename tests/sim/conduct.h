@@ -45,6 +45,7 @@ class Conduct {
         std::set<std::string> would_vote;  // In answer to its newest pre-vote.
         // Of the newest request of each: was it refused for a leader's sake?
         std::map<std::pair<std::string, uint64_t>, bool> asked_despite_leader;
+        bool told_removed = false;  // By somebody who knows a newer configuration; no leader has said otherwise since.
         std::map<uint64_t, uint64_t> reads;  // By request: the clock when it began.
         std::string handing_over_to;
         uint64_t handing_over_since_us = 0;

@@ -151,7 +151,7 @@ void Draw::draw_requests() {
     if (one_in(2)) set("priorities", 1);
     // Leases are what handing over leadership endangers most.
     const bool leases = schedule_.setting("lease_reads") != 0;
-    if (leases || one_in(3)) {
+    if (leases || one_in(2)) {
         const bool cut_off = leases || one_in(2);
         for (uint64_t i = between(1, leases ? 12 : 5); i > 0; i--) {
             const uint64_t at_us = any_time();
@@ -168,7 +168,7 @@ void Draw::draw_requests() {
     }
     const bool damage =
         std::any_of(schedule_.events.begin(), schedule_.events.end(), [](const SimEvent& e) { return is_damage(e); });
-    if (damage || !one_in(3)) return;
+    if (damage || !one_in(2)) return;
     for (uint64_t i = between(1, 16); i > 0; i--) {
         // Fewer are taken away than added, or clusters of one would be what most of these runs are about.
         static constexpr SimEventKind kKinds[] = {SimEventKind::kAddNode,     SimEventKind::kAddNode,
@@ -231,8 +231,9 @@ void Draw::draw_fault(SimEventKind kind) {
         case SimEventKind::kFlippedBit:
             return add(kind, {any_node(), number(below(1'000'000)), for_us});
         case SimEventKind::kWallJump: {
-            // A chunk may be committed for ten minutes after it was placed: jumps stay well below.
-            const int64_t by_us = number(between(1, one_in(4) ? 60'000'000 : 1'000'000));
+            // Seconds mostly; now and then hours, which end sessions and uploads.
+            constexpr uint64_t kHours = 10'800'000'000;
+            const int64_t by_us = number(one_in(10) ? between(1, kHours) : between(1, one_in(4) ? 60'000'000 : 1'000'000));
             return add(kind, {any_node(), one_in(2) ? by_us : -by_us});
         }
         case SimEventKind::kEtcdWrong:
