@@ -3,14 +3,15 @@
 SETUP ?= scripts/setup
 JOBS ?= $(shell nproc)
 ARGS ?=
+SEEDS ?= 20000
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup build test test-containers asan tsan image up logs smoke down clean format tidy profiles check \
-        bench chaos monitoring-up size sbom shell check-arm64
+        bench chaos monitoring-up size sbom shell check-arm64 test-long
 
 # --- The selection: checked before anything runs, whatever the target -------------------------------------------------
 # Variables that are no build options. A name that stands neither here nor in scripts/profiles.txt is refused.
-SETTINGS := SETUP JOBS ARGS COMPOSE DEPLOY
+SETTINGS := SETUP JOBS ARGS COMPOSE DEPLOY SEEDS
 OPTIONS := $(shell scripts/build-profile --names)
 GIVEN := $(sort $(foreach name,$(OPTIONS),$(if $($(name)),$(name))) \
     $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
@@ -56,6 +57,11 @@ check: ## the quick checks: selection, rules of the house, configuration; compil
 
 test: build ## build and run all tests that need no Docker
 	@scripts/run-tests release
+
+test-long: build ## SEEDS=20000 seeds of the simulator, every planted fault, ten minutes of chaos: hours
+	@build/release/tests/sim --seeds $(SEEDS) --from $$(date +%s) --jobs $(JOBS)
+	@build/release/tests/sim_planted --all --jobs $(JOBS)
+	@scripts/chaos --duration 600s
 
 test-containers: ## the tests that need Docker: the image, and docker-compose.yaml
 	@tests/containers/run

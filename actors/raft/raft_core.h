@@ -118,6 +118,7 @@ class RaftCore {
     uint64_t room_for_proposals() const {
         return options_.uncommitted_bytes_max - std::min(options_.uncommitted_bytes_max, uncommitted_bytes_);
     }
+    uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }
     // False: not the leader. Otherwise `token` comes back in reads_ready or reads_failed.
     bool read_index(RaftInput input, uint64_t token);
 

@@ -11,8 +11,9 @@ namespace sandstore {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> kKinds = {"create", "write", "append", "remove",
-                                                    "rename", "read",  "stat",   "list"};
+// In the order of FileOperation::Kind; loads do not use all of them.
+constexpr std::array<std::string_view, 10> kKinds = {"create", "write",  "append", "write_at", "truncate",
+                                                     "remove", "rename", "read",   "stat",     "list"};
 
 bool to_number(std::string_view text, uint64_t* number) {
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), *number);
@@ -111,6 +112,7 @@ class Reader {
         const auto found = std::find(kKinds.begin(), kKinds.end(), verb);
         if (found == kKinds.end()) return false;
         operation->kind = static_cast<Kind>(found - kKinds.begin());
+        if (operation->kind == Kind::kWriteAt || operation->kind == Kind::kTruncate) return false;
         operation->begun = time_us_;
         const bool has_bytes = operation->kind == Kind::kWrite || operation->kind == Kind::kAppend;
         const size_t arguments = operation->kind == Kind::kList                  ? 0
@@ -159,7 +161,12 @@ class Reader {
         const bool list = operation->kind == Kind::kRead || operation->kind == Kind::kList;
         if (words_.size() != (number || list ? 4u : 3u)) return false;
         if (number) return to_number(words_[3], &operation->size);
-        if (operation->kind == Kind::kRead) return to_numbers(words_[3], &operation->contents);
+        if (operation->kind == Kind::kRead) {
+            std::vector<uint32_t> tokens;
+            if (!to_numbers(words_[3], &tokens)) return false;
+            for (const uint32_t token : tokens) operation->contents.push_back({token});
+            return true;
+        }
         if (!list) return true;
         if (!to_numbers(words_[3], &operation->names)) return false;
         std::sort(operation->names.begin(), operation->names.end());

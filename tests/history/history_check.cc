@@ -18,7 +18,7 @@ class Judge {
 
     void look_at(const std::string& name, const std::vector<FileOperation>& operations) {
         verdict_.directories++;
-        const LinearizabilityResult result = check_linearizable(operations, files_, states_max_);
+        const LinearizabilityResult result = check_linearizable(operations, files_, 1, states_max_);
         if (result.verdict == Verdict::kLinearizable) return;
         const bool undecided = result.verdict == Verdict::kUndecided;
         (undecided ? verdict_.undecided : verdict_.not_linearizable)++;

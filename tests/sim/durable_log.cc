@@ -1,5 +1,7 @@
 #include "tests/sim/durable_log.h"
 
+#include <algorithm>
+
 #include "actors/log/record.h"
 #include "messages/envelope.pb.h"
 
@@ -16,6 +18,7 @@ void DurableLog::on_deliver(const Message& message) {
 }
 
 void DurableLog::recover(const Message& message) {
+    under_way_.clear();
     const pb::LogRecovered& recovered = message->log_recovered();
     term_ = recovered.hard_state().term();
     voted_for_ = recovered.hard_state().voted_for();
@@ -43,16 +46,63 @@ void DurableLog::write(const Message& message) {
     writes_.push_back(std::move(write));
 }
 
+void DurableLog::begin_process() {
+    // A process may die several times before its log is recovered.
+    under_way_.insert(under_way_.end(), writes_.begin(), writes_.end());
+    writes_.clear();
+}
+
+bool DurableLog::may_be(const DurableLog& other) const {
+    DurableLog log = *this;
+    if (log.is_like(other)) return true;
+    for (const Write& write : under_way_) {
+        log.carry_out(write);
+        if (log.is_like(other)) return true;
+    }
+    return false;
+}
+
+uint64_t DurableLog::shortest_end() const {
+    DurableLog log = *this;
+    uint64_t end = log.terms_.last_index();
+    for (const Write& write : under_way_) {
+        log.carry_out(write);
+        end = std::min(end, log.terms_.last_index());
+    }
+    return end;
+}
+
+bool DurableLog::is_like(const DurableLog& other) const {
+    // The term of an entry that is compacted is not known after a restart.
+    const uint64_t last = terms_.last_index();
+    const bool same_end = last == other.terms_.last_index() &&
+                          (last < other.terms_.first_index() || terms_.last_term() == other.terms_.last_term());
+    return term_ == other.term_ && voted_for_ == other.voted_for_ && same_end;
+}
+
+void DurableLog::note_dropped(uint64_t from) {
+    if (from < terms_.first_index() || from > terms_.last_index()) return;
+    if (dropped_.first == 0 || from < dropped_.first) dropped_ = {from, terms_.term_at(from).value()};
+}
+
 // Hard state, restart, truncation, append: the order that LogWrite promises.
 void DurableLog::carry_out(const Write& write) {
     if (write.has_hard_state) {
         term_ = write.term;
         voted_for_ = write.voted_for;
     }
-    if (write.restarts) terms_ = TermIndex(write.restart_index, write.restart_term);
-    if (write.terms.empty()) return;
-    if (write.first_index <= terms_.last_index()) terms_.truncate_after(write.first_index - 1);
-    for (const uint64_t term : write.terms) terms_.append(term);
+    if (write.restarts) {
+        note_dropped(write.restart_index + 1);
+        terms_ = TermIndex(write.restart_index, write.restart_term);
+    }
+    if (!write.terms.empty()) {
+        if (write.first_index <= terms_.last_index()) {
+            note_dropped(write.first_index);
+            terms_.truncate_after(write.first_index - 1);
+        }
+        for (const uint64_t term : write.terms) terms_.append(term);
+    }
+    ahead_of_term_ = ahead_of_term_ || terms_.last_term() > term_;
 }
 
 }  // namespace sandstore

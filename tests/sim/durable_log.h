@@ -14,9 +14,18 @@ namespace sandstore {
 
 class DurableLog {
  public:
-    void begin_process() { writes_.clear(); }  // What was not durable is gone.
+    // What was not durable is gone, or is not: what the disk holds is as after some of the writes under way.
+    void begin_process();
     // LogRecovered, LogWrite and LogPersisted; others are ignored.
     void on_deliver(const Message& message);
+
+    // Is `other` what this log may be after begin_process()?
+    bool may_be(const DurableLog& other) const;
+    uint64_t shortest_end() const;  // Of all that it may be.
+    // The first entry, as (index, term), that a write since the last call has taken away; index 0: none.
+    std::pair<uint64_t, uint64_t> take_dropped() { return std::exchange(dropped_, {}); }
+    // Entries of a term that the hard state does not know: a crash then would forget the term, but not the entries.
+    bool is_ahead_of_its_term() const { return ahead_of_term_; }
 
     const TermIndex& terms() const { return terms_; }
     uint64_t term() const { return term_; }
@@ -41,11 +50,16 @@ class DurableLog {
     void recover(const Message& message);
     void write(const Message& message);
     void carry_out(const Write& write);
+    void note_dropped(uint64_t from);
+    bool is_like(const DurableLog& other) const;
 
     TermIndex terms_;
     uint64_t term_ = 0;
     std::string voted_for_;
     std::deque<Write> writes_;
+    std::deque<Write> under_way_;  // When the process ended.
+    std::pair<uint64_t, uint64_t> dropped_;
+    bool ahead_of_term_ = false;
 };
 
 }  // namespace sandstore

@@ -46,11 +46,14 @@ void Faults::after(uint64_t delay_us, std::function<void()> undo) {
 }
 
 void Faults::apply(const SimEvent& event) {
-    if (event.kind <= SimEventKind::kPause) {
+    if (event.kind == SimEventKind::kAimed) {
+        const int64_t receiver = event.argument(0);
+        aimed_.aim(event, receiver == 0 ? std::string() : node(receiver));
+    } else if (event.kind <= SimEventKind::kAimed) {
         apply_to_process(event);
-    } else if (event.kind <= SimEventKind::kLossyNetwork) {
+    } else if (event.kind <= SimEventKind::kLostConnection) {
         apply_to_network(event);
-    } else if (event.kind <= SimEventKind::kWipedDisk) {
+    } else if (event.kind <= SimEventKind::kDamagedSnapshot) {
         apply_to_disk(event);
     } else if (event.kind == SimEventKind::kWallJump) {
         cluster_.runtime().jump_wall_clock(node(event.argument(0)), event.argument(1));
@@ -69,8 +72,9 @@ void Faults::stop(const std::string& id, bool power_cut) {
     }
 }
 
+// Also after heal(): what stops by itself then is started again.
 void Faults::start_later(const std::string& id, uint64_t delay_us) {
-    after(delay_us, [this, id] {
+    cluster_.runtime().schedule(delay_us, [this, id] {
         if (!lost_.contains(id) && !power_failing_.contains(id)) cluster_.start(id);
     });
 }
@@ -85,6 +89,14 @@ void Faults::apply_to_process(const SimEvent& event) {
         return;
     }
     const std::string id = node(event.argument(0));
+    if (event.kind == SimEventKind::kSilentDeath) {
+        cluster_.vanish(id);
+        return start_later(id, for_us);
+    }
+    if (event.kind == SimEventKind::kSlowTurns) {
+        return slow_turns(id, static_cast<uint64_t>(std::max<int64_t>(event.argument(1), 100)),
+                          cluster_.runtime().now_us() + for_us);
+    }
     if (event.kind == SimEventKind::kPause) {
         cluster_.runtime().pause_node(id);
         after(for_us, [this, id] { cluster_.runtime().resume_node(id); });
@@ -102,6 +114,50 @@ void Faults::apply_to_process(const SimEvent& event) {
     }
     stop(id, event.kind == SimEventKind::kPowerCut);
     start_later(id, for_us);
+}
+
+// It stands still for a turn, goes on for as long, and so on.
+void Faults::slow_turns(const std::string& id, uint64_t turn_us, uint64_t until_us) {
+    if (cluster_.runtime().now_us() >= until_us) return;
+    cluster_.runtime().pause_node(id);
+    after(turn_us, [this, id, turn_us, until_us] {
+        cluster_.runtime().resume_node(id);
+        after(turn_us, [this, id, turn_us, until_us] { slow_turns(id, turn_us, until_us); });
+    });
+}
+
+// --- At a message
+
+void Faults::after_step() {
+    if (healed_) return;
+    for (const AimedFaults::Shot& shot : aimed_.take_shots()) shoot(shot);
+}
+
+void Faults::shoot(const AimedFaults::Shot& shot) {
+    const std::string leader = cluster_.leader();
+    switch (shot.how) {
+        case AimedHow::kKillReceiver:
+        case AimedHow::kPowerCutReceiver:
+            stop(shot.receiver, shot.how == AimedHow::kPowerCutReceiver);
+            return start_later(shot.receiver, shot.for_us);
+        case AimedHow::kPowerCutSender:
+            stop(shot.sender, true);
+            return start_later(shot.sender, shot.for_us);
+        case AimedHow::kIsolateReceiver:
+            return isolate(shot.receiver, shot.for_us);
+        case AimedHow::kIsolateLeader:
+            return isolate(leader, shot.for_us);
+        case AimedHow::kPauseReceiver:
+            cluster_.runtime().pause_node(shot.receiver);
+            return after(shot.for_us, [this, id = shot.receiver] { cluster_.runtime().resume_node(id); });
+        case AimedHow::kPowerCutLeader:
+            if (leader.empty()) return;
+            stop(leader, true);
+            return start_later(leader, shot.for_us);
+        case AimedHow::kHangReceiversDisk:
+            cluster_.disk(shot.receiver).set_hung(true);
+            return after(shot.for_us, [this, id = shot.receiver] { cluster_.disk(id).set_hung(false); });
+    }
 }
 
 bool Faults::explains_stop(const std::string& id, const std::string& reason) {
@@ -129,6 +185,15 @@ bool Faults::explains_stop(const std::string& id, const std::string& reason) {
 void Faults::block_for(const std::string& from, const std::string& to, uint64_t for_us) {
     cluster_.network().block(from, to);
     after(for_us, [this, from, to] { cluster_.network().unblock(from, to); });
+}
+
+// From the other nodes; clients still reach it.
+void Faults::isolate(const std::string& id, uint64_t for_us) {
+    for (const std::string& other : cluster_.ids()) {
+        if (other == id) continue;
+        block_for(other, id, for_us);
+        block_for(id, other, for_us);
+    }
 }
 
 // Nodes of one side do not reach those of the other; `except` reaches both.
@@ -171,12 +236,7 @@ void Faults::apply_to_network(const SimEvent& event) {
         return;
     }
     if (event.kind == SimEventKind::kIsolateLeader) {
-        const std::string leader = node(0);
-        for (const std::string& id : cluster_.ids()) {
-            if (id == leader) continue;
-            block_for(id, leader, for_us);
-            block_for(leader, id, for_us);
-        }
+        isolate(node(0), for_us);
         return;
     }
     if (event.kind == SimEventKind::kClientCut) {
@@ -190,6 +250,14 @@ void Faults::apply_to_network(const SimEvent& event) {
     if (event.kind == SimEventKind::kBridge) return split(static_cast<uint64_t>(event.argument(1)), for_us, one);
     const std::string other = node(event.argument(1));
     if (one == other) return;
+    if (event.kind == SimEventKind::kHeldLink) {
+        network.hold(one, other);
+        return after(for_us, [this, one, other] { cluster_.network().let_go(one, other); });
+    }
+    if (event.kind == SimEventKind::kLostConnection) {
+        network.break_connection(one, other);
+        return after(for_us, [this, one, other] { cluster_.network().connect_again(one, other); });
+    }
     if (event.kind == SimEventKind::kOneWay) return block_for(one, other, for_us);
     if (event.kind == SimEventKind::kSlowLink) {
         network.slow_down(one, other, static_cast<uint64_t>(event.argument(2)));
@@ -228,6 +296,13 @@ void Faults::apply_to_disk(const SimEvent& event) {
                             .skip = static_cast<uint64_t>(event.argument(1))});
             after(for_us, [this, id] { cluster_.disk(id).clear_faults(); });
             break;
+        case SimEventKind::kDiskError:
+            fail_operation(event, id);
+            after(for_us, [this, id] { cluster_.disk(id).clear_faults(); });
+            break;
+        case SimEventKind::kDamagedSnapshot:
+            damage_snapshot(id, static_cast<uint64_t>(event.argument(1)));
+            break;
         case SimEventKind::kFullDisk:
             disk.set_capacity(disk.used_bytes());
             after(for_us, [this, id] { cluster_.disk(id).set_capacity(kDiskBytes); });
@@ -261,11 +336,41 @@ void Faults::wipe(const std::string& id) {
     if (on_wipe) on_wipe(id);
 }
 
+// One node at most, and no cluster that cannot do without it.
+bool Faults::may_damage(const std::string& id) {
+    if (schedule_.setting("nodes") < 3 || (!damaged_.empty() && damaged_ != id) || !wiped_.empty()) return false;
+    damaged_ = id;
+    return true;
+}
+
+// A read that fails may be taken for damage: of one node only.
+void Faults::fail_operation(const SimEvent& event, const std::string& id) {
+    using Operation = pb::DiskOperation;
+    static constexpr Operation::OperationCase kOperations[] = {Operation::kWrite,        Operation::kRead,
+                                                               Operation::kReplace,      Operation::kRename,
+                                                               Operation::kCreateZeroed, Operation::kRemove};
+    const Operation::OperationCase operation = kOperations[static_cast<uint64_t>(event.argument(1)) % 6];
+    if (operation == Operation::kRead && !may_damage(id)) return;
+    sync_errors_.insert(id);
+    cluster_.disk(id).add_fault(
+        {.operation = operation, .error = EIO, .skip = static_cast<uint64_t>(event.argument(2))});
+}
+
+void Faults::damage_snapshot(const std::string& id, uint64_t where) {
+    SimDisk& disk = cluster_.disk(id);
+    std::vector<std::string> files = disk.files();
+    std::erase_if(
+        files, [&](const std::string& file) { return !file.starts_with("snapshots/") || disk.contents(file).empty(); });
+    if (files.empty() || !may_damage(id)) return;
+    RandomStream dice(where, 1);
+    const std::string& file = files[dice.below(files.size())];
+    disk.flip_bit(file, dice.below(disk.contents(file).size()), static_cast<int>(dice.below(8)));
+}
+
 // While the node is down. In the log only where more follows: damage to its very end looks like a torn write, which
 // recovery rightly drops.
 void Faults::flip_bit(const std::string& id, uint64_t where) {
-    if ((!damaged_.empty() && damaged_ != id) || !wiped_.empty()) return;
-    damaged_ = id;
+    if (!may_damage(id)) return;
     if (on_damage) on_damage(id);
     cluster_.kill(id);
     SimDisk& disk = cluster_.disk(id);

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "tests/sim/aimed_faults.h"
 #include "tests/sim/schedule.h"
 
 namespace sandstore {
@@ -21,6 +22,9 @@ class Faults {
     Faults(SimCluster& cluster, const Schedule& schedule);
 
     void apply(const SimEvent& event);
+    // Each message that a node is about to handle, and the end of each step: for what is aimed.
+    void on_deliver(const std::string& id, const Message& message) { aimed_.on_deliver(id, message); }
+    void after_step();
     // Everything works again, and every node that can runs.
     void heal();
     // A node stopped by itself. False when nothing that was done to it explains that.
@@ -35,21 +39,28 @@ class Faults {
     void apply_to_network(const SimEvent& event);
     void apply_to_disk(const SimEvent& event);
     void apply_to_etcd(const SimEvent& event);
+    void shoot(const AimedFaults::Shot& shot);
     void stop(const std::string& id, bool power_cut);
+    void isolate(const std::string& id, uint64_t for_us);
+    void slow_turns(const std::string& id, uint64_t turn_us, uint64_t until_us);
     void start_later(const std::string& id, uint64_t delay_us);
     void after(uint64_t delay_us, std::function<void()> undo);
     void split(uint64_t side, uint64_t for_us, const std::string& except);
     void block_for(const std::string& from, const std::string& to, uint64_t for_us);
     void flap(const std::string& one, const std::string& other, uint64_t period_us, uint64_t until_us, bool blocked);
+    bool may_damage(const std::string& id);
     void flip_bit(const std::string& id, uint64_t where);
     void wipe(const std::string& id);
     void fill_disk(const std::string& id);
+    void damage_snapshot(const std::string& id, uint64_t where);
+    void fail_operation(const SimEvent& event, const std::string& id);
     void set_network();
     void set_disk(const std::string& id, uint64_t sync_us);
     std::string node(int64_t number) const;
 
     SimCluster& cluster_;
     const Schedule& schedule_;
+    AimedFaults aimed_;
     std::map<std::string, std::string> etcd_records_;  // The right ones.
     bool etcd_was_wrong_ = false;
     std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.

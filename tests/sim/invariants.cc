@@ -9,6 +9,7 @@
 #include "actors/raft/raft_node.h"
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
+#include "runtime/crc32c.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -110,7 +111,10 @@ void Invariants::on_deliver(const std::string& id, const Message& message) {
     Node& node = nodes_[id];
     const int actor = message->to_actor();
     if (message->has_log_recovered()) check_recovered(id, node, message);
-    if (actor == pb::ACTOR_RAFT || actor == pb::ACTOR_LOG) node.durable.on_deliver(message);
+    if (actor == pb::ACTOR_RAFT || actor == pb::ACTOR_LOG) {
+        node.durable.on_deliver(message);
+        check_durable(id, node);
+    }
     if (actor == pb::ACTOR_RAFT) {
         node.raft_stepped = true;
         if (message->has_read_index() && message->from_node().empty())
@@ -119,7 +123,12 @@ void Invariants::on_deliver(const std::string& id, const Message& message) {
         node.state_stepped = true;
         if (message->has_apply()) check_apply(id, message);
     } else if (actor == pb::ACTOR_SNAPSHOTS) {
-        if (message->has_save_snapshot()) check_snapshot_meta(id, message->save_snapshot().meta());
+        if (message->has_save_snapshot()) {
+            check_snapshot_meta(id, message->save_snapshot().meta());
+            node.saving_index = message->save_snapshot().meta().index();
+            node.saving_checksum = 0;
+        }
+        if (message->has_state_piece()) check_snapshot_piece(id, node, message);
         if (message->has_snapshot_receive()) check_snapshot_meta(id, message->snapshot_receive().meta());
     } else if (actor == pb::ACTOR_FILES && message->has_propose_reply()) {
         if (message->propose_reply().status().code() == pb::STATUS_OK) {
@@ -159,12 +168,29 @@ void Invariants::on_send(const std::string& from, const Message& message) {
     } else if (message->has_install_snapshot()) {
         term = message->install_snapshot().term();
     } else if (message->has_install_snapshot_reply()) {
-        term = message->install_snapshot_reply().term();
+        const pb::InstallSnapshotReply& reply = message->install_snapshot_reply();
+        term = reply.term();
+        if (reply.installed() && !node.durable.holds(reply.index(), reply.snapshot_term())) {
+            violated("installed_is_durable", str_cat(from, " has installed the snapshot of ", reply.index(),
+                                                     ", its log on disk ends at ", node.durable.terms().last_index()));
+        }
     } else {
         term = message->timeout_now().term();
     }
     check_promise(from, node, term);
     node.promised_term = std::max(node.promised_term, term);
+}
+
+// What was committed stays on every disk that it was on, and no entry is there without its term.
+void Invariants::check_durable(const std::string& id, Node& node) {
+    if (node.durable.is_ahead_of_its_term()) {
+        violated("terms_are_durable_with_their_entries",
+                 str_cat(id, " has entries of term ", node.durable.terms().last_term(), " on disk, and knows term ",
+                         node.durable.term()));
+    }
+    const auto [index, term] = node.durable.take_dropped();
+    if (index == 0 || index > committed_.size() || committed_[index - 1].term != term) return;
+    violated("committed_stays_on_disk", str_cat(id, " takes away the committed entry ", index, " of term ", term));
 }
 
 // Whatever is said in a term commits to that term.
@@ -240,14 +266,25 @@ void Invariants::check_boot(const std::string& id, Node& node, const RaftCore& c
 
 // What was reported durable survives: of the log whatever may be committed, and the hard state.
 void Invariants::check_recovered(const std::string& id, const Node& node, const Message& message) {
-    if (node.damaged) return;
     DurableLog now;
     now.on_deliver(message);
+    if (node.damaged) {
+        // Not the very end of the log was damaged: what follows shows that something is missing.
+        if (now.terms().last_index() >= node.durable.shortest_end()) return;
+        violated("damage_is_noticed", str_cat(id, " recovers a log that ends at ", now.terms().last_index(),
+                                              " after damage, it was ", node.durable.terms().last_index()));
+    }
     if (now.term() < node.durable.term() || (now.term() == node.durable.term() && !node.durable.voted_for().empty() &&
                                              now.voted_for() != node.durable.voted_for())) {
         violated("hard_state_survives_restart",
                  str_cat(id, " recovers term ", now.term(), " vote ", now.voted_for(), ", durable was ",
                          node.durable.term(), " ", node.durable.voted_for()));
+    }
+    if (!node.durable.may_be(now)) {
+        violated("recovered_is_what_was_written",
+                 str_cat(id, " recovers a log that ends at ", now.terms().last_index(), " of term ",
+                         now.terms().last_term(), "; durable was ", node.durable.terms().last_index(), " of term ",
+                         node.durable.terms().last_term(), ", and nothing that was under way ends there"));
     }
     const uint64_t promised = std::min<uint64_t>(node.durable.terms().last_index(), committed_.size());
     if (promised == 0 || !node.durable.holds(promised, committed_[promised - 1].term)) return;
@@ -259,12 +296,27 @@ void Invariants::check_recovered(const std::string& id, const Node& node, const 
 // In the same term a log only grows, so what is acknowledged now is what is on disk now.
 void Invariants::check_acknowledged(const std::string& id, Node& node, const RaftCore& core) {
     for (const auto& [term, match] : node.acknowledged) {
+        check_acknowledged_to(id, term, match, core);
         if (term != core.term() || match < core.first_index()) continue;
         if (node.durable.holds(match, core.terms().term_at(match).value_or(0))) continue;
         violated("acknowledged_is_durable",
                  str_cat(id, " acknowledges ", match, ", durable is ", node.durable.terms().last_index()));
     }
     node.acknowledged.clear();
+}
+
+// A leader only appends: what it has now it had when it asked. Beyond what it has, nothing was asked of anybody.
+void Invariants::check_acknowledged_to(const std::string& id, uint64_t term, uint64_t match, const RaftCore& core) {
+    const auto leader = leaders_.find(term);
+    if (leader == leaders_.end() || term != core.term()) return;
+    const Node& asker = nodes_[leader->second];
+    if (!asker.was_leader || asker.term != term) return;
+    const TermIndex& theirs = asker.terms;
+    const std::optional<uint64_t> mine = core.terms().term_at(match);
+    if (match > theirs.last_index() || (mine && match >= theirs.first_index() && !theirs.matches(match, *mine))) {
+        violated("acknowledged_is_the_leaders", str_cat(id, " acknowledges ", match, " of term ", mine.value_or(0),
+                                                        ", which its leader ", leader->second, " does not have"));
+    }
 }
 
 void Invariants::check_log(const std::string& id, Node& node, const RaftCore& core) {
@@ -334,12 +386,14 @@ void Invariants::check_role(const std::string& id, Node& node, const RaftCore& c
 
 // The leader has not changed members yet: its configuration is the one it was elected by.
 void Invariants::check_elected(const std::string& id, const RaftCore& core) {
+    const DurableLog& own = nodes_[id].durable;
     const bool elected = is_quorum_of(core.configuration(), [&](const std::string& voter) {
         const auto voted = [&](const std::map<uint64_t, std::string>& votes) {
             const auto vote = votes.find(core.term());
             return vote != votes.end() && vote->second == id;
         };
-        return voter == id || voted(nodes_[voter].votes) || voted(nodes_[voter].former_votes);
+        if (voter == id) return own.term() == core.term() && own.voted_for() == id;
+        return voted(nodes_[voter].votes) || voted(nodes_[voter].former_votes);
     });
     if (!elected) violated("elected_by_a_quorum", str_cat(id, " leads term ", core.term(), " without enough votes"));
 }
@@ -453,6 +507,17 @@ void Invariants::check_snapshot_meta(const std::string& id, const pb::SnapshotMe
     }
     violated("snapshot_holds_its_configuration", str_cat(id, ": that of ", meta.configuration_index(), " instead of ",
                                                          in_force->first, " in the one of ", index));
+}
+
+// The same state is the same bytes, whichever node writes them down, and whatever it applies meanwhile.
+void Invariants::check_snapshot_piece(const std::string& id, Node& node, const Message& message) {
+    if (message->state_piece().status().code() != pb::STATUS_OK) return;
+    node.saving_checksum = crc32c(message.payload.to_string(), node.saving_checksum);
+    if (!message->state_piece().last()) return;
+    const auto known = snapshots_.emplace(node.saving_index, std::make_pair(node.saving_checksum, id)).first;
+    if (known->second.first == node.saving_checksum) return;
+    violated("equal_snapshots",
+             str_cat(id, " and ", known->second.second, " write down different states of ", node.saving_index));
 }
 
 // Walks the whole state now and then: references, sizes and hashes are those of what is there.

@@ -36,6 +36,7 @@ class Invariants {
     void node_started(const std::string& id);
     // The node cannot be held to its promises any more: its disk was damaged on purpose.
     void node_damaged(const std::string& id) { nodes_[id].damaged = true; }
+    bool is_damaged(const std::string& id) const { return nodes_.at(id).damaged; }
 
     // The machine has a new disk: only the old one can be held to what was promised.
     void node_wiped(const std::string& id);
@@ -78,6 +79,8 @@ class Invariants {
         bool raft_stepped = false;
         bool state_stepped = false;
         TermIndex terms;
+        uint64_t saving_index = 0;  // Of the snapshot that is being written, and of its pieces so far.
+        uint32_t saving_checksum = 0;
         // Kept while the node is down.
         DurableLog durable;
         // What was said to others.
@@ -96,12 +99,15 @@ class Invariants {
     void check_log(const std::string& id, Node& node, const RaftCore& core);
     void check_entry(const std::string& id, const RaftCore& core, uint64_t index);
     void check_new_leader(const std::string& id, const RaftCore& core);
+    void check_durable(const std::string& id, Node& node);
+    void check_acknowledged_to(const std::string& id, uint64_t term, uint64_t match, const RaftCore& core);
     void check_acknowledged(const std::string& id, Node& node, const RaftCore& core);
     void check_commit(const std::string& id, Node& node, const RaftCore& core);
     void check_quorum(const std::string& id, const Node& node, const RaftCore& core, uint64_t index);
     void check_configuration(const std::string& id, Node& node, const RaftCore& core);
     void check_snapshots(const std::string& id, const RaftNode& raft);
     void check_snapshot_meta(const std::string& id, const pb::SnapshotMeta& meta);
+    void check_snapshot_piece(const std::string& id, Node& node, const Message& message);
     void check_recovered(const std::string& id, const Node& node, const Message& message);
     void check_elected(const std::string& id, const RaftCore& core);
     static bool was_durable(const Node& node, uint64_t index, uint64_t term);
@@ -115,6 +121,7 @@ class Invariants {
     std::map<std::pair<uint64_t, uint64_t>, Entry> entries_;           // By (index, term).
     std::vector<Committed> committed_;                                 // From index 1.
     std::map<uint64_t, std::pair<uint64_t, std::string>> state_hash_;  // By applied index: the hash, and where first.
+    std::map<uint64_t, std::pair<uint32_t, std::string>> snapshots_;  // By index: of the state's bytes, and whose first.
     std::map<uint64_t, std::string> configurations_;                   // Applied ones, by index, serialized.
     uint64_t acknowledged_write_ = 0;                                  // The highest index whose proposer knows.
 };

@@ -17,14 +17,17 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 39>& kind_table() {
-    static const std::array<KindFacts, 39> table = {{
+const std::array<KindFacts, 52>& kind_table() {
+    static const std::array<KindFacts, 52> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
         {"power_cut_all", {"for_us"}},
         {"power_failing", {"node", "operations", "for_us"}},
         {"pause", {"node", "for_us"}},
+        {"slow_turns", {"node", "turn_us", "for_us"}},
+        {"silent_death", {"node", "for_us"}},
+        {"aimed", {"node", "message", "nth", "how", "for_us"}},
         {"partition", {"side", "for_us"}},
         {"isolate_leader", {"for_us"}},
         {"client_cut", {"client", "node", "for_us"}},
@@ -33,13 +36,17 @@ const std::array<KindFacts, 39>& kind_table() {
         {"bridge", {"node", "side", "for_us"}},
         {"slow_link", {"from", "to", "extra_us", "for_us"}},
         {"lossy_network", {"per_mille", "for_us"}},
+        {"held_link", {"from", "to", "for_us"}},
+        {"lost_connection", {"node", "other", "for_us"}},
         {"slow_disk", {"node", "sync_us", "for_us"}},
         {"hung_disk", {"node", "for_us"}},
         {"sync_error", {"node", "skip", "for_us"}},
+        {"disk_error", {"node", "operation", "skip", "for_us"}},
         {"full_disk", {"node", "for_us"}},
         {"short_disk", {"node", "for_us"}},
         {"flipped_bit", {"node", "where", "for_us"}},
         {"wiped_disk", {"node", "for_us"}},
+        {"damaged_snapshot", {"node", "where"}},
         {"wall_jump", {"node", "us"}},
         {"etcd_down", {"for_us"}},
         {"etcd_empty", {"for_us"}},
@@ -54,11 +61,16 @@ const std::array<KindFacts, 39>& kind_table() {
         {"create", {"client", "file"}},
         {"write", {"client", "file", "token", "bytes"}},
         {"append", {"client", "file", "token", "bytes"}},
+        {"write_at", {"client", "file", "token", "bytes", "offset"}},
+        {"truncate", {"client", "file", "bytes"}},
         {"remove", {"client", "file"}},
         {"rename", {"client", "file", "to"}},
         {"read", {"client", "file"}},
         {"stat", {"client", "file"}},
         {"list", {"client", "directory"}},
+        {"own_directory", {"client"}},
+        {"hold", {"client", "for_us"}},
+        {"export", {"client"}},
     }};
     return table;
 }
@@ -134,7 +146,11 @@ const std::vector<std::string_view>& argument_names_of(SimEventKind kind) {
 }
 
 bool is_operation(SimEventKind kind) {
-    return kind >= SimEventKind::kCreate;
+    return kind >= SimEventKind::kCreate && kind <= SimEventKind::kList;
+}
+
+bool is_side_work(SimEventKind kind) {
+    return kind > SimEventKind::kList;
 }
 
 bool is_request(SimEventKind kind) {
@@ -146,9 +162,11 @@ const std::map<std::string, int64_t>& default_settings() {
         {"nodes", 3},
         {"spares", 0},  // Nodes that exist but are no members at the start.
         {"clients", 3},
+        {"pipeline", 1},  // Operations that a client has under way at once.
         {"directories", 2},
         {"files", 3},  // In each directory.
         {"run_us", 1'500'000},
+        {"core_first", 0},  // When all is healed but one node: that is killed, cut off, stopped or gone (1 to 4).
         {"election_min_ms", 150},
         {"election_max_ms", 300},
         {"heartbeat_ms", 30},
@@ -156,6 +174,8 @@ const std::map<std::string, int64_t>& default_settings() {
         {"append_bytes_max", 16 * 1024},
         {"cache_bytes", 64 * 1024},
         {"segment_bytes", 256 * 1024},
+        {"uncommitted_bytes", 0},  // 0: as the engine likes.
+        {"varied", 0},             // Not 0: nodes differ in sizes and limits.
         {"snapshot_log_bytes", 0},
         {"snapshot_piece_bytes", 4096},
         {"lease_reads", 0},

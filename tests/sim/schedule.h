@@ -20,6 +20,9 @@ enum class SimEventKind : uint8_t {
     kPowerCutAll,
     kPowerFailing,  // In the middle of one of the next operations of the disk.
     kPause,
+    kSlowTurns,    // Stopped for a moment, again and again.
+    kSilentDeath,  // The machine is gone, and nobody is told that connections broke.
+    kAimed,        // What is done at the n-th message of a kind: see aimed_faults.h.
     // Network
     kPartition,
     kIsolateLeader,
@@ -29,14 +32,18 @@ enum class SimEventKind : uint8_t {
     kBridge,
     kSlowLink,
     kLossyNetwork,
+    kHeldLink,        // What is sent arrives all the same, when the link is let go.
+    kLostConnection,  // Both are told that it broke, and that it is there again.
     // Disks
     kSlowDisk,
     kHungDisk,
     kSyncError,
+    kDiskError,  // EIO, of an operation that does not sync, too.
     kFullDisk,
     kShortDisk,  // Of descriptors and memory.
     kFlippedBit,
     kWipedDisk,  // The machine comes back with a new disk.
+    kDamagedSnapshot,  // While the node runs and may send it.
     // Clocks, etcd
     kWallJump,
     kEtcdDown,
@@ -54,11 +61,17 @@ enum class SimEventKind : uint8_t {
     kCreate,
     kWrite,
     kAppend,
+    kWriteAt,
+    kTruncate,
     kRemove,
     kRename,
     kRead,
     kStat,
     kList,
+    // Clients, besides files
+    kOwnDirectory,  // Made, or removed again.
+    kHold,          // Of chunks; or one is released.
+    kExport,
 };
 
 struct SimEvent {
@@ -71,7 +84,8 @@ struct SimEvent {
 
 std::string_view name_of(SimEventKind kind);
 const std::vector<std::string_view>& argument_names_of(SimEventKind kind);
-bool is_operation(SimEventKind kind);  // Of a client.
+bool is_operation(SimEventKind kind);  // Of a client, on files.
+bool is_side_work(SimEventKind kind);  // Of a client, besides them.
 bool is_request(SimEventKind kind);    // Of an operator.
 
 struct Schedule {

@@ -44,7 +44,10 @@ void add(Dispatcher& dispatcher, pb::ActorKind kind, bool restartable = false) {
 }  // namespace
 
 SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
-    : options_(options), runtime_(seed), network_(runtime_) {
+    : options_(options), runtime_(seed), network_(runtime_), conduct_([this](const std::string& id) {
+          const RaftNode* node = disks_.contains(id) ? raft(id) : nullptr;
+          return node == nullptr ? nullptr : node->core();
+      }) {
     for (int i = 1; i <= nodes + options.spares; i++) {
         const std::string id = str_cat("node-", i);
         ids_.push_back(id);
@@ -58,9 +61,13 @@ SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
     for (int i = 1; i <= nodes; i++) str_append(&members, members.empty() ? "\"" : ",\"", "node-", i, "\"");
     etcd_.records["/sandstore/config/cluster"] = str_cat(R"({"id":"sim","members":[)", members, "]}");
     runtime_.on_stop = [this](const std::string& node, const std::string& reason) { node_stopped(node, reason); };
-    runtime_.after_step = [this] { check_step(); };
-    network_.on_send = [this](const std::string& from, const std::string&, const Message& message) {
+    runtime_.after_step = [this] {
+        check_step();
+        if (after_step) after_step();
+    };
+    network_.on_send = [this](const std::string& from, const std::string& to, const Message& message) {
         invariants_.on_send(from, message);
+        conduct_.on_send(from, to, message, runtime_.now_us());
     };
 }
 
@@ -112,13 +119,18 @@ void SimCluster::start(const std::string& id) {
         dispatcher.set_recorder(traces_[id].get());
     }
     invariants_.node_started(id);
+    conduct_.node_started(id);
     watch(dispatcher, id);
     post_start_messages(dispatcher, id);
 }
 
+uint64_t SimCluster::own(const std::string& id, uint64_t size) const {
+    return options_.varied ? size * (1 + mix64(runtime_.seed() ^ crc32c(id) ^ size) % 4) : size;
+}
+
 void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& id) {
     pb::StartLog log;
-    log.set_segment_bytes(options_.segment_bytes);
+    log.set_segment_bytes(own(id, options_.segment_bytes));
     log.set_disk_reserve_bytes(kDiskReserveBytes);
     pb::StartRaft raft;
     const auto patience = options_.patience.find(id);
@@ -127,17 +139,17 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     raft.set_election_timeout_max_ms(options_.election_max_ms * times);
     raft.set_heartbeat_interval_ms(options_.heartbeat_ms);
     raft.set_append_window(options_.append_window);
-    raft.set_append_bytes_max(options_.append_bytes_max);
-    raft.set_cache_bytes(options_.cache_bytes);
+    raft.set_append_bytes_max(own(id, options_.append_bytes_max));
+    raft.set_cache_bytes(own(id, options_.cache_bytes));
     if (options_.random_priorities)
         raft.set_election_priority(static_cast<uint32_t>(mix64(runtime_.seed() ^ crc32c(id)) % 4 * 30 + 1));
     if (auto own = options_.priorities.find(id); own != options_.priorities.end()) {
         raft.set_election_priority(own->second);
     }
-    raft.set_uncommitted_bytes_max(options_.uncommitted_bytes_max);
+    raft.set_uncommitted_bytes_max(own(id, options_.uncommitted_bytes_max));
     raft.set_lease_reads(options_.lease_reads);
-    raft.set_snapshot_log_bytes(options_.snapshot_log_bytes);
-    raft.set_snapshot_piece_bytes(options_.snapshot_piece_bytes);
+    raft.set_snapshot_log_bytes(own(id, options_.snapshot_log_bytes));
+    raft.set_snapshot_piece_bytes(own(id, options_.snapshot_piece_bytes));
     pb::StartStateMachine state;
     state.set_session_timeout_us(options_.session_timeout_us);
     state.set_sessions_max(1000);
@@ -197,6 +209,14 @@ void SimCluster::power_cut(const std::string& id) {
     disks_.at(id)->crash();
 }
 
+void SimCluster::vanish(const std::string& id) {
+    runtime_.remove_node(id);
+    traces_.erase(id);
+    network_.vanish(id);
+    ports_.erase(id);
+    disks_.at(id)->crash();
+}
+
 RaftNode* SimCluster::raft(const std::string& id) const {
     Dispatcher* dispatcher = runtime_.node(id);
     return dispatcher == nullptr ? nullptr : static_cast<RaftNode*>(dispatcher->actor({pb::ACTOR_RAFT, 0}));
@@ -236,8 +256,8 @@ void SimCluster::add_client(const std::string& id) {
     for (const std::string& node : ids_) start.add_servers(SimNetwork::address_of(node));
     start.set_chunk_bytes_max(options_.client_chunk_bytes);
     start.set_attempt_timeout_ms(options_.attempt_timeout_ms);
-    start.set_retry_min_ms(10);
-    start.set_retry_max_ms(200);
+    start.set_retry_min_ms(5);
+    start.set_retry_max_ms(40);
     dispatcher.send(pb::ACTOR_CLIENT, message_of(std::move(start)));
 }
 
@@ -324,7 +344,13 @@ void SimCluster::watch(Dispatcher& dispatcher, const std::string& id) {
     const bool is_node = disks_.contains(id);
     dispatcher.set_observer([this, id, is_node](const Message& message) {
         if (on_deliver) on_deliver(id, message);
-        if (is_node) invariants_.on_deliver(id, message);
+        if (!is_node) return;
+        invariants_.on_deliver(id, message);
+        conduct_.on_deliver(id, message, runtime_.now_us());
+        if (message->to_actor() == pb::ACTOR_RAFT && message->has_snapshot_received() &&
+            message->snapshot_received().complete()) {
+            check_received_snapshot(id, message->snapshot_received().meta());
+        }
     });
 }
 
@@ -332,6 +358,18 @@ void SimCluster::check_step() {
     const std::string* id = runtime_.stepped_node();
     if (id == nullptr || !disks_.contains(*id)) return;
     invariants_.after_step(*id, raft(*id), state_machine(*id));
+    conduct_.after_step(*id, runtime_.now_us());
+}
+
+// Every byte of it, in the file that will be read when it is needed.
+void SimCluster::check_received_snapshot(const std::string& id, const pb::SnapshotMeta& meta) {
+    if (invariants_.is_damaged(id)) return;
+    for (const std::string& name : disks_.at(id)->files()) {
+        const std::string file = disks_.at(id)->contents(name);
+        if (file.size() != meta.file_bytes() || file.size() < sizeof(uint32_t)) continue;
+        if (crc32c(std::string_view(file).substr(0, file.size() - sizeof(uint32_t))) == meta.checksum()) return;
+    }
+    throw InvariantBroken(str_cat("invariant received_snapshots_are_whole: ", id, " took the one of ", meta.index()));
 }
 
 void SimCluster::node_stopped(const std::string& id, const std::string& reason) {

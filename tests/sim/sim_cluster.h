@@ -12,6 +12,7 @@
 
 #include "runtime/sim_runtime.h"
 #include "runtime/trace_writer.h"
+#include "tests/sim/conduct.h"
 #include "tests/sim/invariants.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_network.h"
@@ -42,6 +43,7 @@ struct SimOptions {
     std::map<std::string, uint32_t> priorities;  // By node; without: RaftNode's own default.
     std::map<std::string, uint64_t> patience;    // By node: its election timeouts are so many times as long.
     uint64_t uncommitted_bytes_max = 0;          // 0: RaftNode's own default.
+    bool varied = false;                         // Nodes have sizes of their own, up to four times these.
 };
 
 class SimCluster {
@@ -59,6 +61,7 @@ class SimCluster {
     void start_all();
     void kill(const std::string& id);       // The process dies; what it wrote stays in the page cache.
     void power_cut(const std::string& id);  // The machine dies; unsynced bytes may be lost.
+    void vanish(const std::string& id);     // The same, and its peers are not told that connections broke.
     bool is_running(const std::string& id) { return runtime_.node(id) != nullptr; }
     std::string leader() const;          // Of the highest term; empty without one.
     std::vector<std::string> members();  // As the leader knows them; all nodes without one.
@@ -71,6 +74,8 @@ class SimCluster {
     const std::map<std::string, std::string>& stops() const { return stops_; }
     // Sees every message on every node and client just before it is handled.
     std::function<void(const std::string& id, const Message&)> on_deliver;
+    // After each step, when the invariants were checked. May stop nodes.
+    std::function<void()> after_step;
     // Records what this node's actors do from its next start on; later processes of it into files beside, PATH.2 and
     // on.
     void trace_to(const std::string& id, const std::string& path) { trace_paths_[id] = path; }
@@ -88,6 +93,8 @@ class SimCluster {
  private:
     struct Ports;
     void check_step();
+    void check_received_snapshot(const std::string& id, const pb::SnapshotMeta& meta);
+    uint64_t own(const std::string& id, uint64_t size) const;
     void node_stopped(const std::string& id, const std::string& reason);
     void watch(Dispatcher& dispatcher, const std::string& id);
     Logger& logger_of(const std::string& id);
@@ -106,6 +113,7 @@ class SimCluster {
     SimNetwork network_;
     std::map<std::string, std::string> stops_;
     Invariants invariants_;
+    Conduct conduct_;
 };
 
 }  // namespace sandstore

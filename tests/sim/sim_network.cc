@@ -28,6 +28,39 @@ void SimNetwork::attach(const std::string& id, Dispatcher& dispatcher, bool is_c
     if (is_client) clients_.insert(id);
     dispatcher.add_port({pb::PORT_TRANSPORT, 0}, member.gate.get());
     members_[id] = std::move(member);
+    vanished_.erase(id);
+}
+
+void SimNetwork::vanish(const std::string& id) {
+    members_.erase(id);
+    vanished_.insert(id);
+}
+
+void SimNetwork::hold(const std::string& from, const std::string& to) {
+    held_.try_emplace({from, to});
+}
+
+void SimNetwork::let_go(const std::string& from, const std::string& to) {
+    auto held = held_.extract({from, to});
+    if (held.empty()) return;
+    uint64_t delay_us = 0;
+    for (Message& message : held.mapped()) deliver_later(from, to, std::move(message), ++delay_us);
+}
+
+void SimNetwork::break_connection(const std::string& one, const std::string& other) {
+    for (const auto& [to, about] : {std::pair(one, other), std::pair(other, one)}) {
+        const auto member = members_.find(to);
+        if (member != members_.end() && member->second.listening) tell(to, about, false);
+    }
+}
+
+void SimNetwork::connect_again(const std::string& one, const std::string& other) {
+    const auto first = members_.find(one);
+    const auto second = members_.find(other);
+    if (first == members_.end() || second == members_.end()) return;
+    if (!first->second.listening || !second->second.listening) return;
+    tell(one, other, true);
+    tell(other, one, true);
 }
 
 void SimNetwork::detach(const std::string& id) {
@@ -59,6 +92,10 @@ void SimNetwork::unblock(const std::string& from, const std::string& to) {
 void SimNetwork::heal() {
     blocked_.clear();
     extra_us_.clear();
+    while (!held_.empty()) {
+        const Link link = held_.begin()->first;
+        let_go(link.first, link.second);
+    }
 }
 
 void SimNetwork::start_listening(const std::string& id) {
@@ -117,6 +154,10 @@ void SimNetwork::transmit(const std::string& from, const std::string& to, Messag
         message->set_deadline_us(deadline_us > now_us ? deadline_us - now_us : 1);
     }
     if (take_over && take_over(from, to, message)) return;
+    if (auto held = held_.find({from, to}); held != held_.end()) {
+        held->second.push_back(std::move(message));
+        return;
+    }
     const auto slow = extra_us_.find({from, to});
     const uint64_t extra_us = slow == extra_us_.end() ? 0 : slow->second;
     const int copies = 1 + (random.below(1000) < faults_.duplicate_per_mille ? 1 : 0);
@@ -141,6 +182,7 @@ void SimNetwork::deliver_later(const std::string& from, const std::string& to, M
 
 void SimNetwork::arrive(const std::string& from, const std::string& to, Message message) {
     auto receiver = members_.find(to);
+    if (vanished_.contains(to)) return;
     if (receiver == members_.end() || blocked_.contains({from, to})) {
         // A connection attempt that nobody accepts is noticed by the asker.
         auto sender = members_.find(from);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "runtime/sim_runtime.h"
 
@@ -29,6 +30,7 @@ class SimNetwork {
     // The node's transport port. Peers that listen are told that it is up, and it of them.
     void attach(const std::string& id, Dispatcher& dispatcher, bool is_client);
     void detach(const std::string& id);  // The node died: connections break.
+    void vanish(const std::string& id);  // Its machine died: nobody is told.
     void set_faults(Faults faults) { faults_ = faults; }
     // One direction. Blocks add up: each needs its own unblock.
     void block(const std::string& from, const std::string& to) { blocked_[{from, to}]++; }
@@ -37,7 +39,13 @@ class SimNetwork {
     void slow_down(const std::string& from, const std::string& to, uint64_t extra_us) {
         extra_us_[{from, to}] = extra_us;
     }
-    void heal();  // No blocks, no slow links.
+    // What is sent from now on arrives when the link is let go.
+    void hold(const std::string& from, const std::string& to);
+    void let_go(const std::string& from, const std::string& to);
+    // Both nodes are told that their connection broke; what is on its way still arrives.
+    void break_connection(const std::string& one, const std::string& other);
+    void connect_again(const std::string& one, const std::string& other);
+    void heal();  // No blocks, no slow links; what was held arrives.
 
     // "node-1:8080" for node-1.
     static std::string address_of(const std::string& id) { return id + ":8080"; }
@@ -68,6 +76,8 @@ class SimNetwork {
     Faults faults_;
     std::map<std::string, Member> members_;
     std::set<std::string> clients_;
+    std::set<std::string> vanished_;
+    std::map<Link, std::vector<Message>> held_;
     std::map<Link, int> blocked_;
     std::map<Link, uint64_t> extra_us_;
     std::map<Link, uint64_t> link_free_us_;

@@ -1,14 +1,17 @@
 #include "tests/sim/sim_run.h"
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 
 #include "actors/raft/raft_node.h"
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
+#include "runtime/random.h"
 #include "runtime/text.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/operators.h"
+#include "tests/sim/side_work.h"
 #include "tests/sim/sim_cluster.h"
 #include "tests/sim/workload.h"
 
@@ -27,6 +30,8 @@ SimOptions options_of(const Schedule& schedule) {
     options.election_min_ms = setting("election_min_ms");
     options.election_max_ms = setting("election_max_ms");
     options.heartbeat_ms = setting("heartbeat_ms");
+    options.uncommitted_bytes_max = setting("uncommitted_bytes");
+    options.varied = setting("varied") != 0;
     options.append_window = static_cast<uint32_t>(setting("append_window"));
     options.append_bytes_max = setting("append_bytes_max");
     options.cache_bytes = setting("cache_bytes");
@@ -48,14 +53,17 @@ class Run {
           options_(options),
           cluster_(static_cast<int>(schedule.setting("nodes")), schedule.seed, options_of(schedule)),
           workload_(cluster_, schedule),
+          side_work_(cluster_, schedule),
           operators_(cluster_) {}
 
     SimRunResult execute() {
+        std::optional<Faults> faults;
         try {
             prepare();
-            Faults faults(cluster_, schedule_);
-            do_harm(faults);
-            faults.heal();
+            faults.emplace(cluster_, schedule_);
+            do_harm(*faults);
+            faults->heal();
+            serve_without_one();
             converge();
         } catch (const std::exception& error) {
             result_.failure = error.what();
@@ -78,6 +86,8 @@ class Run {
     void check_damage(const std::string& id, const pb::ChunkListReply& list);
     void prepare();
     void do_harm(Faults& faults);
+    void serve_without_one();
+    std::string choose_victim() const;
     void converge();
     bool no_voter_has_forgotten() const;
     std::string stops() const;
@@ -90,7 +100,9 @@ class Run {
     SimRunResult result_;
     SimCluster cluster_;
     Workload workload_;
+    SideWork side_work_;
     Operators operators_;
+    Faults* faults_ = nullptr;
 };
 
 void Run::count(const Message& message) {
@@ -115,6 +127,7 @@ void Run::check_damage(const std::string& id, const pb::ChunkListReply& list) {
 void Run::prepare() {
     cluster_.on_deliver = [this](const std::string& id, const Message& message) {
         count(message);
+        if (faults_ != nullptr) faults_->on_deliver(id, message);
         if (message->has_chunk_list_reply()) check_damage(id, message->chunk_list_reply());
         if (options_.on_deliver) options_.on_deliver(cluster_.runtime().now_us(), id, message);
     };
@@ -133,6 +146,8 @@ void Run::prepare() {
 void Run::do_harm(Faults& faults) {
     SimRuntime& runtime = cluster_.runtime();
     faults.on_wipe = [this](const std::string& id) { cluster_.invariants().node_wiped(id); };
+    faults_ = &faults;
+    cluster_.after_step = [&faults] { faults.after_step(); };
     faults.on_damage = [this](const std::string& id) { cluster_.invariants().node_damaged(id); };
     cluster_.on_stop = [this, &faults](const std::string& id, const std::string& reason) {
         demand(faults.explains_stop(id, reason), "nodes_stop_for_a_reason", str_cat(id, " stopped: ", reason));
@@ -142,6 +157,8 @@ void Run::do_harm(Faults& faults) {
         if (begin_us + event.at_us > runtime.now_us()) runtime.run_for(begin_us + event.at_us - runtime.now_us());
         if (is_operation(event.kind)) {
             workload_.begin(event);
+        } else if (is_side_work(event.kind)) {
+            side_work_.begin(event);
         } else if (is_request(event.kind)) {
             operators_.apply(event);
         } else {
@@ -152,6 +169,55 @@ void Run::do_harm(Faults& faults) {
     if (end_us > runtime.now_us()) runtime.run_for(end_us - runtime.now_us());
     workload_.drop_waiting();
     operators_.stop();
+}
+
+// One that the others can do without: a quorum of every configuration that somebody follows is left. Empty: there is
+// none.
+std::string Run::choose_victim() const {
+    std::vector<std::string> possible;
+    for (const std::string& victim : cluster_.ids()) {
+        bool spared = true;
+        for (const std::string& id : cluster_.ids()) {
+            const RaftNode* node = cluster_.raft(id);
+            if (node == nullptr || node->core() == nullptr) return "";
+            const Configuration& configuration = node->core()->configuration();
+            spared = spared && (configuration.empty() ||
+                                configuration.is_quorum([&](const std::string& voter) { return voter != victim; }));
+        }
+        if (spared) possible.push_back(victim);
+    }
+    if (possible.empty()) return "";
+    return possible[mix64(schedule_.seed) % possible.size()];
+}
+
+// The rest must serve while one node is still out of order, in one of several ways.
+void Run::serve_without_one() {
+    SimRuntime& runtime = cluster_.runtime();
+    const auto all_run = [this] {
+        return std::all_of(cluster_.ids().begin(), cluster_.ids().end(), [this](const std::string& id) {
+            return cluster_.raft(id) != nullptr && cluster_.raft(id)->core() != nullptr;
+        });
+    };
+    if (schedule_.setting("core_first") == 0 || !runtime.run_until(all_run, kBootLimitUs)) return;
+    const std::string victim = choose_victim();
+    if (victim.empty()) return;
+    const int64_t how = schedule_.setting("core_first");
+    if (how == 1) cluster_.kill(victim);
+    if (how == 2) cluster_.network().partition({victim});
+    if (how == 3) runtime.pause_node(victim);
+    if (how == 4) cluster_.vanish(victim);
+    const auto others_have_a_leader = [this, &victim] {
+        return std::any_of(cluster_.ids().begin(), cluster_.ids().end(), [&](const std::string& id) {
+            const RaftNode* node = id == victim ? nullptr : cluster_.raft(id);
+            return node != nullptr && node->core() != nullptr && node->core()->is_leader();
+        });
+    };
+    const bool calm = runtime.run_until([&] { return workload_.idle() && others_have_a_leader(); }, kConvergenceLimitUs);
+    demand(calm, "a_core_elects_a_leader", str_cat("without ", victim, "\n", cluster_.describe()));
+    workload_.prove_service(kServiceLimitUs);
+    cluster_.network().heal();
+    runtime.resume_node(victim);
+    cluster_.start(victim);
 }
 
 // A core is healed: all nodes but those whose disks were destroyed within the budget.

@@ -2,13 +2,21 @@
 
 #include <algorithm>
 
+#include "actors/log/segment_format.h"
 #include "runtime/random.h"
+#include "tests/sim/aimed_faults.h"
 
 namespace sandstore {
 
 namespace {
 
 constexpr uint64_t kMs = 1000;
+
+// Of what a node has on disk; it may be lost for that.
+bool is_damage(const SimEvent& event) {
+    return event.kind == SimEventKind::kFlippedBit || event.kind == SimEventKind::kDamagedSnapshot ||
+           event.kind == SimEventKind::kDiskError;
+}
 
 class Draw {
  public:
@@ -71,37 +79,43 @@ class Draw {
     uint64_t run_us_ = 0;
     uint64_t duration_max_us_ = 0;
     uint64_t bytes_max_ = 0;
+    bool cross_renames_ = false;
     uint32_t next_token_ = 1;
 };
 
 void Draw::draw_cluster() {
-    const uint64_t size = below(20);
-    nodes_ = size < 12 ? 3 : size < 18 ? 5 : 7;
+    // Even numbers too: their majorities are more than half.
+    static constexpr uint64_t kSizes[] = {1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 5, 5, 5, 5, 5, 6, 7};
+    nodes_ = kSizes[below(std::size(kSizes))];
     if (limits_.nodes) nodes_ = static_cast<uint64_t>(*limits_.nodes);
     set("nodes", nodes_);
     if (one_in(2)) spares_ = 1 + below(2);
     if (spares_ > 0) set("spares", spares_);
-    if (one_in(2)) set("snapshot_log_bytes", between(300, 20'000));
-    if (one_in(2)) set("snapshot_piece_bytes", between(100, 4096));
-    set("clients", 2 + below(3));
-    set("directories", 1 + below(3));
-    set("files", 1 + below(3));
-    set("append_window", one_in(3) ? 1 + below(3) : 16);
-    set("append_bytes_max", one_in(3) ? 200 + below(2000) : 16 * 1024);
-    set("cache_bytes", one_in(3) ? 1000 + below(5000) : 64 * 1024);
-    set("segment_bytes", one_in(2) ? 8 * 1024 : 256 * 1024);
+    if (!one_in(4)) set("snapshot_log_bytes", between(300, 20'000));
+    if (!one_in(4)) set("snapshot_piece_bytes", between(60, 4096));
+    set("clients", 2 + below(4));
+    set("pipeline", one_in(4) ? 1 : 3 + below(8));
+    set("directories", 1 + below(5));
+    set("files", 1 + below(4));
+    set("append_window", one_in(2) ? 1 + below(3) : 16);
+    set("append_bytes_max", one_in(2) ? 100 + below(2000) : 16 * 1024);
+    set("cache_bytes", one_in(2) ? 1 + below(4000) : 64 * 1024);
+    set("segment_bytes", one_in(3) ? 256 * 1024 : between(kSegmentBytesMin, 16 * 1024));
     set("chunk_bytes_max", one_in(4) ? 4096 : 64 * 1024);
+    if (one_in(4)) set("uncommitted_bytes", between(1000, 20'000));
+    if (one_in(4)) set("varied", 1);
     if (one_in(8)) set("session_timeout_us", 1'000'000 + below(3'000'000));
 }
 
 void Draw::draw_timing() {
-    run_us_ = 800 * kMs + below(one_in(8) ? 6000 * kMs : 2000 * kMs);
+    run_us_ = 400 * kMs + below(one_in(8) ? 4000 * kMs : 1000 * kMs);
     set("run_us", run_us_);
-    const uint64_t election_ms = one_in(2) ? 50 : 150;
+    if (one_in(3)) set("core_first", 1 + below(4));
+    const uint64_t election_ms = one_in(4) ? 150 : 50;
     set("election_min_ms", election_ms);
     set("election_max_ms", election_ms * (one_in(4) ? 1 : 2) + 5);
     set("heartbeat_ms", election_ms / 5);
-    if (one_in(2)) set("attempt_timeout_ms", between(20, 500));
+    set("attempt_timeout_ms", one_in(4) ? between(20, 500) : 15 + below(60));
     set("operation_timeout_us", one_in(3) ? 300 * kMs + below(700 * kMs) : 3000 * kMs);
     if (one_in(3)) set("clock_skew_ppm", between(10, 100'000));  // Within what leases allow: 200,000.
     if (one_in(3)) set("lease_reads", 1);
@@ -122,14 +136,15 @@ int64_t Draw::draw_duration() {
 }
 
 void Draw::draw_faults() {
-    duration_max_us_ = one_in(3) ? run_us_ : 300 * kMs;
+    duration_max_us_ = one_in(6) ? run_us_ : one_in(3) ? 300 * kMs : 60 * kMs;
     if (one_in(2)) {
         for (uint64_t i = between(1, 5); i > 0; i--) bursts_.push_back(below(run_us_));
     }
     if (one_in(12)) return;  // What happens without any must work as well.
     for (int kind = 0; kind < static_cast<int>(SimEventKind::kTransfer); kind++) {
-        if (kind == static_cast<int>(SimEventKind::kWipedDisk) || !one_in(4)) continue;
-        const uint64_t count = between(1, one_in(4) ? 20 : 6);
+        if (kind == static_cast<int>(SimEventKind::kWipedDisk)) continue;
+        if (!one_in(kind == static_cast<int>(SimEventKind::kAimed) ? 2 : 5)) continue;
+        const uint64_t count = between(1, one_in(6) ? 16 : 4);
         for (uint64_t i = 0; i < count; i++) draw_fault(static_cast<SimEventKind>(kind));
     }
 }
@@ -139,7 +154,7 @@ void Draw::draw_requests() {
     if (one_in(2)) set("priorities", 1);
     // Leases are what handing over leadership endangers most.
     const bool leases = schedule_.setting("lease_reads") != 0;
-    if (leases || one_in(3)) {
+    if (leases || one_in(2)) {
         const bool cut_off = leases || one_in(2);
         for (uint64_t i = between(1, leases ? 12 : 5); i > 0; i--) {
             const uint64_t at_us = any_time();
@@ -154,9 +169,9 @@ void Draw::draw_requests() {
     if (one_in(4)) {
         for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kSnapshot, {any_node()});
     }
-    const bool damage = std::any_of(schedule_.events.begin(), schedule_.events.end(),
-                                    [](const SimEvent& e) { return e.kind == SimEventKind::kFlippedBit; });
-    if (damage || !one_in(3)) return;
+    const bool damage =
+        std::any_of(schedule_.events.begin(), schedule_.events.end(), [](const SimEvent& e) { return is_damage(e); });
+    if (damage || !one_in(2)) return;
     for (uint64_t i = between(1, 16); i > 0; i--) {
         // Fewer are taken away than added, or clusters of one would be what most of these runs are about.
         static constexpr SimEventKind kKinds[] = {SimEventKind::kAddNode,     SimEventKind::kAddNode,
@@ -172,15 +187,21 @@ void Draw::draw_requests() {
 
 void Draw::draw_fault(SimEventKind kind) {
     const int64_t for_us = draw_duration();
-    const int64_t side = number(1 + below((uint64_t{1} << nodes_) - 2));
+    const int64_t side = number(nodes_ == 1 ? 1 : 1 + below((uint64_t{1} << nodes_) - 2));
     switch (kind) {
         case SimEventKind::kKill:
         case SimEventKind::kPowerCut:
         case SimEventKind::kPause:
         case SimEventKind::kHungDisk:
         case SimEventKind::kFullDisk:
+        case SimEventKind::kSilentDeath:
         case SimEventKind::kShortDisk:
             return add(kind, {any_node(), for_us});
+        case SimEventKind::kSlowTurns:
+            return add(kind, {any_node(), number(between(500, 60 * kMs)), for_us});
+        case SimEventKind::kAimed:
+            return add(kind, {one_in(2) ? 0 : any_node(), number(below(aimed_messages().size())),
+                              number(between(1, one_in(4) ? 100 : 8)), number(below(kAimedHows)), for_us});
         case SimEventKind::kKillAll:
         case SimEventKind::kPowerCutAll:
             return add(kind, {std::min<int64_t>(for_us, 100 * kMs)});
@@ -189,6 +210,8 @@ void Draw::draw_fault(SimEventKind kind) {
         case SimEventKind::kClientCut:
             return add(kind, {any_client(), any_node(), for_us});
         case SimEventKind::kOneWay:
+        case SimEventKind::kHeldLink:
+        case SimEventKind::kLostConnection:
             return add(kind, {any_node(), any_node(), for_us});
         case SimEventKind::kFlappingLink:
             return add(kind, {any_node(), any_node(), number(between(kMs, 100 * kMs)), for_us});
@@ -204,11 +227,16 @@ void Draw::draw_fault(SimEventKind kind) {
             return add(kind, {any_node(), number(below(8)), for_us});
         case SimEventKind::kSyncError:
             return add(kind, {any_node(), number(below(4)), for_us});
+        case SimEventKind::kDiskError:
+            return add(kind, {any_node(), number(below(6)), number(below(12)), for_us});
+        case SimEventKind::kDamagedSnapshot:
+            return add(kind, {any_node(), number(below(1'000'000))});
         case SimEventKind::kFlippedBit:
             return add(kind, {any_node(), number(below(1'000'000)), for_us});
         case SimEventKind::kWallJump: {
-            // A chunk may be committed for ten minutes after it was placed: jumps stay well below.
-            const int64_t by_us = number(between(1, one_in(4) ? 60'000'000 : 1'000'000));
+            // Seconds mostly; now and then hours, which end sessions and uploads.
+            constexpr uint64_t kHours = 10'800'000'000;
+            const int64_t by_us = number(one_in(10) ? between(1, kHours) : between(1, one_in(4) ? 60'000'000 : 1'000'000));
             return add(kind, {any_node(), one_in(2) ? by_us : -by_us});
         }
         case SimEventKind::kEtcdWrong:
@@ -219,28 +247,37 @@ void Draw::draw_fault(SimEventKind kind) {
 }
 
 void Draw::draw_operations() {
-    uint64_t count = between(30, 200);
+    uint64_t count = between(500, 3500);
     if (limits_.operations) count = static_cast<uint64_t>(*limits_.operations);
-    bytes_max_ = one_in(4) ? 20'000 : 300;
+    bytes_max_ = one_in(6) ? 20'000 : 300;
+    cross_renames_ = one_in(3);
     std::vector<SimEventKind> mix;  // With its weights.
     for (int kind = static_cast<int>(SimEventKind::kCreate); kind <= static_cast<int>(SimEventKind::kList); kind++) {
         const uint64_t weight = one_in(4) ? 0 : 1 + below(6);
         mix.insert(mix.end(), weight, static_cast<SimEventKind>(kind));
     }
     mix.insert(mix.end(), 2, SimEventKind::kCreate);
-    mix.insert(mix.end(), 3, SimEventKind::kAppend);
+    mix.insert(mix.end(), 2, SimEventKind::kAppend);
+    mix.insert(mix.end(), 2, SimEventKind::kWrite);
     mix.insert(mix.end(), 2, SimEventKind::kRead);
     for (uint64_t i = 0; i < count; i++) {
         // The first ones early, so that there are files.
         const uint64_t at_us = i < 4 ? i * 100 : any_time();
         draw_operation(i < 4 ? SimEventKind::kCreate : mix[below(mix.size())], at_us);
     }
+    if (!one_in(3)) return;
+    for (uint64_t i = count / 10; i > 0; i--) {
+        const uint64_t luck = below(8);
+        if (luck < 4) add(SimEventKind::kOwnDirectory, {any_client()});
+        if (luck >= 4 && luck < 7) add(SimEventKind::kHold, {any_client(), number(between(kMs, 1000 * kMs))});
+        if (luck == 7) add(SimEventKind::kExport, {any_client()});
+    }
 }
 
 // Where nothing else takes a node away for good.
 void Draw::draw_wipes() {
     const bool nodes_leave = std::any_of(schedule_.events.begin(), schedule_.events.end(), [](const SimEvent& event) {
-        return event.kind == SimEventKind::kFlippedBit ||
+        return event.kind == SimEventKind::kFlippedBit || event.kind == SimEventKind::kDamagedSnapshot ||
                (event.kind >= SimEventKind::kAddNode && event.kind <= SimEventKind::kSwapNodes);
     });
     if (nodes_leave || nodes_ < 3 || !one_in(3)) return;
@@ -255,10 +292,20 @@ void Draw::draw_operation(SimEventKind kind, uint64_t at_us) {
     const int64_t file = number(below(directories * files));
     std::vector<int64_t> arguments = {client, file};
     if (kind == SimEventKind::kList) arguments[1] = number(below(directories));
-    if (kind == SimEventKind::kRename) arguments.push_back(number(below(files)));
-    if (kind == SimEventKind::kWrite || kind == SimEventKind::kAppend) {
+    if (kind == SimEventKind::kRename) {
+        // Mostly within its directory: those between which files go are judged as one.
+        int64_t directory = file / number(files);
+        if (cross_renames_ && one_in(2)) directory = std::min<int64_t>(directory ^ 1, number(directories) - 1);
+        arguments.push_back(directory * number(files) + number(below(files)));
+    }
+    const bool has_bytes =
+        kind == SimEventKind::kWrite || kind == SimEventKind::kAppend || kind == SimEventKind::kWriteAt;
+    if (has_bytes) {
         arguments.push_back(next_token_++);
         arguments.push_back(number(between(16, bytes_max_)));
+    }
+    if (kind == SimEventKind::kWriteAt || kind == SimEventKind::kTruncate) {
+        arguments.push_back(number(one_in(8) ? 0 : below(2 * bytes_max_)));
     }
     schedule_.events.push_back({at_us, kind, std::move(arguments)});
 }

@@ -1,7 +1,7 @@
 #include "tests/sim/workload.h"
 
 #include <algorithm>
-#include <cstring>
+#include <numeric>
 
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
@@ -9,14 +9,17 @@
 #include "runtime/random.h"
 #include "runtime/text.h"
 #include "tests/sim/sim_cluster.h"
+#include "tests/sim/tokens.h"
 
 namespace sandstore {
 
 namespace {
 
-char pattern(uint32_t token, uint64_t place) {
-    return static_cast<char>((token * 31 + place * 7 + (place >> 8) * 13) & 0xff);
-}
+// More make a history too hard to judge: what is open at once can have happened in any order, and what has an unknown
+// outcome, at any time.
+constexpr size_t kOpenPerDirectory = 6;
+constexpr size_t kUnknownPerDirectory = 5;
+constexpr size_t kGenerations = 3;
 
 const pb::Status* status_of(const Message& reply) {
     switch (reply->body_case()) {
@@ -51,7 +54,8 @@ FileOperation::Outcome outcome_of(const Message& reply) {
         case pb::STATUS_CORRUPTED:
             throw InvariantBroken(str_cat("invariant no_absurd_answers: ", reply->ShortDebugString()));
         default:
-            return FileOperation::Outcome::kUnknown;
+            return status->message().starts_with("nothing was changed") ? FileOperation::Outcome::kRefused
+                                                                        : FileOperation::Outcome::kUnknown;
     }
 }
 
@@ -62,43 +66,16 @@ bool is_mutation(FileOperation::Kind kind) {
 
 }  // namespace
 
-Payload token_bytes(uint32_t token, uint64_t bytes) {
-    std::string text(bytes, '\0');
-    const auto length = static_cast<uint32_t>(bytes);
-    std::memcpy(text.data(), &token, 4);
-    std::memcpy(text.data() + 4, &length, 4);
-    for (uint64_t i = 8; i < bytes; i++) text[i] = pattern(token, i);
-    return Payload(std::move(text));
-}
-
-bool parse_tokens(const Payload& bytes, std::vector<uint32_t>* tokens) {
-    const std::string text = bytes.to_string();
-    for (size_t at = 0; at < text.size();) {
-        uint32_t token = 0;
-        uint32_t length = 0;
-        if (text.size() - at < kTokenBytesMin) return false;
-        std::memcpy(&token, text.data() + at, 4);
-        std::memcpy(&length, text.data() + at + 4, 4);
-        if (length < kTokenBytesMin || length > text.size() - at) return false;
-        for (uint64_t i = 8; i < length; i++) {
-            if (text[at + i] != pattern(token, i)) return false;
-        }
-        tokens->push_back(token);
-        at += length;
-    }
-    return true;
-}
-
 std::string file_path(const std::string& directory, size_t file) {
     return str_cat(directory, "/f", file);
 }
 
-Message request_of(const FileOperation& operation, const std::string& directory, bool any_node) {
+Message request_of(const FileOperation& operation, const DirectoryPaths& paths) {
     using Kind = FileOperation::Kind;
-    const std::string path = file_path(directory, operation.file);
+    const std::string path = file_path(paths.from, operation.file);
     pb::Mutation mutation;
     pb::Query query;
-    query.set_any_node(any_node);
+    query.set_any_node(paths.any_node);
     switch (operation.kind) {
         case Kind::kCreate:
             mutation.mutable_create_file()->mutable_at()->set_path(path);
@@ -106,19 +83,25 @@ Message request_of(const FileOperation& operation, const std::string& directory,
             mutation.mutable_create_file()->set_exclusive(true);
             return message_of(std::move(mutation));
         case Kind::kWrite:
-        case Kind::kAppend: {
+        case Kind::kAppend:
+        case Kind::kWriteAt: {
             pb::ClientWrite write;
+            write.set_offset(operation.offset);
             write.mutable_at()->set_path(path);
             write.set_append(operation.kind == Kind::kAppend);
             write.set_truncate(operation.kind == Kind::kWrite);
             return message_of(std::move(write), token_bytes(operation.token, operation.bytes));
         }
+        case Kind::kTruncate:
+            mutation.mutable_set_attributes()->mutable_at()->set_path(path);
+            mutation.mutable_set_attributes()->set_size(operation.offset);
+            return message_of(std::move(mutation));
         case Kind::kRemove:
             mutation.mutable_remove_file()->mutable_at()->set_path(path);
             return message_of(std::move(mutation));
         case Kind::kRename:
             mutation.mutable_rename()->mutable_from()->set_path(path);
-            mutation.mutable_rename()->mutable_to()->set_path(file_path(directory, operation.to));
+            mutation.mutable_rename()->mutable_to()->set_path(file_path(paths.to, operation.to));
             return message_of(std::move(mutation));
         case Kind::kRead: {
             pb::ClientRead read;
@@ -130,7 +113,7 @@ Message request_of(const FileOperation& operation, const std::string& directory,
             query.mutable_stat()->mutable_at()->set_path(path);
             return message_of(std::move(query));
         case Kind::kList:
-            query.mutable_list_directory()->mutable_at()->set_path(directory);
+            query.mutable_list_directory()->mutable_at()->set_path(paths.from);
             return message_of(std::move(query));
     }
     return Message();
@@ -139,11 +122,13 @@ Message request_of(const FileOperation& operation, const std::string& directory,
 Workload::Workload(SimCluster& cluster, const Schedule& schedule)
     : cluster_(cluster),
       seed_(schedule.seed),
+      directories_(static_cast<size_t>(schedule.setting("directories")) * kGenerations),
       files_(static_cast<size_t>(schedule.setting("files"))),
+      pipeline_(static_cast<size_t>(schedule.setting("pipeline"))),
       timeout_us_(static_cast<uint64_t>(schedule.setting("operation_timeout_us"))),
-      any_node_percent_(schedule.setting("any_node_reads")),
-      history_(static_cast<size_t>(schedule.setting("directories"))) {
-    for (int64_t i = 1; i <= schedule.setting("clients"); i++) clients_.push_back({str_cat("client-", i), {}, false});
+      any_node_percent_(schedule.setting("any_node_reads")) {
+    for (int64_t i = 1; i <= schedule.setting("clients"); i++) clients_.push_back({str_cat("client-", i), {}, 0});
+    places_.resize(directories_);
 }
 
 void Workload::add_clients() {
@@ -152,7 +137,7 @@ void Workload::add_clients() {
 
 void Workload::make_directories() {
     size_t made = 0;
-    for (size_t i = 0; i < history_.size(); i++) {
+    for (size_t i = 0; i < directories_; i++) {
         pb::Mutation mutation;
         mutation.mutable_make_directory()->mutable_at()->set_path(str_cat("/d", i));
         mutation.mutable_make_directory()->set_mode(0755);
@@ -163,12 +148,8 @@ void Workload::make_directories() {
             made++;
         });
     }
-    const bool done = cluster_.runtime().run_until([&] { return made == history_.size(); }, 30'000'000);
+    const bool done = cluster_.runtime().run_until([&] { return made == directories_; }, 30'000'000);
     SANDSTORE_CHECK(done, "the directories cannot be made");
-}
-
-std::string Workload::path(size_t directory, size_t file) const {
-    return file_path(str_cat("/d", directory), file);
 }
 
 // --- One operation
@@ -177,16 +158,31 @@ Workload::Waiting Workload::plan(const SimEvent& event) const {
     using Kind = FileOperation::Kind;
     Waiting waiting;
     FileOperation& operation = waiting.operation;
-    const auto place = static_cast<size_t>(event.argument(1));
-    waiting.directory = event.kind == SimEventKind::kList ? place : place / files_;
-    operation.file = event.kind == SimEventKind::kList ? 0 : place % files_;
+    const auto argument = [&event](size_t place) { return static_cast<uint64_t>(event.argument(place)); };
     operation.kind = static_cast<Kind>(static_cast<int>(event.kind) - static_cast<int>(SimEventKind::kCreate));
-    if (operation.kind == Kind::kRename) operation.to = static_cast<size_t>(event.argument(2)) % files_;
-    if (operation.kind == Kind::kWrite || operation.kind == Kind::kAppend) {
-        operation.token = static_cast<uint32_t>(event.argument(2));
-        operation.bytes = static_cast<uint64_t>(event.argument(3));
+    const size_t place = operation.kind == Kind::kList ? argument(1) * files_ : argument(1);
+    const size_t drawn = directories_ / kGenerations;
+    operation.directory = operation.to_directory = place / files_ % drawn;
+    operation.file = place % files_;
+    switch (operation.kind) {
+        case Kind::kRename:
+            operation.to_directory = argument(2) / files_ % drawn;
+            operation.to = argument(2) % files_;
+            break;
+        case Kind::kWriteAt:
+            operation.offset = whole_cells(argument(4));
+            [[fallthrough]];
+        case Kind::kWrite:
+        case Kind::kAppend:
+            operation.token = static_cast<uint32_t>(argument(2));
+            operation.bytes = whole_cells(std::max<uint64_t>(argument(3), 1));
+            break;
+        case Kind::kTruncate:
+            operation.offset = whole_cells(argument(2));
+            break;
+        default:
+            break;
     }
-    waiting.directory %= history_.size();
     waiting.timeout_us = timeout_us_;
     return waiting;
 }
@@ -194,42 +190,76 @@ Workload::Waiting Workload::plan(const SimEvent& event) const {
 void Workload::begin(const SimEvent& event) {
     Client& client = clients_.at(static_cast<size_t>(event.argument(0) - 1) % clients_.size());
     client.waiting.push_back(plan(event));
-    go_on(client);
+    start_what_may(client);
 }
 
 void Workload::drop_waiting() {
     for (Client& client : clients_) client.waiting.clear();
 }
 
-void Workload::go_on(Client& client) {
-    if (client.busy || client.waiting.empty()) return;
-    Waiting next = std::move(client.waiting.front());
-    client.waiting.pop_front();
-    client.busy = true;
+void Workload::go_on() {
+    for (Client& client : clients_) start_what_may(client);
+}
+
+bool Workload::may_start(const FileOperation& operation) const {
+    return places_[in_use(operation.directory)].open < kOpenPerDirectory &&
+           places_[in_use(operation.to_directory)].open < kOpenPerDirectory;
+}
+
+// The first ones that may, also before others that have to wait.
+void Workload::start_what_may(Client& client) {
+    while (client.open < pipeline_) {
+        const auto next = std::find_if(client.waiting.begin(), client.waiting.end(),
+                                       [this](const Waiting& waiting) { return may_start(waiting.operation); });
+        if (next == client.waiting.end()) return;
+        Waiting waiting = std::move(*next);
+        client.waiting.erase(next);
+        waiting.operation.directory = in_use(waiting.operation.directory);
+        waiting.operation.to_directory = in_use(waiting.operation.to_directory);
+        start(client, std::move(waiting));
+    }
+}
+
+// Where too much is unknown, another one takes its place: they are directories_ / kGenerations apart.
+size_t Workload::in_use(size_t directory) const {
+    const size_t drawn = directories_ / kGenerations;
+    while (directory + drawn < directories_ && places_[directory].unknown >= kUnknownPerDirectory) directory += drawn;
+    return directory;
+}
+
+void Workload::start(Client& client, Waiting next) {
+    client.open++;
     open_++;
     begun_++;
     next.operation.begun = ++clock_;
-    Message request = request_for(next.directory, next.operation);
-    const size_t place = history_[next.directory].size();
-    history_[next.directory].push_back(std::move(next.operation));
-    cluster_.ask(client.id, std::move(request), next.timeout_us,
-                 [this, &client, directory = next.directory, place](Message reply) {
-                     open_--;
-                     client.busy = false;
-                     ended(directory, place, reply);
-                     go_on(client);
-                 });
+    Message request = request_for(next.operation);
+    history_.push_back(std::move(next.operation));
+    FileOperation& operation = history_.back();  // A deque does not move it.
+    places_[operation.directory].open++;
+    if (operation.to_directory != operation.directory) places_[operation.to_directory].open++;
+    cluster_.ask(client.id, std::move(request), next.timeout_us, [this, &client, &operation](Message reply) {
+        open_--;
+        client.open--;
+        ended(operation, reply);
+        const bool unknown = operation.outcome == FileOperation::Outcome::kUnknown && is_mutation(operation.kind);
+        places_[operation.directory].open--;
+        places_[operation.directory].unknown += unknown ? 1 : 0;
+        if (operation.to_directory != operation.directory) {
+            places_[operation.to_directory].open--;
+            places_[operation.to_directory].unknown += unknown ? 1 : 0;
+        }
+        go_on();
+    });
 }
 
-Message Workload::request_for(size_t directory, const FileOperation& operation) const {
+Message Workload::request_for(const FileOperation& operation) const {
     // Some of the reads go to any node, when the run has such reads.
     const bool any_node = static_cast<int64_t>(mix64(seed_ + operation.begun) % 100) < any_node_percent_;
-    return request_of(operation, str_cat("/d", directory), any_node);
+    return request_of(operation, {str_cat("/d", operation.directory), str_cat("/d", operation.to_directory), any_node});
 }
 
-void Workload::ended(size_t directory, size_t place, const Message& reply) {
+void Workload::ended(FileOperation& operation, const Message& reply) {
     using Kind = FileOperation::Kind;
-    FileOperation& operation = history_[directory][place];
     operation.outcome = outcome_of(reply);
     if (operation.outcome == FileOperation::Outcome::kUnknown) return;
     acknowledged_++;
@@ -244,8 +274,9 @@ void Workload::ended(size_t directory, size_t place, const Message& reply) {
         std::sort(operation.names.begin(), operation.names.end());
     }
     if (operation.kind == Kind::kRead && !parse_tokens(reply.payload, &operation.contents)) {
-        throw InvariantBroken(str_cat("invariant reads_return_what_was_written: ", path(directory, operation.file),
-                                      " has ", reply.payload.size(), " bytes that are no sequence of writes"));
+        throw InvariantBroken(str_cat("invariant reads_return_what_was_written: /d", operation.directory, "/f",
+                                      operation.file, " has ", reply.payload.size(),
+                                      " bytes that are no sequence of writes"));
     }
 }
 
@@ -253,19 +284,19 @@ void Workload::ended(size_t directory, size_t place, const Message& reply) {
 
 // A session that expires while an attempt is unanswered leaves the outcome unknown, and a log that waits for space
 // looks for it once a second: so not the first attempt counts, but one within a few seconds.
-void Workload::prove(size_t client, size_t directory, FileOperation operation, uint64_t limit_us) {
+void Workload::prove(size_t client, FileOperation operation, uint64_t limit_us) {
+    using Outcome = FileOperation::Outcome;
     constexpr int kAttempts = 4;
     Client& by = clients_[client % clients_.size()];
     for (int attempt = 1; attempt <= kAttempts; attempt++) {
-        const size_t place = history_[directory].size();
-        by.waiting.push_back({directory, operation, limit_us});
-        go_on(by);
-        cluster_.runtime().run_until([&by] { return !by.busy; }, 2 * limit_us);
-        const FileOperation& done = history_[directory].at(place);
-        if (!by.busy && done.outcome != FileOperation::Outcome::kUnknown) return;
-        if (by.busy || attempt == kAttempts) {
-            throw InvariantBroken(str_cat("invariant healed_cluster_serves: ", path(directory, done.file), " ",
-                                          to_text(done), "\n", cluster_.describe()));
+        start(by, {operation, limit_us});
+        const FileOperation& done = history_.back();
+        cluster_.runtime().run_until([&by] { return by.open == 0; }, 2 * limit_us);
+        const bool certain = done.outcome != Outcome::kUnknown && done.outcome != Outcome::kRefused;
+        if (by.open == 0 && certain) return;
+        if (by.open > 0 || attempt == kAttempts) {
+            throw InvariantBroken(
+                str_cat("invariant healed_cluster_serves: ", to_text(done), "\n", cluster_.describe()));
         }
         cluster_.runtime().run_for(1'000'000);
         operation.token += operation.token == 0 ? 0 : 0x10000;  // Another write.
@@ -274,44 +305,58 @@ void Workload::prove(size_t client, size_t directory, FileOperation operation, u
 
 void Workload::prove_service(uint64_t limit_us) {
     using Kind = FileOperation::Kind;
-    uint32_t token = 0x7f000000;
     // Reads first: they must work before anything new is written.
-    for (size_t directory = 0; directory < history_.size(); directory++) {
-        FileOperation list;
-        list.kind = Kind::kList;
-        prove(directory, directory, list, limit_us);
+    for (size_t directory = 0; directory < directories_; directory++) {
+        FileOperation operation;
+        operation.directory = operation.to_directory = directory;
+        operation.kind = Kind::kList;
+        prove(directory, operation, limit_us);
+        operation.kind = Kind::kRead;
         for (size_t file = 0; file < files_; file++) {
-            FileOperation read;
-            read.kind = Kind::kRead;
-            read.file = file;
-            prove(directory + file, directory, read, limit_us);
+            operation.file = file;
+            prove(directory + file, operation, limit_us);
         }
-        FileOperation create;
-        create.kind = Kind::kCreate;
-        prove(directory, directory, create, limit_us);
-        FileOperation append;
-        append.kind = Kind::kAppend;
-        append.token = token++;
-        append.bytes = 100;
-        prove(directory + 1, directory, append, limit_us);
-        FileOperation stat;
-        stat.kind = Kind::kStat;
-        prove(directory + 2, directory, stat, limit_us);
+        operation.file = 0;
+        operation.kind = Kind::kCreate;
+        prove(directory, operation, limit_us);
+        operation.kind = Kind::kStat;
+        prove(directory + 2, operation, limit_us);
+        operation.kind = Kind::kAppend;
+        operation.token = next_proof_++;
+        operation.bytes = 6 * kCellBytes;
+        prove(directory + 1, operation, limit_us);
     }
 }
 
+// For each directory the first one of those it is judged together with: files went from one to the other.
+std::vector<size_t> Workload::groups() const {
+    std::vector<size_t> group(directories_);
+    std::iota(group.begin(), group.end(), 0);
+    for (const FileOperation& operation : history_) {
+        if (operation.kind != FileOperation::Kind::kRename) continue;
+        const size_t one = group[operation.directory];
+        const size_t other = group[operation.to_directory];
+        for (size_t& each : group) {
+            if (each == std::max(one, other)) each = std::min(one, other);
+        }
+    }
+    return group;
+}
+
 void Workload::check_history() const {
-    for (size_t directory = 0; directory < history_.size(); directory++) {
+    const std::vector<size_t> group = groups();
+    for (size_t first = 0; first < directories_; first++) {
         std::vector<FileOperation> history;
-        for (const FileOperation& operation : history_[directory]) {
+        for (const FileOperation& operation : history_) {
+            if (group[operation.directory] != first || operation.outcome == FileOperation::Outcome::kRefused) continue;
             const bool matters = operation.outcome != FileOperation::Outcome::kUnknown || is_mutation(operation.kind);
             if (matters) history.push_back(operation);
         }
-        const LinearizabilityResult result = check_linearizable(history, files_);
+        const LinearizabilityResult result = check_linearizable(history, files_, directories_);
         if (result.verdict == Verdict::kUndecided) undecided_++;
         if (result.verdict != Verdict::kNotLinearizable) continue;
-        throw InvariantBroken(str_cat("invariant linearizability: what was done in /d", directory, " has no order\n",
-                                      result.explanation));
+        throw InvariantBroken(
+            str_cat("invariant linearizability: what was done in /d", first, " has no order\n", result.explanation));
     }
 }
 

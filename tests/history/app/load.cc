@@ -21,6 +21,7 @@
 #include "runtime/random.h"
 #include "runtime/text.h"
 #include "tests/history/app/recorded_client.h"
+#include "tests/sim/tokens.h"
 
 namespace sandstore {
 
@@ -83,7 +84,7 @@ FileOperation draw(RandomStream& random, uint64_t files) {
     operation.file = operation.kind == Kind::kList ? 0 : random.below(files);
     if (operation.kind == Kind::kRename) operation.to = random.below(files);
     if (operation.kind == Kind::kWrite || operation.kind == Kind::kAppend) {
-        operation.bytes = kBytesMin + random.below(kBytesMax - kBytesMin);
+        operation.bytes = whole_cells(kBytesMin + random.below(kBytesMax - kBytesMin));
     }
     return operation;
 }

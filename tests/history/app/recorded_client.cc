@@ -8,6 +8,7 @@
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 #include "tests/history/history.h"
+#include "tests/sim/tokens.h"
 #include "tests/sim/workload.h"
 
 namespace sandstore {
@@ -69,9 +70,13 @@ bool answer_of(const FileOperation& operation, const Message& reply, std::string
             *text = std::to_string(reply->query_result().attributes().size());
             return true;
         case Kind::kRead: {
-            std::vector<uint32_t> tokens;
-            if (!parse_tokens(reply.payload, &tokens)) return false;
-            *text = join_numbers({tokens.begin(), tokens.end()});
+            std::vector<Piece> pieces;
+            if (!parse_tokens(reply.payload, &pieces)) return false;
+            for (const Piece& piece : pieces) {
+                if (piece.first != 0) return false;  // Loads write whole tokens only.
+                numbers.push_back(piece.token);
+            }
+            *text = join_numbers(numbers);
             return true;
         }
         case Kind::kList:
@@ -109,7 +114,7 @@ bool RecordedClient::run(const std::string& directory, FileOperation operation) 
     const uint64_t number = history_.take_number();
     operation.token = static_cast<uint32_t>(number);
     history_.begin(number, number_, text_of(directory, operation));
-    const Message reply = call(request_of(operation, directory, false));
+    const Message reply = call(request_of(operation, {.from = directory, .to = directory}));
     const pb::Status status = status_of_reply(reply);
     std::string_view outcome = outcome_of(status.code());
     std::string text = status.message();

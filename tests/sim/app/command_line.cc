@@ -35,7 +35,8 @@ std::string sim_usage() {
 
 sim_planted only, about the faults of tests/sim/planted_faults.txt:
     --plant NAME       make this one, in what the other arguments say to run
-    --all | --quick    make each of them, or each of the quick ones, in turn, and find it
+    --all | --quick    make each of them, or each of the quick ones, in turn, and find it, each within the seeds that
+                       are listed for it, or within --seeds N; prints a table
 
 Exit status: 0 all runs were right, 1 a run failed, 2 the command line makes no sense.
 )";
@@ -61,7 +62,11 @@ std::optional<SimCommand> parse_sim_command(int count, char** words, std::string
     uint64_t number = 0;
     std::string text;
     const std::map<std::string, std::function<void()>> numbers = {
-        {"--seeds", [&] { act(SimCommand::Action::kMany), command.seeds = number; }},
+        {"--seeds",
+         [&] {
+             if (!acts) act(SimCommand::Action::kMany);
+             command.seeds = number;
+         }},
         {"--seconds", [&] { act(SimCommand::Action::kMany), command.seconds = number; }},
         {"--seed", [&] { act(SimCommand::Action::kOne), command.from = number; }},
         {"--print", [&] { act(SimCommand::Action::kPrint), command.from = number; }},

@@ -1,5 +1,7 @@
 #include "tests/sim/app/planted_list.h"
 
+#include <unistd.h>
+
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -24,37 +26,44 @@ std::vector<PlantedFault> read_planted_faults(const std::string& path) {
         std::string speed;
         words >> fault.name >> fault.seeds >> speed;
         std::getline(words >> std::ws, fault.breaks);
-        fault.is_quick = speed == "quick";
-        if (!words || (speed != "quick" && speed != "slow")) throw std::runtime_error(str_cat(path, ": ", line));
+        fault.speed = speed == "quick"  ? PlantedFault::Speed::kQuick
+                      : speed == "slow" ? PlantedFault::Speed::kSlow
+                                        : PlantedFault::Speed::kUnseen;
+        const bool known = fault.speed != PlantedFault::Speed::kUnseen || speed == "unseen";
+        if (!words || !known) throw std::runtime_error(str_cat(path, ": ", line));
         faults.push_back(std::move(fault));
     }
     return faults;
 }
 
-bool find_planted_faults(const std::vector<PlantedFault>& faults, uint64_t jobs) {
+bool find_planted_faults(const std::vector<PlantedFault>& faults, uint64_t jobs, uint64_t seeds) {
 #ifdef SANDSTORE_PLANTED_FAULTS
     bool all_found = true;
+    std::cout << "| fault | found by seed | as |\n|---|---|---|\n" << std::flush;
     for (const PlantedFault& fault : faults) {
-        planted_fault = fault.name;
         SimCommand command;
         command.jobs = jobs;
-        command.seeds = fault.seeds;
-        const ManySeedsResult result = run_many_seeds(command, false);
-        std::cout << fault.name << ": ";
+        command.seeds = seeds != 0 ? seeds : fault.seeds;
+        std::cout << "| " << fault.name << " | ";
+        if (command.seeds == 0) {
+            std::cout << "- | " << fault.breaks << " |\n" << std::flush;
+            continue;
+        }
+        planted_fault = fault.name;
+        const ManySeedsResult result = run_many_seeds(command, isatty(STDERR_FILENO) != 0);
         if (result.failed.empty()) {
-            std::cout << "NOT FOUND within " << fault.seeds << " seeds\n" << std::flush;
-            all_found = false;
+            std::cout << "none of " << command.seeds << " | " << fault.breaks << " |\n" << std::flush;
+            all_found = all_found && fault.speed == PlantedFault::Speed::kUnseen;
             continue;
         }
         const uint64_t seed = result.failed.front();
-        std::cout << "seed " << seed << ", " << run_schedule(draw_schedule(seed)).signature << ", "
-                  << str_format("%.1f", result.seconds) << " s\n"
-                  << std::flush;
+        std::cout << seed << " | " << run_schedule(draw_schedule(seed)).signature << " |\n" << std::flush;
     }
     planted_fault.clear();
     return all_found;
 #else
     (void)jobs;
+    (void)seeds;
     std::cerr << "sim: faults are planted by sim_planted only (" << faults.size() << " are listed)\n";
     return false;
 #endif

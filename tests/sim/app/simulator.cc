@@ -1,4 +1,6 @@
 // sim: the simulator's command line tool. sim_planted is the same with faults that can be planted (planted_faults.h).
+#include <unistd.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -62,7 +64,7 @@ int run_seed(uint64_t seed, const SimCommand& command) {
 }
 
 int run_many(const SimCommand& command) {
-    const ManySeedsResult result = run_many_seeds(command, true);
+    const ManySeedsResult result = run_many_seeds(command, isatty(STDERR_FILENO) != 0);
     std::cout << result.runs << " seeds from " << command.from << " in " << str_format("%.1f", result.seconds)
               << " s: " << str_format("%.1f", static_cast<double>(result.runs) / result.seconds) << " seeds/s, "
               << result.run_twice << " of them run twice, " << result.failed.size() << " failed\n"
@@ -115,9 +117,9 @@ int shrink_seed(const SimCommand& command) {
 int find_planted(const SimCommand& command) {
     std::vector<PlantedFault> faults = read_planted_faults(SANDSTORE_PLANTED_LIST);
     if (command.action == SimCommand::Action::kPlantedQuick) {
-        std::erase_if(faults, [](const PlantedFault& fault) { return !fault.is_quick; });
+        std::erase_if(faults, [](const PlantedFault& fault) { return fault.speed != PlantedFault::Speed::kQuick; });
     }
-    return find_planted_faults(faults, command.jobs) ? 0 : 1;
+    return find_planted_faults(faults, command.jobs, command.seeds) ? 0 : 1;
 }
 
 int run(const SimCommand& command) {
