@@ -1,5 +1,7 @@
 // Leases: what is read stays readable though its file is replaced or removed, and what is uploaded has no name before
 // it is complete.
+#include <functional>
+
 #include "actors/fs/limits.h"
 #include "replica.h"
 
