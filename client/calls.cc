@@ -10,6 +10,7 @@ namespace sandstore {
 namespace {
 
 constexpr unsigned kRedirectsInARow = 2;
+constexpr unsigned kFullDisksMax = 3;  // Answers that a disk is full, before a mutation of unknown outcome ends.
 
 }  // namespace
 
@@ -58,10 +59,11 @@ void Calls::start(const ClientSettings& settings, const std::vector<std::string>
     finder_.set_servers(servers, context.random());
 }
 
-uint64_t Calls::backoff_us(unsigned failures, Context& context) const {
+uint64_t Calls::backoff_us(unsigned failures, Context& context, uint64_t longest_us) const {
+    longest_us = std::max(settings_.retry_max_us, longest_us);
     uint64_t delay = settings_.retry_min_us;
-    for (unsigned i = 0; i < failures && delay < settings_.retry_max_us; ++i) delay *= 2;
-    delay = std::clamp<uint64_t>(delay, 2, std::max<uint64_t>(2, settings_.retry_max_us));
+    for (unsigned i = 0; i < failures && delay < longest_us; ++i) delay *= 2;
+    delay = std::clamp<uint64_t>(delay, 2, std::max<uint64_t>(2, longest_us));
     return delay / 2 + context.random() % (delay / 2 + 1);
 }
 
@@ -186,8 +188,12 @@ Calls::Next Calls::judge(Call& call, const pb::Status& status, bool from_runtime
         case pb::STATUS_RESOURCE_EXHAUSTED:
             break;
         case pb::STATUS_ENOSPC:
-            // A full disk may have refused this attempt while an earlier one, unanswered, was taken in.
-            if (repeated && call.outcome_unknown) break;
+            // A full disk may have refused this attempt while an earlier one, unanswered, was taken in: that one's
+            // answer may still come, but a disk does not get room by being asked.
+            if (repeated && call.outcome_unknown && call.request.owner.kind == CallOwner::Kind::kMutation &&
+                call.full_disks++ < kFullDisksMax) {
+                break;
+            }
             [[fallthrough]];
         default:
             if (call.request.target == CallRequest::Target::kLeader) {

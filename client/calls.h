@@ -55,8 +55,8 @@ class Calls {
     std::optional<CallEnd> on_reply(Message reply, Context& context);
     std::optional<CallEnd> on_timer(uint64_t call_id, Context& context);
 
-    // Half to all of retry_min * 2^failures, at most retry_max.
-    uint64_t backoff_us(unsigned failures, Context& context) const;
+    // Half to all of retry_min * 2^failures, at most retry_max, or `longest_us` where that is given.
+    uint64_t backoff_us(unsigned failures, Context& context, uint64_t longest_us = 0) const;
     bool distrusted(std::string_view server, uint64_t now_us) const { return finder_.distrusted(server, now_us); }
     const LeaderFinder& finder() const { return finder_; }
     size_t open() const { return calls_.size(); }
@@ -68,6 +68,7 @@ class Calls {
         size_t any_index = 0;
         unsigned failures = 0;
         unsigned redirects = 0;  // Since the last pause.
+        unsigned full_disks = 0;
         bool outcome_unknown = false;
         bool waiting = false;  // For a timer, not for a reply.
         std::string last_error;

@@ -75,11 +75,17 @@ Message Client::call(Message request, uint64_t timeout_us) {
                           inside_->runtime.dispatcher().stop_reason().value_or("the client did not answer itself"));
 }
 
-Result<pb::Attributes> Client::mutate(pb::Mutation mutation) {
-    Message reply = call(message_of(std::move(mutation)));
+Result<pb::MutationResult> Client::mutate_fully(pb::Mutation mutation, uint64_t timeout_us) {
+    Message reply = call(message_of(std::move(mutation)), timeout_us);
     const ClientStatus status(status_of_reply(reply));
     if (!status.ok()) return status;
-    return std::move(*reply->mutable_mutation_result()->mutable_attributes());
+    return std::move(*reply->mutable_mutation_result());
+}
+
+Result<pb::Attributes> Client::mutate(pb::Mutation mutation) {
+    const Result<pb::MutationResult> result = mutate_fully(std::move(mutation));
+    if (!result.ok()) return result.status();
+    return result->attributes();
 }
 
 Result<pb::QueryResult> Client::query(pb::Query query) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,7 @@
 namespace sandstore {
 
 class EventRuntime;
+class FileLease;
 
 struct ClientOptions {
     std::vector<std::string> servers;  // host:port of any nodes; the leader is found.
@@ -31,7 +33,8 @@ struct ClientOptions {
     bool read_any_node = false;   // Reads of the namespace go to all servers in turn; they are just as fresh.
 };
 
-// Fills the buffer from the source: the number of bytes, 0 at the end, or a negated errno.
+// Fills the buffer from the source: the number of bytes, 0 at the end, or a negated errno. -EAGAIN: nothing within a
+// second or so, ask again; what the client keeps open in the cluster is looked after meanwhile.
 using ByteSource = std::function<int64_t(char* buffer, size_t size)>;
 // Takes the next bytes: 0, or an errno.
 using ByteSink = std::function<int(const Payload& bytes)>;
@@ -62,10 +65,13 @@ class Client {
     Result<Payload> read(std::string_view path, uint64_t offset, uint64_t length);
     Result<pb::ClientWriteReply> write(std::string_view path, uint64_t offset, Payload bytes);
     Result<pb::ClientWriteReply> append(std::string_view path, Payload bytes);
-    // The whole content of a file, of any length, with several pieces under way and bounded memory. An existing file is
-    // replaced in one step: readers see the old content or the new. Fails without a trace.
+    // The whole content of a file, of any length, with several pieces under way and bounded memory. The file appears,
+    // or is replaced, in one step: readers see the old content or the new. What a failure leaves has no name and goes
+    // by itself. `mode`: that the file has afterwards; not given: as it was, or 0644.
     Result<pb::Attributes> write_file(std::string_view path, const ByteSource& source,
-                                      const TransferProgress& progress = {});
+                                      const TransferProgress& progress = {}, std::optional<uint32_t> mode = {});
+    // All bytes are of one content, though the file is replaced or removed meanwhile; ESTALE when that cannot be, since
+    // the cluster did not hear of this client for a minute or had no room to note it.
     Result<pb::Attributes> read_file(std::string_view path, const ByteSink& sink,
                                      const TransferProgress& progress = {});
 
@@ -81,17 +87,27 @@ class Client {
     const ClientOptions& options() const { return options_; }
 
  private:
+    friend class FileLease;
     struct Inside;
+    struct Opened {
+        pb::Attributes attributes;
+        uint64_t content = 0;
+    };
 
     Message call(Message request, uint64_t timeout_us = 0);
     Result<pb::Attributes> mutate(pb::Mutation mutation);
+    Result<pb::MutationResult> mutate_fully(pb::Mutation mutation, uint64_t timeout_us = 0);
     Result<pb::QueryResult> query(pb::Query query);
     Result<pb::ClientWriteReply> write_bytes(pb::ClientWrite write, Payload bytes);
-    Result<pb::Attributes> write_short_file(std::string_view path, Payload bytes);
+    Result<pb::Attributes> write_short_file(std::string_view path, Payload bytes, std::optional<uint32_t> mode);
     Result<pb::Attributes> write_long_file(std::string_view path, Payload first, const ByteSource& source,
-                                           const TransferProgress& progress);
-    ClientStatus write_pieces(uint64_t inode, Payload first, const ByteSource& source,
+                                           const TransferProgress& progress, std::optional<uint32_t> mode);
+    ClientStatus check_place(std::string_view path);
+    ClientStatus write_pieces(FileLease& upload, Payload first, const ByteSource& source,
                               const TransferProgress& progress);
+    Result<pb::Attributes> read_long_file(std::string_view path, const ByteSink& sink,
+                                          const TransferProgress& progress);
+    Result<Opened> open_content(std::string_view path, FileLease& lease);
     uint64_t piece_bytes() const;
 
     ClientOptions options_;

@@ -1,13 +1,17 @@
-// Whole files through the blocking client: pieces of a few chunks, several under way.
+// Whole files through the blocking client: pieces of a few chunks, several under way. A file that fits into one piece
+// is read and written in one step; for a longer one the cluster is told, by a lease (client/file_lease.h): a content
+// that is read stays until it is read, and an upload has no name before it is complete.
 #include <algorithm>
+#include <cerrno>
 #include <deque>
 #include <memory>
 #include <optional>
 
 #include "client/calls.h"
 #include "client/client.h"
+#include "client/file_lease.h"
 #include "client/settings.h"
-#include "runtime/event_runtime.h"
+#include "client/zeros.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 
@@ -17,17 +21,41 @@ namespace {
 
 constexpr uint64_t kPieceBytes = 8ull << 20;
 constexpr size_t kPiecesInFlight = 4;
+constexpr uint64_t kSilentSourceUs = 10'000;  // For the client's own affairs, before a silent source is asked again.
+constexpr uint64_t kReadLeaseTimeoutUs = 5'000'000;  // A cluster that takes no changes may be read all the same.
 
 ClientStatus local_error(int error) {
     return ClientStatus(static_cast<pb::StatusCode>(error), std::string(kOnThisMachine));
 }
 
+ClientStatus no_answer() {
+    return ClientStatus(pb::STATUS_INTERNAL, "the client did not answer itself");
+}
+
+// Whatever became of the pieces: they had no name yet.
+ClientStatus nothing_changed(ClientStatus status) {
+    if (status.message == kOnThisMachine) return status;
+    std::string_view why = status.message;
+    for (const std::string_view prefix : {kNothingChanged, kOutcomeUnknown}) {
+        if (why.starts_with(prefix)) why.remove_prefix(prefix.size());
+    }
+    if (status.code == pb::STATUS_ESTALE) {
+        why = "the cluster gave the upload up, since it did not hear of it for a minute: begin it again";
+    }
+    status.message = str_cat(kNothingChanged, why.empty() ? text_of(status.code) : std::string(why));
+    return status;
+}
+
 // Fills one piece; shorter only at the end of the source.
-Result<Payload> next_piece(const ByteSource& source, uint64_t size) {
+Result<Payload> next_piece(const ByteSource& source, uint64_t size, const std::function<void()>& meanwhile) {
     std::string bytes(size, '\0');
     size_t filled = 0;
     while (filled < size) {
         const int64_t count = source(bytes.data() + filled, size - filled);
+        if (count == -EAGAIN) {
+            meanwhile();
+            continue;
+        }
         if (count < 0) return local_error(static_cast<int>(-count));
         if (count == 0) break;
         filled += static_cast<size_t>(count);
@@ -36,12 +64,10 @@ Result<Payload> next_piece(const ByteSource& source, uint64_t size) {
     return Payload(std::move(bytes));
 }
 
-// In the directory of `path`, so that renaming it into place stays within the directory.
-std::string temporary_beside(std::string_view path) {
+std::string directory_of(std::string_view path) {
     while (path.ends_with('/')) path.remove_suffix(1);
     const size_t slash = path.rfind('/');
-    const std::string_view directory = slash == std::string_view::npos ? "" : path.substr(0, slash + 1);
-    return str_cat(directory, str_format(".put-%016llx", static_cast<unsigned long long>(random_seed_of_system())));
+    return std::string(slash == std::string_view::npos ? "" : path.substr(0, slash + 1));
 }
 
 }  // namespace
@@ -54,46 +80,56 @@ uint64_t Client::piece_bytes() const {
     return std::min<uint64_t>(std::max<uint64_t>(1, kPieceBytes / chunk), kChunksPerWriteMax / 2) * chunk;
 }
 
+// --- Writing ---------------------------------------------------------------------------------------------------------
+
 Result<pb::Attributes> Client::write_file(std::string_view path, const ByteSource& source,
-                                          const TransferProgress& progress) {
-    Result<Payload> first = next_piece(source, piece_bytes());
+                                          const TransferProgress& progress, std::optional<uint32_t> mode) {
+    Result<Payload> first = next_piece(source, piece_bytes(), [] {});
     if (!first.ok()) return first.status();
-    if (first->size() < piece_bytes()) return write_short_file(path, std::move(first).take());
-    return write_long_file(path, std::move(first).take(), source, progress);
+    if (first->size() < piece_bytes()) return write_short_file(path, std::move(first).take(), mode);
+    return write_long_file(path, std::move(first).take(), source, progress, mode);
 }
 
-// What fits into one write replaces the old content in one mutation.
-Result<pb::Attributes> Client::write_short_file(std::string_view path, Payload bytes) {
-    const Result<pb::Attributes> created = create_file(path, true);
-    if (!created.ok() && created.code() != pb::STATUS_EEXIST) return created;
-    if (created.ok() && bytes.empty()) return created;
+// What fits into one write makes the file, or replaces its content, in one mutation.
+Result<pb::Attributes> Client::write_short_file(std::string_view path, Payload bytes, std::optional<uint32_t> mode) {
     pb::ClientWrite write;
     write.mutable_at()->set_path(std::string(path));
     write.set_truncate(true);
-    Result<pb::ClientWriteReply> reply = write_bytes(std::move(write), std::move(bytes));
-    if (reply.ok()) return reply->attributes();
-    // Nobody is to find an empty file because this one could not be filled.
-    if (created.ok()) (void)remove_file(path);
-    return reply.status();
+    write.set_create(true);
+    if (mode) write.set_mode(*mode);
+    const Result<pb::ClientWriteReply> reply = write_bytes(std::move(write), std::move(bytes));
+    if (!reply.ok()) return reply.status();
+    return reply->attributes();
 }
 
-// Anything longer is written beside and renamed into place.
 Result<pb::Attributes> Client::write_long_file(std::string_view path, Payload first, const ByteSource& source,
-                                               const TransferProgress& progress) {
-    const Result<pb::Attributes> before = stat(path);
-    if (!before.ok() && before.code() != pb::STATUS_ENOENT) return before;
-    if (before.ok() && before->type() == pb::FILE_TYPE_DIRECTORY) return ClientStatus(pb::STATUS_EISDIR);
-    const std::string temporary = temporary_beside(path);
-    const Result<pb::Attributes> created = create_file(temporary, true, before.ok() ? before->mode() : 0644);
-    if (!created.ok()) return created;
-    ClientStatus status = write_pieces(created->inode(), std::move(first), source, progress);
-    if (status.ok()) status = rename(temporary, path);
-    if (status.ok()) return stat(path);
-    (void)remove_file(temporary);
-    return status;
+                                               const TransferProgress& progress, std::optional<uint32_t> mode) {
+    if (ClientStatus status = check_place(path); !status.ok()) return status;
+    FileLease upload(*this);
+    pb::LeaseFile lease;
+    lease.set_upload(true);
+    if (const auto taken = upload.take(std::move(lease), 0); !taken.ok()) return nothing_changed(taken.status());
+    if (ClientStatus status = write_pieces(upload, std::move(first), source, progress); !status.ok()) {
+        return nothing_changed(status);
+    }
+    pb::Mutation mutation;
+    pb::PublishFile& publish = *mutation.mutable_publish_file();
+    publish.set_lease_id(upload.id());
+    publish.mutable_at()->set_path(std::string(path));
+    if (mode) publish.set_mode(*mode);
+    Result<pb::Attributes> published = mutate(std::move(mutation));
+    if (published.ok()) upload.published();
+    return published;
 }
 
-ClientStatus Client::write_pieces(uint64_t inode, Payload first, const ByteSource& source,
+// Tells before all the bytes are sent what would be told after it; the publishing decides.
+ClientStatus Client::check_place(std::string_view path) {
+    const Result<pb::Attributes> before = stat(path);
+    if (before.ok()) return ClientStatus(before->type() == pb::FILE_TYPE_DIRECTORY ? pb::STATUS_EISDIR : pb::STATUS_OK);
+    return before.code() == pb::STATUS_ENOENT ? stat(directory_of(path)).status() : before.status();
+}
+
+ClientStatus Client::write_pieces(FileLease& upload, Payload first, const ByteSource& source,
                                   const TransferProgress& progress) {
     // Answers may come after this function has given up: what they touch is shared.
     struct Shared {
@@ -102,12 +138,16 @@ ClientStatus Client::write_pieces(uint64_t inode, Payload first, const ByteSourc
         ClientStatus failure;
     };
     const auto shared = std::make_shared<Shared>();
+    const auto meanwhile = [this, &upload] {
+        upload.keep();
+        run_until([] { return false; }, kSilentSourceUs);
+    };
     uint64_t offset = 0;
     Payload piece = std::move(first);
     while (!piece.empty() && shared->failure.ok()) {
         const uint64_t length = piece.size();
         pb::ClientWrite write;
-        write.mutable_at()->set_inode(inode);
+        write.mutable_at()->set_inode(upload.inode());
         write.set_offset(offset);
         ++shared->under_way;
         submit(message_of(std::move(write), std::move(piece)), [shared, length](const Message& reply) {
@@ -118,57 +158,109 @@ ClientStatus Client::write_pieces(uint64_t inode, Payload first, const ByteSourc
         });
         offset += length;
         const auto room = [&shared] { return shared->under_way < kPiecesInFlight || !shared->failure.ok(); };
-        run_until(room, options_.timeout_us + 1'000'000);
+        upload.run_until(room);
         if (progress) progress(shared->done_bytes);
-        Result<Payload> next = next_piece(source, piece_bytes());
+        Result<Payload> next = next_piece(source, piece_bytes(), meanwhile);
         if (!next.ok() && shared->failure.ok()) shared->failure = next.status();
         piece = next.ok() ? std::move(next).take() : Payload();
     }
     while (shared->under_way > 0) {
         const size_t before = shared->under_way;
-        const bool ended =
-            run_until([&shared, before] { return shared->under_way < before; }, options_.timeout_us + 1'000'000);
+        const bool ended = upload.run_until([&shared, before] { return shared->under_way < before; });
         if (progress) progress(shared->done_bytes);
-        if (!ended) return ClientStatus(pb::STATUS_INTERNAL, "the client did not answer itself");
+        if (!ended) return no_answer();
     }
     return shared->failure;
 }
 
+// --- Reading ---------------------------------------------------------------------------------------------------------
+
 Result<pb::Attributes> Client::read_file(std::string_view path, const ByteSink& sink,
                                          const TransferProgress& progress) {
-    const Result<pb::Attributes> attributes = stat(path);
-    if (!attributes.ok()) return attributes;
-    if (attributes->type() == pb::FILE_TYPE_DIRECTORY) return ClientStatus(pb::STATUS_EISDIR);
+    const Result<pb::Attributes> found = stat(path);
+    if (!found.ok()) return found;
+    if (found->type() == pb::FILE_TYPE_DIRECTORY) return ClientStatus(pb::STATUS_EISDIR);
+    if (found->size() > piece_bytes()) return read_long_file(path, sink, progress);
+    pb::ClientRead read;
+    read.mutable_at()->set_path(std::string(path));
+    read.set_length(piece_bytes());
+    const Message reply = call(message_of(std::move(read)));
+    if (const ClientStatus status(status_of_reply(reply)); !status.ok()) return status;
+    const pb::Attributes& attributes = reply->client_read_reply().attributes();
+    // Another file by now, or a longer one.
+    if (attributes.size() > reply.payload.size()) return read_long_file(path, sink, progress);
+    if (const int error = reply.payload.empty() ? 0 : sink(reply.payload); error != 0) return local_error(error);
+    if (progress) progress(reply.payload.size());
+    return attributes;
+}
+
+// Without a lease it goes well, too, unless the file is replaced meanwhile.
+Result<Client::Opened> Client::open_content(std::string_view path, FileLease& lease) {
+    pb::LeaseFile request;
+    request.mutable_at()->set_path(std::string(path));
+    const auto taken = lease.take(std::move(request), std::min(options_.timeout_us, kReadLeaseTimeoutUs));
+    if (taken.ok()) return Opened{taken->attributes(), taken->content()};
+    switch (taken.code()) {
+        case pb::STATUS_ENOSPC:
+        case pb::STATUS_EBUSY:
+        case pb::STATUS_UNAVAILABLE:
+        case pb::STATUS_DEADLINE_EXCEEDED:
+            break;
+        default:
+            return taken.status();
+    }
+    pb::Query request_without;
+    request_without.mutable_read_extents()->mutable_at()->set_path(std::string(path));
+    const Result<pb::QueryResult> found = query(std::move(request_without));
+    if (!found.ok()) return found.status();
+    return Opened{found->attributes(), found->content()};
+}
+
+Result<pb::Attributes> Client::read_long_file(std::string_view path, const ByteSink& sink,
+                                              const TransferProgress& progress) {
+    FileLease lease(*this);
+    const Result<Opened> opened = open_content(path, lease);
+    if (!opened.ok()) return opened.status();
+    const uint64_t size = opened->attributes.size();
     struct Piece {
+        uint64_t length = 0;
         std::optional<Message> reply;
     };
     std::deque<std::shared_ptr<Piece>> pieces;
     uint64_t asked = 0;
     uint64_t done = 0;
-    while (true) {
-        while (asked < attributes->size() && pieces.size() < kPiecesInFlight) {
-            pb::ClientRead read;
-            read.mutable_at()->set_inode(attributes->inode());
-            read.set_offset(asked);
-            read.set_length(std::min(piece_bytes(), attributes->size() - asked));
-            asked += read.length();
+    while (done < size) {
+        while (asked < size && pieces.size() < kPiecesInFlight) {
             const auto piece = std::make_shared<Piece>();
-            submit(message_of(std::move(read)), [piece](Message reply) { piece->reply = std::move(reply); });
+            piece->length = std::min(piece_bytes(), size - asked);
+            pb::ClientRead read;
+            read.mutable_at()->set_inode(opened->attributes.inode());
+            read.set_content(opened->content);
+            read.set_offset(asked);
+            read.set_length(piece->length);
+            asked += piece->length;
             pieces.push_back(piece);
+            if (opened->content != 0) {
+                submit(message_of(std::move(read)), [piece](Message reply) { piece->reply = std::move(reply); });
+                continue;
+            }
+            Payload zeros;  // No extent at all: one hole.
+            append_zeros(&zeros, piece->length);
+            piece->reply = message_of(pb::ClientReadReply(), std::move(zeros));
         }
-        if (pieces.empty()) return attributes;
         const std::shared_ptr<Piece> piece = pieces.front();
         pieces.pop_front();
-        if (!run_until([&piece] { return piece->reply.has_value(); }, options_.timeout_us + 1'000'000)) {
-            return ClientStatus(pb::STATUS_INTERNAL, "the client did not answer itself");
+        if (!lease.run_until([&piece] { return piece->reply.has_value(); })) return no_answer();
+        if (const ClientStatus status(status_of_reply(*piece->reply)); !status.ok()) return status;
+        const Payload& bytes = piece->reply->payload;
+        if (bytes.size() < piece->length) {
+            return ClientStatus(pb::STATUS_ESTALE, "the file was cut short while it was read: read it again");
         }
-        const ClientStatus status(status_of_reply(*piece->reply));
-        if (!status.ok()) return status;
-        const int error = sink(piece->reply->payload);
-        if (error != 0) return local_error(error);
-        done += piece->reply->payload.size();
+        if (const int error = sink(bytes); error != 0) return local_error(error);
+        done += bytes.size();
         if (progress) progress(done);
     }
+    return opened->attributes;
 }
 
 }  // namespace sandstore

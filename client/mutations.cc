@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client/result.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 
@@ -102,6 +103,12 @@ void Mutations::on_call_ended(CallEnd end, Calls& calls, Context& context, std::
         if (expired && end.outcome_unknown) {
             end.status = make_status(pb::STATUS_UNAVAILABLE,
                                      "the session expired while an attempt was unanswered, so the outcome is unknown");
+        }
+        if (end.status.code() == pb::STATUS_ENOSPC && end.outcome_unknown) {
+            end.status = make_status(
+                pb::STATUS_UNAVAILABLE,
+                str_cat(kOutcomeUnknown, "an attempt was unanswered, and now there is No space left on device (",
+                        end.status.message(), ")"));
         }
         ended->push_back(finish(id, std::move(end)));
     }

@@ -56,14 +56,17 @@ class ReadOperation final : public Operation {
     void on_bytes(size_t index, CallEnd end, Work& work);
     bool halve(size_t index);
     void on_no_replica(const Piece& piece, Work& work);
+    void begin_anew(Work& work, uint64_t delay_us);
     void finish(Work& work);
     void fail(pb::Status status, Work& work);
 
     static constexpr size_t kPiecesMax = 1 << 20;
+    static constexpr unsigned kReplacedMax = 16;
 
     pb::ClientRead read_;
     pb::Attributes attributes_;
     bool have_attributes_ = false;
+    uint64_t content_ = 0;
     uint64_t end_ = 0;      // Of what will be returned.
     uint64_t planned_ = 0;  // Everything before has its piece or is a hole.
     std::vector<Piece> pieces_;
@@ -72,7 +75,8 @@ class ReadOperation final : public Operation {
     size_t done_ = 0;
     uint32_t round_ = 0;  // Rises with every new start; ends of earlier rounds are ignored.
     unsigned unreachable_rounds_ = 0;
-    bool read_again_ = false;  // The extents were read anew because no replica had a chunk.
+    unsigned replaced_ = 0;  // Rounds in which the file was replaced while its extents were read.
+    pb::ChunkId missing_;    // The extents were read anew because no replica had it.
     std::string last_error_;
 };
 
@@ -99,6 +103,7 @@ void ReadOperation::ask_extents(uint64_t offset, Work& work, uint64_t delay_us) 
         extents.mutable_at()->set_inode(attributes_.inode());
         extents.mutable_at()->clear_path();
     }
+    extents.set_content(have_attributes_ ? content_ : read_.content());
     extents.set_offset(offset);
     extents.set_length(read_.length() - (offset - read_.offset()));
     call_reader(tag(Step::kExtents), std::move(query), work, delay_us);
@@ -122,6 +127,10 @@ void ReadOperation::on_call_ended(CallEnd end, Work& work) {
 }
 
 void ReadOperation::on_extents(CallEnd end, Work& work) {
+    const bool replaced = end.status.code() == pb::STATUS_ESTALE && have_attributes_ && read_.content() == 0;
+    if (replaced && ++replaced_ < kReplacedMax) {  // The first part of one content and the rest of another is neither.
+        return begin_anew(work, work.calls.backoff_us(replaced_, work.context));
+    }
     if (end.status.code() != pb::STATUS_OK) {
         if (end.status.code() == pb::STATUS_DEADLINE_EXCEEDED && !last_error_.empty()) {
             end.status.set_message(str_cat("no answer in time (last: ", last_error_, ")"));
@@ -132,6 +141,7 @@ void ReadOperation::on_extents(CallEnd end, Work& work) {
     if (!have_attributes_) {
         have_attributes_ = true;
         attributes_ = result.attributes();
+        content_ = result.content();
         const uint64_t size = attributes_.size();
         end_ = read_.offset() + std::min(read_.length(), size > read_.offset() ? size - read_.offset() : 0);
         planned_ = read_.offset();
@@ -252,10 +262,10 @@ bool ReadOperation::halve(size_t index) {
     return true;
 }
 
-// All replicas were tried. The extents may be out of date (an overwrite, a repair), so reading starts again: once when
-// no replica has the chunk, until the time is over when one could not be reached.
+// All replicas were tried. The extents may be out of date (an overwrite, a repair), so reading starts again: once for a
+// chunk that no replica has, until the time is over when one could not be reached.
 void ReadOperation::on_no_replica(const Piece& piece, Work& work) {
-    if (!piece.may_come_back && read_again_) {
+    if (!piece.may_come_back && same_chunk(missing_, piece.chunk)) {
         return fail(make_status(pb::STATUS_EIO,
                                 str_cat("no replica has an intact copy of chunk ", piece.chunk.term(), ".",
                                         piece.chunk.number(), last_error_.empty() ? "" : " (last: ", last_error_,
@@ -263,7 +273,11 @@ void ReadOperation::on_no_replica(const Piece& piece, Work& work) {
                     work);
     }
     const uint64_t delay_us = piece.may_come_back ? work.calls.backoff_us(unreachable_rounds_++, work.context) : 0;
-    if (!piece.may_come_back) read_again_ = true;
+    if (!piece.may_come_back) missing_ = piece.chunk;
+    begin_anew(work, delay_us);
+}
+
+void ReadOperation::begin_anew(Work& work, uint64_t delay_us) {
     ++round_;
     pieces_.clear();
     next_ = under_way_ = done_ = 0;
@@ -283,6 +297,7 @@ void ReadOperation::finish(Work& work) {
     if (end_ > at) append_zeros(&bytes, end_ - at);
     pb::ClientReadReply reply;
     *reply.mutable_attributes() = std::move(attributes_);
+    reply.set_content(content_);
     answer(message_of(std::move(reply), std::move(bytes)), work);
 }
 

@@ -16,6 +16,10 @@ std::string text_of(pb::StatusCode code);
 // The message of an error that this machine's files gave, not the cluster.
 inline constexpr std::string_view kOnThisMachine = "on this machine";
 
+// How the message of a failed change begins where it is known that nothing came of it, and where it is not.
+inline constexpr std::string_view kNothingChanged = "nothing was changed: ";
+inline constexpr std::string_view kOutcomeUnknown = "the outcome is unknown: ";
+
 struct [[nodiscard]] ClientStatus {
     pb::StatusCode code = pb::STATUS_OK;
     std::string message;  // What the server or the client said beyond the code; may be empty.

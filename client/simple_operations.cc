@@ -1,5 +1,6 @@
 // Operations of one call: a mutation, a query, the cluster's status.
 #include "client/operation.h"
+#include "client/result.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 
@@ -8,8 +9,7 @@ namespace sandstore {
 pb::Status mutation_status(const CallEnd& end) {
     pb::Status status = end.status;
     if (status.code() == pb::STATUS_DEADLINE_EXCEEDED) {
-        status.set_message(
-            str_cat(end.outcome_unknown ? "the outcome is unknown: " : "nothing was changed: ", end.status.message()));
+        status.set_message(str_cat(end.outcome_unknown ? kOutcomeUnknown : kNothingChanged, end.status.message()));
     }
     return status;
 }

@@ -1,10 +1,12 @@
 // ClientWrite: places for all chunks are asked for at once, the chunks are stored in parallel, and one mutation makes
-// them part of the file. A chunk whose store failed gets a new place and is sent again; nothing is visible before the
+// them part of the file. A chunk whose store failed is sent again: once more to the same place when it is not known
+// whether it is there, else to a new one. Full disks are told after a few places. Nothing is visible before the
 // mutation, so giving up until then leaves the file as it was.
 #include <algorithm>
 
 #include "client/checksums.h"
 #include "client/operation.h"
+#include "client/result.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 
@@ -32,6 +34,8 @@ class WriteOperation final : public Operation {
         pb::ChunkChecksums checksums;
         PieceState state = PieceState::kWaiting;
         unsigned failures = 0;
+        unsigned tries_here = 0;  // At this place.
+        unsigned full_places = 0;
     };
 
     // A call's tag: the round it belongs to, the step, and the piece.
@@ -46,7 +50,8 @@ class WriteOperation final : public Operation {
     void store_waiting(Work& work);
     void store(size_t index, Work& work);
     void on_stored(size_t index, CallEnd end, Work& work);
-    void replace(size_t index, Work& work);
+    void store_again(size_t index, bool elsewhere, Work& work);
+    uint64_t longest_piece() const;
     void commit(Work& work);
     void on_committed(CallEnd end, Work& work);
     void fail(pb::Status status, Work& work);
@@ -56,6 +61,9 @@ class WriteOperation final : public Operation {
 
     static constexpr uint32_t kRoundsMax = 3;
     static constexpr unsigned kRefusalsMax = 2;
+    static constexpr unsigned kFullPlacesMax = 3;
+    static constexpr unsigned kTriesPerPlaceMax = 2;
+    static constexpr uint64_t kStorePauseMaxUs = 2'000'000;
 
     pb::ClientWrite write_;
     const Payload bytes_;
@@ -76,7 +84,7 @@ void WriteOperation::start(Work& work) {
         fail(make_status(pb::STATUS_EINVAL, "negative offset"), work);
     } else if (bytes_.size() > kFileOffsetMax - write_.offset()) {
         fail(make_status(pb::STATUS_EFBIG, "the file would be too large"), work);
-    } else if (bytes_.empty() && !write_.truncate()) {
+    } else if (bytes_.empty() && !write_.truncate() && !write_.create()) {
         // Changes nothing, but says whether the file is there.
         pb::Query query;
         *query.mutable_stat()->mutable_at() = write_.at();
@@ -103,9 +111,16 @@ void WriteOperation::split(uint64_t chunk_bytes_max) {
     }
 }
 
+uint64_t WriteOperation::longest_piece() const {
+    uint64_t longest = 0;
+    for (const Piece& piece : pieces_) longest = std::max(longest, piece.length);
+    return longest;
+}
+
 void WriteOperation::allocate_all(Work& work, uint64_t delay_us) {
     pb::AllocateChunks allocate;
     allocate.set_count(static_cast<uint32_t>(pieces_.size()));
+    allocate.set_chunk_bytes(longest_piece());
     call_leader(tag(Step::kAllocateAll), message_of(allocate), work, delay_us);
 }
 
@@ -148,6 +163,7 @@ void WriteOperation::on_places(CallEnd end, Work& work) {
     for (size_t i = 0; i < pieces_.size(); ++i) {
         pieces_[i].place = std::move(places[static_cast<int>(i)]);
         pieces_[i].state = PieceState::kWaiting;
+        pieces_[i].tries_here = 0;
     }
     store_waiting(work);
 }
@@ -175,6 +191,7 @@ void WriteOperation::store(size_t index, Work& work) {
     Piece& piece = pieces_[index];
     piece.state = PieceState::kStoring;
     ++storing_;
+    ++piece.tries_here;
     put_trusted_first(&piece.place, work);
     pb::ChunkPut put;
     *put.mutable_place() = piece.place;
@@ -197,21 +214,36 @@ void WriteOperation::on_stored(size_t index, CallEnd end, Work& work) {
         end.status = make_status(pb::STATUS_UNAVAILABLE, "too few replicas have the bytes");
     }
     last_error_ = str_cat(piece.place.addresses(0), ": ", end.status.message());
+    const pb::StatusCode code = end.status.code();
+    if (code == pb::STATUS_ENOSPC && ++piece.full_places >= kFullPlacesMax) return fail(std::move(end.status), work);
     // Another node may answer at the address by now, so one refusal is no proof that the chunk is at fault.
-    const bool refused = end.status.code() == pb::STATUS_INVALID_ARGUMENT;
+    const bool refused = code == pb::STATUS_INVALID_ARGUMENT;
     if (refused && piece.failures >= kRefusalsMax) return fail(std::move(end.status), work);
-    replace(index, work);
+    const bool may_be_there = code == pb::STATUS_UNAVAILABLE || code == pb::STATUS_DEADLINE_EXCEEDED;
+    store_again(index, !may_be_there || piece.tries_here >= kTriesPerPlaceMax, work);
 }
 
-// A new place rather than the same once more: the leader may know better nodes by then, and an attempt that is still
-// under way somewhere cannot meet this one.
-void WriteOperation::replace(size_t index, Work& work) {
+// At the same place, another replica is asked first: what is there already costs no room again. A new place may be on
+// better nodes.
+void WriteOperation::store_again(size_t index, bool elsewhere, Work& work) {
     Piece& piece = pieces_[index];
     const unsigned failures = piece.failures++;
+    work.context.warn("a chunk could not be stored and is sent again",
+                      {{"attempt", failures + 2}, {"elsewhere", elsewhere}, {"why", last_error_}});
+    if (!elsewhere && time_left(work)) {
+        std::rotate(piece.place.mutable_addresses()->begin(), piece.place.mutable_addresses()->begin() + 1,
+                    piece.place.mutable_addresses()->end());
+        std::rotate(piece.place.mutable_replicas()->begin(), piece.place.mutable_replicas()->begin() + 1,
+                    piece.place.mutable_replicas()->end());
+        --storing_;
+        return store(index, work);
+    }
     pb::AllocateChunks allocate;
     allocate.set_count(1);
+    allocate.set_chunk_bytes(piece.length);
+    *allocate.mutable_avoid() = piece.place.replicas();
     call_leader(tag(Step::kAllocateOne, index), message_of(allocate), work,
-                failures == 0 ? 0 : work.calls.backoff_us(failures, work.context));
+                failures == 0 ? 0 : work.calls.backoff_us(failures, work.context, kStorePauseMaxUs));
 }
 
 void WriteOperation::on_new_place(size_t index, CallEnd end, Work& work) {
@@ -223,6 +255,7 @@ void WriteOperation::on_new_place(size_t index, CallEnd end, Work& work) {
         return fail(make_status(pb::STATUS_INTERNAL, "the server gave unusable places for chunks"), work);
     }
     pieces_[index].place = places[0];
+    pieces_[index].tries_here = 0;
     --storing_;
     store(index, work);
 }
@@ -236,6 +269,8 @@ void WriteOperation::commit(Work& work) {
     commit.set_offset(write_.append() ? 0 : write_.offset());
     commit.set_append(write_.append());
     commit.set_truncate(write_.truncate());
+    commit.set_create(write_.create());
+    if (write_.has_mode()) commit.set_mode(write_.mode());
     for (const Piece& piece : pieces_) {
         pb::Extent& extent = *commit.add_extents();
         extent.set_offset(piece.offset);
@@ -271,7 +306,7 @@ pb::Status WriteOperation::before_commit(const pb::Status& status) const {
     if (status.code() != pb::STATUS_DEADLINE_EXCEEDED) return status;
     const std::string why =
         last_error_.empty() ? status.message() : str_cat("no answer in time (last: ", last_error_, ")");
-    return make_status(status.code(), str_cat("nothing was changed: ", why));
+    return make_status(status.code(), str_cat(kNothingChanged, why));
 }
 
 void WriteOperation::fail(pb::Status status, Work& work) {

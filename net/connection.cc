@@ -175,6 +175,7 @@ void Connection::close() {
 
 void Connection::close_when_flushed() {
     if (closed_ || closing_when_flushed_) return;
+    forget_memory();
     queue_bytes(wire_->farewell());
     closing_when_flushed_ = true;
     if (read_event_) event_del(read_event_.get());

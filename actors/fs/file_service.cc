@@ -33,7 +33,7 @@ bool is_internal(pb::Envelope::BodyCase body) {
     }
 }
 
-// Sessions are needed for removing, holds for reading: both are bounded.
+// Sessions are needed for removing, holds and leases for reading: all are bounded.
 bool may_go_on_full_disk(const pb::Mutation& mutation) {
     switch (mutation.operation_case()) {
         case pb::Mutation::kOpenSession:
@@ -42,7 +42,10 @@ bool may_go_on_full_disk(const pb::Mutation& mutation) {
         case pb::Mutation::kRemoveDirectory:
         case pb::Mutation::kHoldChunks:
         case pb::Mutation::kReleaseHold:
+        case pb::Mutation::kEndLease:
             return mutation.filler().empty();
+        case pb::Mutation::kLeaseFile:
+            return mutation.filler().empty() && !mutation.lease_file().upload();
         case pb::Mutation::kSetAttributes:
             return mutation.filler().empty() && mutation.set_attributes().has_size();
         case pb::Mutation::kCommitExtents:
@@ -136,7 +139,8 @@ void FileService::on_role_changed(const pb::RoleChanged& role, Context& context)
 
 // --- The cluster's clock, and what it brings on ----------------------------------------------------------------------
 
-// The greatest time of any command, and the time since: it goes on whatever becomes of the nodes' wall clocks.
+// As the state machine told it, and the time since. Once there is one it goes by the time that passes on the leader,
+// and no wall clock moves it: one that is far ahead lets nothing expire early, one that is behind holds nothing back.
 uint64_t FileService::cluster_clock_us(const Context& context) const {
     return cluster_clock_us_ == 0 ? 0 : cluster_clock_us_ + (context.now_us() - clock_heard_at_us_);
 }
@@ -178,8 +182,7 @@ void FileService::on_timer_fired(Context& context) {
 
 std::string FileService::command(pb::Command command, const Context& context) const {
     command.set_time_us(context.wall_us());
-    const uint64_t clock_us = cluster_clock_us(context);
-    if (clock_us > command.time_us()) command.set_clock_us(clock_us);
+    command.set_clock_us(cluster_clock_us(context));
     return command.SerializeAsString();
 }
 
@@ -286,27 +289,33 @@ void FileService::on_chunk_audit(const Message& message, Context& context) {
 
 void FileService::on_allocate_chunks(const Message& message, Context& context) {
     const Origin origin{Kind::kAllocation, kAllocateOperation, reply_to(message), context.now_us()};
-    const uint32_t count = message->allocate_chunks().count();
+    const pb::AllocateChunks& request = message->allocate_chunks();
+    const uint32_t count = request.count();
     if (count < 1 || count > kAllocationsPerRequestMax) {
         return refuse(origin, pb::STATUS_INVALID_ARGUMENT, "count is 1 to 64", context);
     }
+    if (request.avoid_size() > kReplicasMax) {
+        return refuse(origin, pb::STATUS_INVALID_ARGUMENT, "At most 16 nodes can be avoided", context);
+    }
     if (!admit(origin, true, context)) return;
     if (!role_known_) return refuse(origin, not_leader(""), context);
+    Placement::Wish wish{settings_.copies(), settings_.chunk_bytes_max(), {}};
+    if (request.chunk_bytes() > 0) wish.chunk_bytes = std::min(wish.chunk_bytes, request.chunk_bytes());
+    wish.avoid.assign(request.avoid().begin(), request.avoid().end());
     pb::AllocateChunksReply reply;
     for (uint32_t i = 0; i < count; ++i) {
         pb::ChunkPlace* place = reply.add_places();
         std::string why;
         const auto random = [&context] { return context.random(); };
-        const Placement::Choice choice =
-            placement_.choose(settings_.copies(), settings_.chunk_bytes_max(), random, place, &why);
+        const Placement::Choice choice = placement_.choose(wish, random, place, &why);
         if (choice != Placement::Choice::kMade) {
             const bool full = choice == Placement::Choice::kNoRoom;
             return refuse(origin, full ? pb::STATUS_ENOSPC : pb::STATUS_UNAVAILABLE, why, context);
         }
         place->mutable_id()->set_term(allocation_term_);
         place->mutable_id()->set_number(next_number_++);
-        // A wall clock that was set back must not make new chunks look old.
-        place->set_allocated_at_us(std::max(context.wall_us(), cluster_clock_us(context)));
+        const uint64_t clock_us = cluster_clock_us(context);
+        place->set_allocated_at_us(clock_us == 0 ? context.wall_us() : clock_us);
     }
     answer(origin, pb::STATUS_OK, message_of(std::move(reply)), context);
 }
@@ -391,7 +400,7 @@ void FileService::answer_query(pb::QueryResult* result, Payload payload, const P
 void FileService::answer_audit(pb::QueryResult* result, const Pending& pending, Context& context) {
     note_clock(result->clock_us(), context);
     // An idle cluster's clock stands still: chunks that were never committed would not grow old.
-    const uint64_t clock_us = std::max(cluster_clock_us(context), context.wall_us());
+    const uint64_t clock_us = cluster_clock_us(context);
     if (clock_us > result->clock_us() + kClockLagMaxUs && housekeeping_ == 0) on_timer_fired(context);
     pb::ChunkAuditReply reply;
     *reply.mutable_status() = std::move(*result->mutable_status());

@@ -13,6 +13,7 @@ inline constexpr size_t kNameBytesMax = 255;
 inline constexpr size_t kPathBytesMax = 4096;
 inline constexpr size_t kFillerBytesMax = size_t{1} << 20;
 inline constexpr uint32_t kModeMask = 07777;
+inline constexpr uint32_t kFileModeDefault = 0644;
 
 inline constexpr uint64_t kFileBytesMax = uint64_t{1} << 53;
 inline constexpr uint64_t kInodesMax = 100'000'000;
@@ -48,8 +49,11 @@ inline constexpr uint32_t kAllocationsPerRequestMax = 64;
 inline constexpr size_t kHoldsMax = 64;
 inline constexpr uint64_t kHoldLifetimeMaxUs = uint64_t{24} * 3600 * 1'000'000;
 
+// Long reads and uploads at once, and how long a lease lasts when it is not prolonged.
+inline constexpr size_t kLeasesMax = 1024;
+inline constexpr uint64_t kLeaseUs = 60'000'000;
 // A chunk that no extent uses any more stays for so long by the cluster's clock: whoever was told of it is in the
-// middle of reading it. Who reads for longer takes a hold.
+// middle of reading it. Who reads for longer takes a hold or a lease.
 inline constexpr uint64_t kReleasedKeptUs = 10'000'000;
 // Chunks that are known to be collected. Of more, those that were allocated first are forgotten, and from then on none
 // that is as old may be committed.
@@ -59,6 +63,7 @@ inline constexpr size_t kCollectedMax = 100'000;
 inline constexpr size_t kSessionResultsMax = 1024;
 // Work that one command does on behalf of earlier ones: each of them at most a few milliseconds.
 inline constexpr size_t kSessionsExpiredPerCommand = 2;
+inline constexpr size_t kLeasesEndedPerCommand = 16;
 inline constexpr size_t kExtentsReclaimedPerCommand = 2048;
 inline constexpr size_t kCollectedForgottenPerCommand = 512;
 

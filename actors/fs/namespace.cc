@@ -171,6 +171,9 @@ Outcome Namespace::remove_file(const pb::RemoveFile& request, const Occasion& wh
     if (inodes_.at(place.inode).is_directory) return pb::STATUS_EISDIR;
     if (place.wants_directory) return pb::STATUS_ENOTDIR;
     if (place.parent == 0) return {pb::STATUS_EINVAL, "A file is removed by its name in a directory"};
+    if (request.inode() != 0 && request.inode() != place.inode) {
+        return {pb::STATUS_ESTALE, "Another file has this name by now: nothing was removed"};
+    }
     remove_child(place.parent, place.name, place.inode, when);
     return {};
 }

@@ -29,6 +29,7 @@ struct Occasion {
     uint64_t chunk_commit_window_us = 0;
     uint64_t index = 0;  // Of the entry in the log,
     uint64_t term = 0;   // and its term. 0: not known.
+    uint64_t session = 0;
 };
 
 class Namespace {
@@ -51,6 +52,14 @@ class Namespace {
     Outcome hold_chunks(const pb::HoldChunks& request, const Occasion& when, pb::MutationResult* result);
     Outcome release_hold(const pb::ReleaseHold& request);
     void expire_holds(uint64_t clock_us);
+
+    // What a client keeps while it reads or uploads a long file (messages/fs.proto).
+    Outcome lease_file(const pb::LeaseFile& request, const Occasion& when, pb::MutationResult* result);
+    Outcome end_lease(const pb::EndLease& request);
+    Outcome publish_file(const pb::PublishFile& request, const Occasion& when, pb::MutationResult* result);
+    // Ends some of the leases whose time is over. Those that are left count as ended all the same.
+    void expire_leases(uint64_t clock_us);
+    void end_leases_of(uint64_t session);
 
     // What is released from here on is released by this entry,
     void set_index(uint64_t index) { index_ = index; }
@@ -79,6 +88,7 @@ class Namespace {
     const ChunkTable& chunks() const { return chunks_; }
     const ExtentTable& extents() const { return extents_; }
     size_t hold_count() const { return holds_.size(); }
+    size_t lease_count() const { return leases_.size(); }
 
     size_t inode_count() const { return inodes_.size(); }
     size_t chunk_count() const { return chunks_.size() - chunks_.unused().size(); }  // That files use.
@@ -89,7 +99,7 @@ class Namespace {
     // Takes it apart: see CowMap::discard().
     bool discard(size_t* nodes) {
         return inodes_.discard(nodes) && chunks_.discard(nodes) && extents_.discard(nodes) && discard_detached(nodes) &&
-               holds_.discard(nodes);
+               holds_.discard(nodes) && leases_.discard(nodes) && kept_.discard(nodes);
     }
 
  private:
@@ -109,6 +119,7 @@ class Namespace {
         uint64_t id = 0;  // 0: nothing.
         uint64_t extents = 0;
         uint64_t stored_bytes = 0;
+        uint64_t size = 0;  // Of the file when this was taken from it.
     };
 
     // Extents that no file has any more, still counted in chunks_ and extents_hash_ until reclaim() has released them.
@@ -120,9 +131,25 @@ class Namespace {
     // Nothing of what the first version of snapshots did not have.
     bool plain() const {
         return holds_.empty() && chunks_.unused().empty() && chunks_.collected().empty() &&
-               chunks_.commit_floor_us() == 0;
+               chunks_.commit_floor_us() == 0 && leases_.empty() && kept_.empty();
     }
-    static Content content_of(const Inode& inode) { return {inode.content, inode.extents, inode.stored_bytes}; }
+    struct Lease {
+        uint64_t session = 0;
+        uint64_t ends_us = 0;  // By the cluster's clock.
+        uint64_t inode = 0;
+        uint64_t content = 0;  // That is read; 0: the inode is an upload.
+    };
+
+    // A content that no file has any more and that a lease keeps readable.
+    struct Kept {
+        uint64_t inode = 0;  // That had it.
+        uint64_t extents = 0;
+        uint64_t size = 0;  // Of the file when it lost it.
+    };
+
+    static Content content_of(const Inode& inode) {
+        return {inode.content, inode.extents, inode.stored_bytes, inode.size};
+    }
     static void store(const Content& content, InodeTable::Edit& edit);
 
     Outcome locate(const pb::At& at, Located* located) const;
@@ -136,6 +163,7 @@ class Namespace {
     Outcome check_rename(const Located& from, const Located& to, bool no_replace) const;
     bool is_inside(uint64_t directory, uint64_t ancestor) const;
 
+    Outcome locate_to_write(const pb::CommitExtents& request, Located* place) const;
     using RequestedExtents = google::protobuf::RepeatedPtrField<pb::Extent>;
     Outcome check_chunks(const RequestedExtents& extents, const Occasion& when) const;
     void report_crowding(const Content& content, uint64_t offset, pb::MutationResult* result) const;
@@ -148,21 +176,34 @@ class Namespace {
     uint64_t combine(uint64_t inodes_hash, uint64_t chunks_hash, uint64_t extents_hash) const;
     bool discard_detached(size_t* nodes);
     void check_holds() const;
+    uint64_t chunks_due_us() const;
+    void keep(uint64_t inode, Content* content);
+    Outcome make_upload(const Occasion& when, uint64_t* inode);
+    const Lease* find_lease(uint64_t id, uint64_t clock_us) const;
+    bool is_leased(uint64_t content) const;
+    void end_lease(uint64_t id);
+    uint64_t leases_hash() const;  // 0 without any.
+    size_t check_leases() const;   // How many uploads there are.
+    static uint64_t hash_of_kept(uint64_t content, const Kept& kept);
+    Outcome read_content(const pb::ReadExtents& query, pb::QueryResult* result, uint64_t* content) const;
     void fill_attributes(uint64_t id, pb::Attributes* attributes) const;
     pb::ChunkVerdict verdict_of(const pb::ChunkStatus& candidate, std::string_view node_id) const;
 
     InodeTable inodes_;
     ChunkTable chunks_;
     ExtentTable extents_;
-    CowMap<uint64_t, Detached> detached_;  // By a number like a content's.
-    CowMap<uint64_t, uint64_t> holds_;     // The entry that made it -> the cluster's clock when it ends.
+    CowMap<uint64_t, Detached> detached_;   // By a number like a content's.
+    CowMap<uint64_t, uint64_t> holds_;      // The entry that made it -> the cluster's clock when it ends.
+    CowMap<uint64_t, Lease> leases_;        // By the entry that made it.
+    CowMap<uint64_t, Kept> kept_;           // By content.
+    uint64_t no_lease_ends_before_us_ = 0;  // Saves looking at them all; follows from leases_.
     uint64_t index_ = 0;
     uint64_t clock_us_ = 0;
     uint64_t chunk_commit_window_us_ = 0;
     std::vector<ChunkKey> collected_;  // No part of the state.
     uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
-    uint64_t extents_hash_ = 0;  // Of all extents, and of detached_.
+    uint64_t extents_hash_ = 0;  // Of all extents, of detached_ and of kept_.
     uint64_t extents_moved_ = 0;
 };
 

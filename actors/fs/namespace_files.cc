@@ -97,6 +97,14 @@ bool Namespace::discard_detached(size_t* nodes) {
 
 uint64_t Namespace::work_due_us() const {
     if (!detached_.empty()) return 1;
+    const uint64_t chunks_us = chunks_due_us();
+    if (leases_.empty()) return chunks_us;
+    const uint64_t lease_us = std::max<uint64_t>(1, no_lease_ends_before_us_);
+    return chunks_us == 0 ? lease_us : std::min(chunks_us, lease_us);
+}
+
+// When a chunk will be collected; 0: none is to be.
+uint64_t Namespace::chunks_due_us() const {
     if (chunks_.unused().empty()) return 0;
     const ChunkTable::Unused& first = chunks_.unused().begin().key();
     const bool held = !holds_.empty() && holds_.begin().key() < first.since;
@@ -109,6 +117,7 @@ uint64_t Namespace::work_due_us() const {
 // Takes away what is beyond `size`.
 void Namespace::cut(uint64_t inode, uint64_t size, Content* content) {
     if (content->extents == 0) return;
+    if (size == 0 && is_leased(content->id)) return keep(inode, content);
     ExtentTable::Changes changes;
     extents_.cut(content->id, size, &changes);
     account(inode, std::move(changes), content);
@@ -184,10 +193,19 @@ Outcome Namespace::check_chunks(const RequestedExtents& extents, const Occasion&
     return {};
 }
 
+// With `create` the file may be missing: then it can be made in the place found.
+Outcome Namespace::locate_to_write(const pb::CommitExtents& request, Located* place) const {
+    if (!request.create()) return locate_file(request.at(), &place->inode);
+    if (Outcome outcome = locate(request.at(), place); !outcome.ok()) return outcome;
+    if (place->wants_directory) return pb::STATUS_EISDIR;
+    if (place->inode == 0) return inodes_.size() < kInodesMax ? Outcome() : Outcome(pb::STATUS_ENOSPC);
+    return inodes_.at(place->inode).is_directory ? Outcome(pb::STATUS_EISDIR) : Outcome();
+}
+
 Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasion& when, pb::MutationResult* result) {
-    uint64_t id = 0;
-    if (Outcome outcome = locate_file(request.at(), &id); !outcome.ok()) return outcome;
-    const Inode& inode = inodes_.at(id);
+    Located place;
+    if (Outcome outcome = locate_to_write(request, &place); !outcome.ok()) return outcome;
+    const Inode inode = place.inode == 0 ? Inode() : inodes_.at(place.inode);
     const uint64_t old_size = request.truncate() ? 0 : inode.size;
     const uint64_t base = request.append() ? old_size : request.offset();
     uint64_t new_size = old_size;
@@ -202,14 +220,17 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
     }
     if (Outcome outcome = check_chunks(request.extents(), when); !outcome.ok()) return outcome;
 
+    uint64_t id = place.inode;
+    if (id == 0) id = add_child(place.parent, place.name, false, kFileModeDefault, when);
     Content content = content_of(inode);
     if (request.truncate()) cut(id, 0, &content);
     for (const pb::Extent& extent : request.extents()) add_extent(id, base, extent, &content);
-    if (request.truncate() || request.extents_size() > 0) {
+    if (place.inode == 0 || request.truncate() || request.extents_size() > 0) {
         auto edit = inodes_.edit(id);
         store(content, edit);
         edit->size = new_size;
         edit->modify_time_us = edit->change_time_us = when.time_us;
+        if (request.has_mode()) edit->mode = static_cast<uint16_t>(request.mode());
     }
     result->set_offset(base);
     fill_attributes(id, result->mutable_attributes());
@@ -277,6 +298,10 @@ uint64_t Namespace::walk_hash() const {
             extents_hash += hash_of(inode, ExtentTable::extent_of(run));
         }
     }
+    for (auto at = kept_.begin(); at.valid(); at.next()) {
+        inode_of[at.key()] = at.value().inode;
+        extents_hash += hash_of_kept(at.key(), at.value());
+    }
     for (auto at = extents_.runs().begin(); at.valid(); at.next()) {
         extents_hash += hash_of(inode_of[at.key().content], ExtentTable::extent_of(at));
     }
@@ -322,21 +347,33 @@ void Namespace::check_invariants() const {
         SANDSTORE_CHECK(inode.links == 2 + subdirectories && inode.entries == entries, "inode ", id,
                         " links=", inode.links);
     }
+    for (auto at = kept_.begin(); at.valid(); at.next()) {
+        const uint64_t extents_before = extents;
+        const uint64_t bytes_before = file_bytes;
+        extents_.for_each_in(at.key(), 0, UINT64_MAX, count);
+        file_bytes = bytes_before;  // In no file.
+        SANDSTORE_CHECK(at.key() < next_content_ && extents - extents_before == at.value().extents, "kept ", at.key());
+    }
     SANDSTORE_CHECK(extents == extents_.size(), "extents=", extents_.size(), " in use=", extents);
     SANDSTORE_CHECK(file_bytes == file_bytes_, "file_bytes=", file_bytes_, " walked=", file_bytes);
     for (auto at = detached_.begin(); at.valid(); at.next()) {
         SANDSTORE_CHECK(at.key() < next_content_ && !at.value().runs.empty(), "detached ", at.key());
         for (auto run = at.value().runs.begin(); run.valid(); run.next()) count(ExtentTable::extent_of(run));
     }
+    size_t unnamed = 0;
     for (auto at = inodes_.inodes().begin(); at.valid(); at.next()) {
         const uint64_t id = at.key();
-        const bool named = id != kRootInode;
+        const bool upload = !at.value().is_directory && at.value().links == 0;
+        const bool named = id != kRootInode && !upload;
+        unnamed += upload;
         SANDSTORE_CHECK(names[id] == (named ? 1u : 0u) && at.value().is_named == named, "inode ", id, " has ",
                         names[id], " names");
     }
     const size_t known = references.size() + chunks_.unused().size();
     SANDSTORE_CHECK(known == chunks_.size(), "chunks=", chunks_.size(), " used or held=", known);
     check_holds();
+    const size_t uploads = check_leases();
+    SANDSTORE_CHECK(uploads == unnamed, "uploads=", uploads, " files without a name=", unnamed);
     for (auto at = chunks_.chunks().begin(); at.valid(); at.next()) {
         SANDSTORE_CHECK(references[at.key()] == at.value().references, "chunk ", at.key().term, "-", at.key().number);
     }

@@ -35,7 +35,7 @@ void Namespace::expire_holds(uint64_t clock_us) {
     for (size_t i = 0; i < count; ++i) holds_.erase(ended[i]);
 }
 
-// Without holds it is what it was before there were any, so that both versions agree.
+// Without holds and leases it is what it was before there were any, so that all versions agree.
 uint64_t Namespace::combine(uint64_t inodes_hash, uint64_t chunks_hash, uint64_t extents_hash) const {
     StateHasher hasher(StateHasher::Kind::kState);
     hasher.add(inodes_.next_id()).add(next_content_).add(chunks_.next_list());
@@ -44,6 +44,7 @@ uint64_t Namespace::combine(uint64_t inodes_hash, uint64_t chunks_hash, uint64_t
     for (auto at = holds_.begin(); at.valid(); at.next()) {
         hasher.add(StateHasher(StateHasher::Kind::kHold).add(at.key()).add(at.value()).value());
     }
+    if (const uint64_t leases = leases_hash(); leases != 0) hasher.add(leases);
     return hasher.value();
 }
 

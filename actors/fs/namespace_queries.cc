@@ -50,12 +50,37 @@ Outcome Namespace::list_directory(const pb::ListDirectory& query, pb::QueryResul
     return {};
 }
 
+// Which content is asked for, and the attributes of its file: of what is kept, no more is known than its size.
+Outcome Namespace::read_content(const pb::ReadExtents& query, pb::QueryResult* result, uint64_t* content) const {
+    uint64_t id = query.at().inode();
+    const Inode* inode = inodes_.find(id);
+    if (query.content() == 0) {
+        if (Outcome outcome = locate_file(query.at(), &id); !outcome.ok()) return outcome;
+        inode = inodes_.find(id);
+    }
+    const bool wanted =
+        inode != nullptr && !inode->is_directory && (query.content() == 0 || inode->content == query.content());
+    if (wanted) {
+        fill_attributes(id, result->mutable_attributes());
+        *content = inode->content;
+        return {};
+    }
+    const Kept* kept = kept_.find(query.content());
+    if (kept == nullptr || kept->inode != id) {
+        return {pb::STATUS_ESTALE, "The file was replaced or removed while it was read: read it again"};
+    }
+    result->mutable_attributes()->set_inode(id);
+    result->mutable_attributes()->set_type(pb::FILE_TYPE_REGULAR);
+    result->mutable_attributes()->set_size(kept->size);
+    *content = query.content();
+    return {};
+}
+
 Outcome Namespace::read_extents(const pb::ReadExtents& query, pb::QueryResult* result) const {
-    uint64_t id = 0;
-    if (Outcome outcome = locate_file(query.at(), &id); !outcome.ok()) return outcome;
-    fill_attributes(id, result->mutable_attributes());
-    const Inode& inode = inodes_.at(id);
-    extents_.for_each_in(inode.content, query.offset(), query.length(), [&](const FileExtent& extent) {
+    uint64_t content = 0;
+    if (Outcome outcome = read_content(query, result, &content); !outcome.ok()) return outcome;
+    result->set_content(content);
+    extents_.for_each_in(content, query.offset(), query.length(), [&](const FileExtent& extent) {
         if (static_cast<size_t>(result->extents_size()) >= kExtentsPerAnswerMax) {
             result->set_more(true);  // Complete up to the end of the last extent.
             return false;

@@ -76,8 +76,7 @@ uint64_t Placement::load_of(const Node& node, uint64_t greatest_load) const {
     return (node.has_stats ? node.chunk_bytes : greatest_load) + node.promised_bytes;
 }
 
-Placement::Choice Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place,
-                                    std::string* why) {
+Placement::Choice Placement::choose(const Wish& wish, const Random& random, pb::ChunkPlace* place, std::string* why) {
     struct Candidate {
         const std::string* id;
         Node* node;
@@ -95,7 +94,7 @@ Placement::Choice Placement::choose(uint32_t copies, uint64_t chunk_bytes, const
         up_with_room += !node.full();
         if (node.full()) str_append(&full, full.empty() ? "" : ", ", id);
     }
-    const size_t wanted = std::min<size_t>(copies, member_count_);
+    const size_t wanted = std::min<size_t>(wish.copies, member_count_);
     const size_t needed = wanted / 2 + 1;
     if (wanted == 0 || up < needed) {
         *why = str_cat("A new chunk needs ", needed, " nodes and only ", up, " of ", member_count_, " are up");
@@ -113,14 +112,16 @@ Placement::Choice Placement::choose(uint32_t copies, uint64_t chunk_bytes, const
     const auto rank = [&](const Candidate& candidate) {
         const Node& node = *candidate.node;
         const size_t same_zone = node.zone.empty() ? 0 : zone_uses[node.zone];
-        return std::tuple(!node.is_up, node.full(), node.nearly_full(), same_zone, candidate.load, candidate.tie_break);
+        const bool unwanted = std::ranges::count(wish.avoid, *candidate.id) > 0;
+        return std::tuple(!node.is_up, node.full(), unwanted, node.nearly_full(), same_zone, candidate.load,
+                          candidate.tie_break);
     };
     const auto better = [&](const Candidate& a, const Candidate& b) { return rank(a) < rank(b); };
     for (size_t i = 0; i < wanted; ++i) {
         const auto best = std::min_element(candidates.begin(), candidates.end(), better);
         place->add_replicas(*best->id);
         place->add_addresses(best->node->address);
-        best->node->promised_bytes += chunk_bytes;
+        best->node->promised_bytes += wish.chunk_bytes;
         ++zone_uses[best->node->zone];
         candidates.erase(best);
     }

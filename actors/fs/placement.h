@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "messages/chunk.pb.h"
 #include "messages/cluster.pb.h"
@@ -27,11 +28,15 @@ class Placement {
     // What others than members say is ignored once there are members.
     void set_stats(const pb::ChunkStats& stats);
 
+    struct Wish {
+        uint32_t copies = 0;
+        uint64_t chunk_bytes = 0;        // Counts as load until the nodes report.
+        std::vector<std::string> avoid;  // These nodes come last.
+    };
     enum class Choice { kMade, kTooFewUp, kNoRoom };
     // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. Otherwise a sentence: too few
-    // nodes are up to store a chunk on a majority of its copies, or too few of them have room. `chunk_bytes` counts as
-    // load until the nodes report.
-    Choice choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place, std::string* why);
+    // nodes are up to store a chunk on a majority of its copies, or too few of them have room.
+    Choice choose(const Wish& wish, const Random& random, pb::ChunkPlace* place, std::string* why);
 
     std::string_view address_of(std::string_view node) const;  // Empty: unknown.
     uint32_t copies_of(uint32_t wanted) const;                 // No more than there are members.

@@ -58,11 +58,13 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
     if (!command.ParseFromArray(command_bytes.data(), static_cast<int>(command_bytes.size()))) {
         return result_of({pb::STATUS_INVALID_ARGUMENT, "The command cannot be read"});
     }
-    clock_us_ = std::max({clock_us_, command.time_us(), command.clock_us()});
+    // Before there is a clock, the first leader's wall clock is it.
+    clock_us_ = std::max(clock_us_, command.clock_us() == 0 ? command.time_us() : command.clock_us());
     if (planted("session-expiry-by-local-order")) clock_us_ += commands_of_this_process++ % 2;
     sessions_.expire(clock_us_, kSessionsExpiredPerCommand);
     namespace_.set_clock(clock_us_, chunk_commit_window_us_);
     namespace_.expire_holds(clock_us_);
+    namespace_.expire_leases(clock_us_);
     const pb::Mutation& mutation = command.mutation();
     std::string bytes;
     if (command.housekeeping()) {
@@ -78,10 +80,11 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
         bytes = result.SerializeAsString();
     } else if (mutation.has_close_session()) {
         const bool closed = sessions_.close(mutation.session_id(), clock_us_);
+        namespace_.end_leases_of(mutation.session_id());
         bytes = result_of(closed ? Outcome() : Outcome(pb::STATUS_SESSION_EXPIRED));
     } else {
-        const Occasion when{
-            command.time_us(), clock_us_, mutation.uid(), mutation.gid(), chunk_commit_window_us_, index, term};
+        const Occasion when{command.time_us(),       clock_us_, mutation.uid(), mutation.gid(),
+                            chunk_commit_window_us_, index,     term,           mutation.session_id()};
         bytes = apply_in_session(mutation, when);
     }
     namespace_.reclaim(kExtentsReclaimedPerCommand);
@@ -141,6 +144,12 @@ Outcome ReplicatedState::perform(const pb::Mutation& mutation, const Occasion& w
             return namespace_.hold_chunks(mutation.hold_chunks(), when, result);
         case pb::Mutation::kReleaseHold:
             return namespace_.release_hold(mutation.release_hold());
+        case pb::Mutation::kLeaseFile:
+            return namespace_.lease_file(mutation.lease_file(), when, result);
+        case pb::Mutation::kEndLease:
+            return namespace_.end_lease(mutation.end_lease());
+        case pb::Mutation::kPublishFile:
+            return namespace_.publish_file(mutation.publish_file(), when, result);
         case pb::Mutation::kOpenSession:
         case pb::Mutation::kCloseSession:
         case pb::Mutation::OPERATION_NOT_SET:

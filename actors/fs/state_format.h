@@ -9,8 +9,8 @@
 
 namespace sandstore {
 
-// Version 4 has holds, chunks that are kept though nothing uses them and chunks that were collected; a state without
-// them is written as version 1, byte for byte.
+// Version 4 has holds, chunks that are kept though nothing uses them, chunks that were collected and leases; a state
+// without them is written as version 1, byte for byte.
 inline constexpr uint64_t kStateFormatVersion = 1;
 inline constexpr uint64_t kStateFormatVersionWithHolds = 4;
 // A piece ends after the record with which it reaches one of these: what bounds the turn that writes or reads it.
@@ -32,6 +32,8 @@ enum class StateRecord : uint8_t {
     kTrailer = 10,      // Last, though there are higher numbers.
     kHold = 11,         // These come between results and trailer.
     kUnusedChunk = 12,  // Kept though nothing uses it.
+    kLease = 13,
+    kKept = 14,  // Its extents follow.
     kCollectedChunk = 20,
 };
 
@@ -39,13 +41,17 @@ enum class StateRecord : uint8_t {
 constexpr int order_of(StateRecord kind) {
     switch (kind) {
         case StateRecord::kTrailer:
-            return 13;
+            return 15;
         case StateRecord::kCollectedChunk:
-            return 12;
+            return 14;
         case StateRecord::kHold:
             return 10;
         case StateRecord::kUnusedChunk:
             return 11;
+        case StateRecord::kLease:
+            return 12;
+        case StateRecord::kKept:
+            return 13;
         default:
             return static_cast<int>(kind);
     }

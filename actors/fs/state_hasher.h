@@ -23,7 +23,9 @@ class StateHasher {
         kState,
         kDetached,
         kHold,
-        kCollected
+        kCollected,
+        kLease,
+        kKept
     };
 
     explicit StateHasher(Kind kind) : hash_(mix64(static_cast<uint64_t>(kind))) {}

@@ -191,11 +191,12 @@ void StateMachine::answer_held(Context& context) {
     if (answerable()) go_on_later(context);
 }
 
-// Only commands bring the state on: somebody has to see to it that there are some.
+// Only commands bring the state on: somebody has to see to it that there are some, and to reckon the clock.
 void StateMachine::tell_unfinished(Context& context) {
     const uint64_t due_us = state_.files().work_due_us();
-    if (due_us == told_due_us_) return;
+    if (due_us == told_due_us_ && state_.clock_us() - told_clock_us_ < kClockToldEveryUs) return;
     told_due_us_ = due_us;
+    told_clock_us_ = state_.clock_us();
     pb::UnfinishedWork work;
     work.set_clock_us(state_.clock_us());
     work.set_due_us(due_us);

@@ -41,6 +41,7 @@ class StateMachine final : public Actor {
     // Of a state's maps, freed in one turn: takes about half a millisecond.
     static constexpr size_t kNodesFreedPerTurn = 200;
     static constexpr uint64_t kSectionTimeoutUs = 60'000'000;
+    static constexpr uint64_t kClockToldEveryUs = 10'000'000;  // By the cluster's clock.
     // Namespaces that clients are reading whole, and how long one is kept when its client does not come back.
     static constexpr size_t kExportsMax = 4;
     static constexpr uint64_t kExportIdleUs = 60'000'000;
@@ -133,7 +134,8 @@ class StateMachine final : public Actor {
     bool started_ = false;
     pb::StartStateMachine settings_;
     ReplicatedState state_;
-    uint64_t told_due_us_ = 0;  // In the last UnfinishedWork.
+    uint64_t told_due_us_ = 0;    // In the last UnfinishedWork.
+    uint64_t told_clock_us_ = 0;  // Likewise.
     std::unique_ptr<Frozen> frozen_;
     std::map<uint64_t, Export> exports_;
     bool watching_exports_ = false;  // A timer is armed.

@@ -42,7 +42,7 @@ bool StateRestorer::finish(uint64_t index) {
         problem_ = str_cat("It holds the state after entry ", state_.applied_index_, ", not after entry ", index);
     } else if (chunks_unused_ > 0 || lists_unused_ > 0) {
         problem_ = "A chunk or a list of replicas is not used by anything";
-    } else if (files.inodes_.entries().size() + 1 != files.inodes_.size()) {
+    } else if (files.inodes_.entries().size() + 1 + uploads_ != files.inodes_.size()) {
         problem_ = "An inode has no name";
     } else if (subdirectories_ != subdirectories_expected_) {
         problem_ = "A directory has another number of subdirectories than its links say";
@@ -96,6 +96,10 @@ StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder
             return read_hold(in);
         case StateRecord::kUnusedChunk:
             return read_unused_chunk(in);
+        case StateRecord::kLease:
+            return read_lease(in);
+        case StateRecord::kKept:
+            return read_kept(in);
         case StateRecord::kCollectedChunk:
             return read_collected_chunk(in);
         case StateRecord::kTrailer:
@@ -231,16 +235,19 @@ StateRestorer::Problem StateRestorer::read_extent(StateDecoder& in) {
     }
     if (chunk->references == 0) --chunks_unused_;
     files.chunks_.reference(extent.chunk);
-    Namespace::Detached* detached = last_ == StateRecord::kDetached ? files.detached_.edit(content_) : nullptr;
-    if (detached != nullptr) {
+    uint64_t inode = inode_id_;
+    if (last_ == StateRecord::kDetached) {
+        Namespace::Detached* detached = files.detached_.edit(content_);
         ExtentTable::restore_cut_off(&detached->runs, extent);
+        inode = detached->inode;
     } else {
         files.extents_.restore(content_, extent);
+        if (last_ == StateRecord::kKept) inode = files.kept_.find(content_)->inode;
     }
-    files.extents_hash_ += Namespace::hash_of(detached != nullptr ? detached->inode : inode_id_, extent);
+    files.extents_hash_ += Namespace::hash_of(inode, extent);
     extent_end_ = extent.end();
     stored_bytes_ += extent.length;
-    return --extents_left_ > 0 || detached != nullptr ? Problem() : end_content();
+    return --extents_left_ > 0 || last_ != StateRecord::kInode ? Problem() : end_content();
 }
 
 StateRestorer::Problem StateRestorer::end_content() {
@@ -367,6 +374,48 @@ StateRestorer::Problem StateRestorer::read_unused_chunk(StateDecoder& in) {
     last_unused_ = unused;
     --chunks_unused_;
     return {};
+}
+
+// --- Leases ----------------------------------------------------------------------------------------------------------
+
+StateRestorer::Problem StateRestorer::read_lease(StateDecoder& in) {
+    Namespace& files = state_.namespace_;
+    const uint64_t id = in.number();
+    Namespace::Lease lease;
+    lease.session = in.number();
+    lease.ends_us = in.number();
+    lease.inode = in.number();
+    lease.content = in.number();
+    if (in.damaged()) return "A record is cut short";
+    // A lease has the number of the entry that made it.
+    if (id <= last_lease_ || id > state_.applied_index_) return "Leases are out of order";
+    if (files.leases_.size() >= kLeasesMax) return "There are too many leases";
+    if (lease.inode >= files.inodes_.next_id() || lease.content >= files.next_content_) return "A lease is of nothing";
+    if (lease.content == 0) {
+        const Inode* upload = files.inodes_.find(lease.inode);
+        if (upload == nullptr || upload->is_directory || upload->is_named) return "An upload is no file without a name";
+        ++uploads_;
+    }
+    files.leases_.insert(id, lease);
+    last_lease_ = id;
+    return {};
+}
+
+StateRestorer::Problem StateRestorer::read_kept(StateDecoder& in) {
+    Namespace& files = state_.namespace_;
+    const uint64_t content = in.number();
+    Namespace::Kept kept;
+    kept.inode = in.number();
+    kept.size = in.number();
+    kept.extents = in.number();
+    if (in.damaged()) return "A record is cut short";
+    if (content <= last_kept_) return "Kept contents are out of order";
+    if (kept.extents == 0 || kept.inode >= files.inodes_.next_id()) return "A kept content is empty";
+    if (!files.is_leased(content)) return "A content is kept by nobody";
+    last_kept_ = content;
+    files.kept_.insert(content, kept);
+    files.extents_hash_ += Namespace::hash_of_kept(content, kept);
+    return begin_extents(content, kept.extents, kept.size);
 }
 
 StateRestorer::Problem StateRestorer::read_collected_chunk(StateDecoder& in) {

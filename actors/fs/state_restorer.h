@@ -43,6 +43,8 @@ class StateRestorer {
     Problem read_result(StateDecoder& in);
     Problem read_hold(StateDecoder& in);
     Problem read_unused_chunk(StateDecoder& in);
+    Problem read_lease(StateDecoder& in);
+    Problem read_kept(StateDecoder& in);
     Problem read_collected_chunk(StateDecoder& in);
     Problem read_trailer(StateDecoder& in);
 
@@ -86,6 +88,9 @@ class StateRestorer {
     uint64_t version_ = 0;
     uint64_t last_hold_ = 0;
     ChunkTable::Unused last_unused_;
+    uint64_t last_lease_ = 0;
+    uint64_t last_kept_ = 0;
+    uint64_t uploads_ = 0;
     ChunkTable::Collected last_collected_;
 };
 

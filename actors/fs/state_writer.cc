@@ -31,6 +31,10 @@ void StateWriter::step() {
             return write_hold();
         case Stage::kUnusedChunks:
             return write_unused_chunk();
+        case Stage::kLeases:
+            return write_lease();
+        case Stage::kKept:
+            return write_kept();
         case Stage::kCollectedChunks:
             return write_collected_chunk();
         case Stage::kTrailer:
@@ -63,6 +67,8 @@ void StateWriter::write_header() {
     result_ = state_.sessions_.results().begin();
     hold_ = files.holds_.begin();
     unused_ = files.chunks_.unused().begin();
+    lease_ = files.leases_.begin();
+    kept_ = files.kept_.begin();
     collected_ = files.chunks_.collected().begin();
     stage_ = Stage::kReplicaLists;
 }
@@ -201,7 +207,7 @@ void StateWriter::write_hold() {
 
 void StateWriter::write_unused_chunk() {
     if (!unused_.valid()) {
-        stage_ = Stage::kCollectedChunks;
+        stage_ = Stage::kLeases;
         return;
     }
     out_.kind(StateRecord::kUnusedChunk);
@@ -210,6 +216,37 @@ void StateWriter::write_unused_chunk() {
     out_.number(unused_.key().key.number);
     out_.number(state_.namespace_.chunks_.find(unused_.key().key)->released_at_us);
     unused_.next();
+}
+
+void StateWriter::write_lease() {
+    if (!lease_.valid()) {
+        stage_ = Stage::kKept;
+        return;
+    }
+    out_.kind(StateRecord::kLease);
+    out_.number(lease_.key());
+    out_.number(lease_.value().session);
+    out_.number(lease_.value().ends_us);
+    out_.number(lease_.value().inode);
+    out_.number(lease_.value().content);
+    lease_.next();
+}
+
+void StateWriter::write_kept() {
+    if (write_extent()) return;
+    if (!kept_.valid()) {
+        stage_ = Stage::kCollectedChunks;
+        return;
+    }
+    out_.kind(StateRecord::kKept);
+    out_.number(kept_.key());
+    out_.number(kept_.value().inode);
+    out_.number(kept_.value().size);
+    out_.number(kept_.value().extents);
+    extents_left_ = kept_.value().extents;
+    extent_end_ = 0;
+    extent_ = state_.namespace_.extents_.runs().lower_bound(ExtentTable::Key{kept_.key(), 0});
+    kept_.next();
 }
 
 void StateWriter::write_collected_chunk() {

@@ -34,6 +34,8 @@ class StateWriter {
         kSessions,
         kHolds,
         kUnusedChunks,
+        kLeases,
+        kKept,
         kCollectedChunks,
         kTrailer,
         kDone
@@ -50,6 +52,8 @@ class StateWriter {
     void write_session();
     void write_hold();
     void write_unused_chunk();
+    void write_lease();
+    void write_kept();
     void write_collected_chunk();
     void write_trailer();
 
@@ -72,6 +76,8 @@ class StateWriter {
     uint64_t results_left_ = 0;
     CowMap<uint64_t, uint64_t>::Cursor hold_;
     ChunkTable::UnusedChunks::Cursor unused_;
+    CowMap<uint64_t, Namespace::Lease>::Cursor lease_;
+    CowMap<uint64_t, Namespace::Kept>::Cursor kept_;
     ChunkTable::CollectedChunks::Cursor collected_;
 };
 

@@ -63,6 +63,10 @@ Outcome check_commit(const pb::CommitExtents& commit) {
     if (commit.extents_size() > kExtentsPerCommandMax) {
         return {pb::STATUS_EINVAL, "Too many extents in one request: at most 1024"};
     }
+    if (commit.has_mode()) {
+        if (!commit.create()) return {pb::STATUS_EINVAL, "A commit has a mode only where it may make the file"};
+        if (Outcome mode = check_mode(commit.mode()); !mode.ok()) return mode;
+    }
     if (commit.append() && commit.offset() != 0) return {pb::STATUS_EINVAL, "An append has no offset"};
     if (commit.offset() > kFileBytesMax) return pb::STATUS_EFBIG;
     std::vector<std::pair<uint64_t, uint64_t>> ranges;
@@ -117,7 +121,12 @@ Outcome check_operation(const pb::Mutation& mutation) {
             }
             return {};
         case pb::Mutation::kReleaseHold:
+        case pb::Mutation::kEndLease:
             return {};
+        case pb::Mutation::kLeaseFile:
+            return check_at(mutation.lease_file().at());
+        case pb::Mutation::kPublishFile:
+            return first_failure(check_at(mutation.publish_file().at()), check_mode(mutation.publish_file().mode()));
         case pb::Mutation::OPERATION_NOT_SET:
             break;
     }
@@ -150,6 +159,9 @@ Outcome check_query(const pb::Query& query) {
             if (query.list_directory().after().size() > kNameBytesMax) return pb::STATUS_ENAMETOOLONG;
             return check_at(query.list_directory().at());
         case pb::Query::kReadExtents:
+            if (query.read_extents().content() != 0 && !query.read_extents().at().path().empty()) {
+                return {pb::STATUS_INVALID_ARGUMENT, "A content is read by the inode alone"};
+            }
             return check_at(query.read_extents().at());
         case pb::Query::kStatFileSystem:
             return {};

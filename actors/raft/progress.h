@@ -63,8 +63,6 @@ class Progress {
         window_.push_back({last, bytes});
         window_bytes_ += bytes;
     }
-    // The number of the next request to the peer.
-    uint64_t next_sequence() { return ++sequence_; }
     // An answer to a request from before the loss may tell of what is lost.
     bool is_believed(uint64_t sequence) const { return sequence >= loss_sequence_; }
     // The request was sent after everything up to match was known to be there.
@@ -78,12 +76,12 @@ class Progress {
         match_ = 0;
         loss_sequence_ = sequence;
     }
-    // The peer has everything up to `index`. True when that is news.
-    bool matched(uint64_t index, uint64_t now_us) {
+    // The peer has everything up to `index`. True when that is news. `last_sequence`: of the requests that were sent.
+    bool matched(uint64_t index, uint64_t now_us, uint64_t last_sequence) {
         const bool news = index > match_;
         if (news) {
             match_ = index;
-            match_sequence_ = sequence_;
+            match_sequence_ = last_sequence;
         }
         if (match_ >= owed_index_) owed_index_ = 0;
         if (next_ <= match_) next_ = match_ + 1;
@@ -177,7 +175,6 @@ class Progress {
     uint64_t sent_at_us_ = 0;
     uint64_t last_contact_us_ = 0;
     bool was_heard_ = false;
-    uint64_t sequence_ = 0;        // Of the last request.
     uint64_t match_sequence_ = 0;  // Of the last request that was sent before match was known.
     uint64_t loss_sequence_ = 0;   // Of the request whose refusal proved the last loss.
     uint64_t owed_index_ = 0;

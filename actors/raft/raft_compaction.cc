@@ -50,11 +50,6 @@ void RaftCore::reply_to_install(RaftInput input, std::string_view to, uint64_t r
     finish_event();
 }
 
-uint64_t RaftCore::next_sequence(std::string_view peer) {
-    const auto found = peers_.find(peer);
-    return found == peers_.end() ? 0 : found->second.next_sequence();
-}
-
 RaftCore::InstallOutcome RaftCore::install_snapshot(RaftInput input, const pb::SnapshotMeta& meta) {
     start_event(input);
     if (meta.index() <= commit_index_ && !planted("old-snapshot-installed")) return InstallOutcome::kKnown;

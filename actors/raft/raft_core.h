@@ -138,8 +138,8 @@ class RaftCore {
     bool on_install_snapshot(RaftInput input, std::string_view from, const pb::InstallSnapshot& request);
     // `request_term`: of the piece that is answered. What is said to be installed is said when it is durable.
     void reply_to_install(RaftInput input, std::string_view to, uint64_t request_term, pb::InstallSnapshotReply reply);
-    // For the next InstallSnapshot to the peer. 0: it is no peer of ours any more.
-    uint64_t next_sequence(std::string_view peer);
+    // For the next InstallSnapshot to a peer.
+    uint64_t next_sequence() { return ++last_sequence_; }
     enum class InstallOutcome {
         kKnown,      // Committed here before: nothing to do.
         kLogKept,    // The log holds the entry: apply on.
@@ -311,6 +311,7 @@ class RaftCore {
     std::map<std::string, Progress, std::less<>> peers_;  // All members but ourselves, and those who are leaving.
     uint64_t leader_since_us_ = 0;
     uint64_t heartbeat_due_us_ = 0;
+    uint64_t last_sequence_ = 0;  // Of AppendEntries and InstallSnapshot to all peers, since the start of the process.
     uint64_t round_ = 0;
     uint64_t confirmed_round_ = 0;
     std::deque<uint64_t> rounds_sent_us_;  // When the newest rounds were sent; the last one of them is round_.

@@ -122,7 +122,7 @@ class RaftNode final : public Actor {
     void begin_transfer(const std::string& peer, Context& context);
     void on_snapshot_verified(const Message& message, const std::string& peer, Context& context);
     void transfer_failed(const std::string& peer, std::string_view why, Context& context);
-    void replace_snapshots(const google::protobuf::RepeatedPtrField<pb::SnapshotMeta>& kept, Context& context);
+    void take_fresh_snapshot(Context& context);
     void ask_how_far(const std::string& peer, const SnapshotTransfer& transfer, Context& context);
     void send_pieces(const std::string& peer, SnapshotTransfer& transfer, Context& context);
     void on_install_reply(const Message& message, Context& context);

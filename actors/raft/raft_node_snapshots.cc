@@ -273,11 +273,11 @@ void RaftNode::begin_transfers(const std::vector<std::string>& peers, Context& c
 }
 
 // Nothing is sent before the whole file was read back: the receiver would find the damage at its very end, and ask for
-// all of it again. Without any snapshot one is being taken, and look_after_transfers comes back.
+// all of it again.
 void RaftNode::begin_transfer(const std::string& peer, Context& context) {
     if (snapshots_.empty()) {
-        transfers_.erase(peer);
-        return;
+        take_fresh_snapshot(context);
+        return transfer_failed(peer, "no good snapshot is left; a fresh one is needed", context);
     }
     const pb::SnapshotMeta& meta = snapshots_.front();
     const auto known = transfers_.find(peer);
@@ -301,7 +301,9 @@ void RaftNode::on_snapshot_verified(const Message& message, const std::string& p
     if (status.code() == pb::STATUS_CORRUPTED) {
         metrics_->snapshots_damaged.add();
         context.error("A snapshot is damaged and was set aside; another one is used", {{"why", status.message()}});
-        replace_snapshots(verified.kept(), context);
+        // The one before it will do, since the log goes on from it; a fresh one makes two again.
+        snapshots_.assign(verified.kept().begin(), verified.kept().end());
+        take_fresh_snapshot(context);
     }
     const auto transfer = transfers_.find(peer);
     if (transfer == transfers_.end() || transfer->second.verified()) return;
@@ -315,10 +317,7 @@ void RaftNode::on_snapshot_verified(const Message& message, const std::string& p
     if (message->has_request_failed() || is_about_this) transfer_failed(peer, status.message(), context);
 }
 
-// What was found damaged is not there any more. The one before it will do, since the log goes on from it; a fresh one
-// makes two again.
-void RaftNode::replace_snapshots(const google::protobuf::RepeatedPtrField<pb::SnapshotMeta>& kept, Context& context) {
-    snapshots_.assign(kept.begin(), kept.end());
+void RaftNode::take_fresh_snapshot(Context& context) {
     const bool can_take = take_request_ == 0 && save_request_ == 0 && !applier_.paused();
     if (can_take && applier_.applied_index() > snapshot_index()) take_snapshot(context);
 }
@@ -330,13 +329,13 @@ void RaftNode::transfer_failed(const std::string& peer, std::string_view why, Co
     const uint64_t wait_us = planted("transfers-repeated-at-once") ? 0 : backoffs_[peer].failed(context.now_us());
     context.warn("a snapshot could not be sent to a peer",
                  {{"peer", peer}, {"why", why}, {"again_in", str_cat(wait_us / 1000, "ms")}});
-    if (wait_us == 0) begin_transfer(peer, context);
+    if (wait_us == 0 && !snapshots_.empty()) begin_transfer(peer, context);
 }
 
 void RaftNode::ask_how_far(const std::string& peer, const SnapshotTransfer& transfer, Context& context) {
     pb::InstallSnapshot question;
     question.set_term(core_->term());
-    question.set_sequence(core_->next_sequence(peer));
+    question.set_sequence(core_->next_sequence());
     *question.mutable_meta() = transfer.meta();
     context.send(peer_address(peer, context), message_of(std::move(question)));
 }
@@ -374,7 +373,7 @@ void RaftNode::on_snapshot_bytes(const Message& message, const std::string& peer
     while (std::optional<std::pair<uint64_t, Payload>> piece = transfer->second.next_to_send()) {
         pb::InstallSnapshot install;
         install.set_term(core_->term());
-        install.set_sequence(core_->next_sequence(peer));
+        install.set_sequence(core_->next_sequence());
         *install.mutable_meta() = meta;
         install.set_offset(piece->first);
         context.send(peer_address(peer, context), message_of(std::move(install), std::move(piece->second)));

@@ -195,7 +195,7 @@ void RaftCore::send_records(const std::string& peer, Progress& progress, uint64_
     request.set_prev_log_term(terms_.term_at(previous).value());
     request.set_record_count(count);
     request.set_leader_commit(commit_index_);
-    request.set_sequence(progress.next_sequence());
+    request.set_sequence(next_sequence());
     progress.sent(last_index, records.size(), input_.now_us);
     send(peer, message_of(std::move(request), std::move(records)), Gate::kNone);
 }
@@ -277,7 +277,7 @@ void RaftCore::note_loss(const std::string& peer, Progress& progress, uint64_t s
 
 bool RaftCore::note_match(const std::string& peer, Progress& progress, uint64_t index) {
     const uint64_t owed = progress.owed_index();
-    const bool is_news = progress.matched(index, input_.now_us);
+    const bool is_news = progress.matched(index, input_.now_us, last_sequence_);
     if (owed != 0 && progress.owed_index() == 0) effects_.losses.push_back({peer, owed, true});
     return is_news;
 }

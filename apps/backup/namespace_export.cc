@@ -131,6 +131,7 @@ NamespaceWalk::NamespaceWalk(const Namespace& files) : files_(files) {
     std::map<ChunkKey, bool> used;
     for (auto at = files.inodes().inodes().begin(); at.valid(); at.next()) {
         const Inode& inode = at.value();
+        if (!inode.is_directory && !inode.is_named) continue;  // An upload that is not complete.
         ++(inode.is_directory ? directories_ : file_count_);
         if (inode.is_directory) continue;
         file_bytes_ += inode.stored_bytes;

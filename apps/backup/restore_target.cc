@@ -37,7 +37,9 @@ bool RestoreTarget::prepare() {
         const Result<pb::Attributes> made = client_.make_directory(parent, true);
         if (!made.ok()) return fail(str_cat(parent, ": ", made.text()));
     }
-    const Result<pb::Attributes> work = client_.make_directory(work_, true, 0700);
+    Result<pb::Attributes> work = client_.make_directory(work_, false, 0700);
+    made_work_ = work.ok();
+    if (work.code() == pb::STATUS_EEXIST) work = client_.make_directory(work_, true, 0700);
     if (!work.ok()) return fail(str_cat(work_, ": ", work.text()));
     work_inode_ = work->inode();
     writer_ = std::make_unique<TreeWriter>(client_, work_inode_);
@@ -81,25 +83,26 @@ bool RestoreTarget::add(const pb::BackupEntry& entry) {
         ++kept_files_;
         return false;
     }
-    if (inode != 0 && !remove_existing(entry)) return false;
+    if (inode != 0 && !remove_existing(entry, inode)) return false;
     writer_->begin_file(entry);
     return writer_->failure().ok();
 }
 
 // Half a file from an earlier run: its holes must be holes again.
-bool RestoreTarget::remove_existing(const pb::BackupEntry& entry) {
+bool RestoreTarget::remove_existing(const pb::BackupEntry& entry, uint64_t inode) {
     pb::Mutation mutation;
     pb::At& at = *mutation.mutable_remove_file()->mutable_at();
     const uint64_t parent = comparer_->inode_of_directory(entry.parent());
     at.set_inode(parent);
     at.set_path(entry.name());
+    mutation.mutable_remove_file()->set_inode(inode);  // Nothing that somebody else has put there meanwhile.
     const Message reply = ask_cluster(client_, message_of(std::move(mutation)));
     const ClientStatus status(status_of_reply(reply));
     return status.ok() || status.code == pb::STATUS_ENOENT || fail(str_cat(entry.name(), ": ", status.text()));
 }
 
 void RestoreTarget::abandon() {
-    if (moving_) return;
+    if (moving_ || !made_work_) return;
     writer_->settle();
     (void)remove_tree(client_, work_);
 }

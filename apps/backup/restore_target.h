@@ -29,7 +29,7 @@ class RestoreTarget {
     bool add(const pb::BackupEntry& entry);
     TreeWriter& writer() { return *writer_; }
     bool finish_writing();
-    void abandon();  // What was written is of no use: away with it.
+    void abandon();  // What was written is of no use: away with it, unless an earlier run began it.
 
     // Once more each entry in its order, compared with what is in the cluster now; then what is there besides.
     bool begin_comparing();
@@ -48,7 +48,7 @@ class RestoreTarget {
     bool fail(std::string_view what);
     bool check_empty();
     bool learn_existing();
-    bool remove_existing(const pb::BackupEntry& entry);
+    bool remove_existing(const pb::BackupEntry& entry, uint64_t inode);
     bool move_to_root(const pb::BackupEntry& root);
 
     Client& client_;
@@ -57,6 +57,7 @@ class RestoreTarget {
     std::string done_;  // and, below the root, its name from when it is complete.
     uint64_t work_inode_ = 0;
     bool moving_ = false;
+    bool made_work_ = false;  // By this run: nobody else has anything in it.
     std::unique_ptr<TreeWriter> writer_;
     std::unique_ptr<ExportedNamespace> existing_;
     std::unique_ptr<TreeComparer> comparer_;

@@ -204,6 +204,7 @@ Node::Node(NodeOptions options, Logger& logger) : options_(std::move(options)), 
 Node::~Node() = default;
 
 std::string Node::start() {
+    const DescriptorPlan descriptors = plan_descriptors(raise_descriptor_limit());
     if (std::optional<std::string> problem = lock_directory(options_.data_directory)) return *problem;
     parts_ = std::make_unique<Parts>(options_, logger_, metrics_);
     add_process_metrics(metrics_, {version_number(), version_commit(), build_profile()},
@@ -213,7 +214,6 @@ std::string Node::start() {
     std::string error;
     parts_->recording = begin_recording(dispatcher, options_, &error);
     if (!error.empty()) return error;
-    const DescriptorPlan descriptors = plan_descriptors(raise_descriptor_limit());
     TransportOptions transport_options = transport_options_for(descriptors);
     transport_options.software_version = version_number();
     transport_options.memory_budget_bytes = options_.memory_budget_bytes;

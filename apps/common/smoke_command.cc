@@ -54,19 +54,34 @@ int failed(std::string_view step, const Mismatch& mismatch) {
     return 1;
 }
 
+bool is_name_of_run(std::string_view name) {
+    const std::string_view prefix = kPrefix;
+    return name.size() == prefix.size() + 16 && name.starts_with(prefix) &&
+           name.find_first_not_of("0123456789abcdef", prefix.size()) == std::string_view::npos;
+}
+
+std::string name_of_run() {
+    return str_format("%s%016llx", kPrefix, static_cast<unsigned long long>(random_seed_of_system()));
+}
+
+// Only what a run gave its name to, and only what is old by the cluster's own clock: this machine's may be wrong, and
+// somebody else's directory may begin in the same way.
 void remove_leftovers(Client& client) {
+    const std::string mark = "/" + name_of_run();
+    const Result<pb::Attributes> now = client.make_directory(mark);
+    if (!now.ok()) return;
+    (void)client.remove_directory(mark);
     const Result<std::vector<pb::DirectoryEntry>> entries = client.list("/");
     if (!entries.ok()) return;
-    const uint64_t now_us = SystemClock().wall_us();
     for (const pb::DirectoryEntry& entry : *entries) {
-        if (!entry.name().starts_with(kPrefix) || entry.attributes().type() != pb::FILE_TYPE_DIRECTORY) continue;
-        if (entry.attributes().birth_time_us() + kLeftoverAgeUs < now_us) (void)remove_all(client, "/" + entry.name());
+        if (!is_name_of_run(entry.name()) || entry.attributes().type() != pb::FILE_TYPE_DIRECTORY) continue;
+        const bool old = entry.attributes().birth_time_us() + kLeftoverAgeUs < now->birth_time_us();
+        if (old) (void)remove_all(client, "/" + entry.name());
     }
 }
 
 int check(Client& client) {
-    const std::string directory =
-        str_format("/%s%016llx", kPrefix, static_cast<unsigned long long>(random_seed_of_system()));
+    const std::string directory = "/" + name_of_run();
     for (const SmokeStep& step : smoke_steps()) {
         if (const StepOutcome outcome = step.run(client, directory)) {
             const int status = failed(step.name, *outcome);

@@ -1,11 +1,13 @@
 // sandstore fs put, get, cat.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "apps/common/progress_bar.h"
 #include "apps/common/remote_path.h"
@@ -18,7 +20,10 @@ namespace {
 
 constexpr int kInterruptedStatus = 130;  // As a shell reports a command that Ctrl-C ended.
 
-// The first Ctrl-C lets the transfer end cleanly, with what was begun removed; the second one ends the process.
+// How long a source may be silent before the client looks after its upload.
+constexpr int kSilentSourceMs = 1'000;
+
+// The first Ctrl-C lets the transfer end cleanly, with what was begun given up; the second one ends the process.
 volatile sig_atomic_t interrupted = 0;
 
 void catch_interrupts() {
@@ -51,6 +56,10 @@ ByteSource source_of(int descriptor) {
     return [descriptor](char* buffer, size_t size) -> int64_t {
         while (true) {
             if (interrupted != 0) return -EINTR;
+            pollfd waiting{descriptor, POLLIN, 0};
+            const int ready = ::poll(&waiting, 1, kSilentSourceMs);
+            if (ready == 0) return -EAGAIN;
+            if (ready < 0 && errno == EINTR) continue;
             const ssize_t count = ::read(descriptor, buffer, size);
             if (count >= 0) return count;
             if (errno != EINTR) return -errno;
@@ -82,6 +91,15 @@ std::string local_name(std::string_view path) {
     return base_name(path);
 }
 
+// A transfer that this machine broke off had nothing under way that could be seen.
+void say_failure(const std::string& local, const std::string& remote, const ClientStatus& status, FsErrors& errors) {
+    const bool local_error = status.message == kOnThisMachine;
+    if (local_error && static_cast<int>(status.code) == EINTR) {
+        return errors.say(remote, "interrupted, nothing was changed");
+    }
+    errors.say(local_error ? local : remote, local_error ? text_of(status.code) : status.text());
+}
+
 // --- put -----------------------------------------------------------------------------------------------------------
 
 void put_one(Client& client, const std::string& local, const std::string& remote, FsErrors& errors) {
@@ -93,20 +111,11 @@ void put_one(Client& client, const std::string& local, const std::string& remote
     if (S_ISDIR(facts.st_mode)) return errors.say(local, strerror(EISDIR));
     ProgressBar bar(from_stdin ? base_name(remote) : local_name(local),
                     S_ISREG(facts.st_mode) ? static_cast<uint64_t>(facts.st_size) : 0);
-    const Result<pb::Attributes> written =
-        client.write_file(remote, source_of(file.get()), [&bar](uint64_t done) { bar.update(done); });
-    if (!written.ok()) {
-        if (interrupted != 0) return errors.say(remote, "interrupted, nothing was changed");
-        const bool local_error = written.status().message == kOnThisMachine;
-        return errors.say(local_error ? local : remote, local_error ? text_of(written.code()) : written.text());
-    }
-    if (!S_ISREG(facts.st_mode) || from_stdin) return;
-    pb::SetAttributes attributes;
-    attributes.mutable_at()->set_inode(written->inode());
-    attributes.set_mode(facts.st_mode & 07777);
-    if (written->mode() == attributes.mode()) return;
-    const Result<pb::Attributes> changed = client.set_attributes(std::move(attributes));
-    if (!changed.ok()) errors.say(remote, changed.status());
+    std::optional<uint32_t> mode;
+    if (S_ISREG(facts.st_mode) && !from_stdin) mode = facts.st_mode & 07777;
+    const Result<pb::Attributes> written = client.write_file(
+        remote, source_of(file.get()), [&bar](uint64_t done) { bar.update(done); }, mode);
+    if (!written.ok()) say_failure(local, remote, written.status(), errors);
 }
 
 // --- get -----------------------------------------------------------------------------------------------------------
@@ -130,13 +139,11 @@ void get_to_file(Client& client, const std::string& remote, const std::string& l
         client.read_file(remote, sink_of(file.get()), [&bar](uint64_t done) { bar.update(done); });
     if (!read.ok()) {
         ::unlink(temporary.c_str());
-        if (interrupted != 0) return errors.say(remote, "interrupted, nothing was changed");
-        const bool local_error = read.status().message == kOnThisMachine;
-        return errors.say(local_error ? local : remote, local_error ? text_of(read.code()) : read.text());
+        return say_failure(local, remote, read.status(), errors);
     }
     const mode_t mask = umask(0);
     umask(mask);
-    if (fchmod(file.get(), attributes->mode() & 0777 & ~mask) != 0 || file.close() != 0 ||
+    if (fchmod(file.get(), read->mode() & 0777 & ~mask) != 0 || file.close() != 0 ||
         ::rename(temporary.c_str(), local.c_str()) != 0) {
         const int error = errno;
         ::unlink(temporary.c_str());

@@ -244,6 +244,27 @@ TEST(ClientActor, a_full_disk_is_an_answer_unless_an_earlier_attempt_may_have_be
     EXPECT_EQ(kit->take_answer(second)->mutation_result().status().code(), pb::STATUS_OK);
 }
 
+TEST(ClientActor, a_full_disk_is_not_asked_until_the_deadline_and_the_outcome_stays_unknown) {
+    auto kit = client_kit();
+    const uint64_t deadline_us = kit->now_us() + 30 * kSecond;
+    const uint64_t request = kit->request(make_directory("/d"), kProgram, 30 * kSecond);
+    open_session(*kit, 7);
+    kit->fail(kit->take(pb::Envelope::kMutation), pb::STATUS_DEADLINE_EXCEEDED);
+    size_t asked = 0;
+    while (answers(*kit, request) == 0 && kit->fire_next_timer()) {
+        while (auto mutation = kit->try_take(pb::Envelope::kMutation)) {
+            ++asked;
+            kit->answer(*mutation, mutation_result(pb::STATUS_ENOSPC));
+        }
+    }
+    EXPECT_LE(asked, 4u);
+    EXPECT_LT(kit->now_us(), deadline_us - 20 * kSecond);
+    const pb::Status status = kit->take_answer(request)->mutation_result().status();
+    EXPECT_EQ(status.code(), pb::STATUS_UNAVAILABLE);
+    EXPECT_NE(status.message().find("outcome is unknown"), std::string::npos);
+    EXPECT_NE(status.message().find("No space left"), std::string::npos);
+}
+
 TEST(ClientActor, other_refusals_are_answers) {
     auto kit = client_kit({"a:1"});
     for (const pb::StatusCode code : {pb::STATUS_ENOENT, pb::STATUS_INVALID_ARGUMENT, pb::STATUS_INTERNAL}) {

@@ -1,7 +1,7 @@
 // Many requests against a small imitation of a cluster that loses requests and replies, delivers copies late, changes
 // its leader, forgets sessions and loses chunks. Whatever happens: every request is answered exactly once before its
 // deadline; no mutation is applied twice; what was acknowledged was applied, what was refused was not; bytes read are
-// the bytes written.
+// the bytes written, and those of a file that is replaced again and again are of one writer.
 #include <algorithm>
 
 #include "client/checksums.h"
@@ -11,6 +11,8 @@
 namespace sandstore {
 namespace {
 
+constexpr int kExtentsPerPage = 2;
+constexpr const char* kReplaced = "/replaced";
 constexpr const char* kServers[] = {"a:1", "b:1", "c:1"};
 
 // The replicated state of the imitation: which directory was made how often, files as lists of chunks.
@@ -19,6 +21,8 @@ struct FakeState {
     std::map<uint64_t, std::map<uint64_t, pb::MutationResult>> sessions;
     std::map<uint64_t, uint64_t> oldest_needed;
     std::map<std::string, std::vector<pb::Extent>> files;
+    std::vector<std::string> paths;            // By inode, from 1 on.
+    std::map<std::string, uint64_t> contents;  // Of each file: rises when it is replaced.
     uint64_t next_session = 100;
 };
 
@@ -162,6 +166,11 @@ class FakeCluster {
         }
         ++state.made[commit.at().path()];
         auto& extents = state.files[commit.at().path()];
+        if (++state.contents[commit.at().path()] == 1) state.paths.push_back(commit.at().path());
+        // What a file ceases to use is gone at once.
+        for (const pb::Extent& extent : extents) {
+            for (const char* server : kServers) chunks_.erase({server, extent.chunk().id().number()});
+        }
         extents.assign(commit.extents().begin(), commit.extents().end());
     }
 
@@ -169,11 +178,23 @@ class FakeCluster {
         pb::QueryResult result;
         *result.mutable_status() = status;
         if (status.code() == pb::STATUS_OK) {
-            const auto found = state.files.find(request->query().read_extents().at().path());
+            const pb::ReadExtents& read = request->query().read_extents();
+            const uint64_t inode = read.at().inode();
+            const auto found = state.files.find(inode == 0 ? read.at().path() : state.paths.at(inode - 1));
             if (found == state.files.end()) {
                 result.mutable_status()->set_code(pb::STATUS_ENOENT);
+            } else if (read.content() != 0 && read.content() != state.contents[found->first]) {
+                result.mutable_status()->set_code(pb::STATUS_ESTALE);
             } else {
-                for (const pb::Extent& extent : found->second) *result.add_extents() = extent;
+                for (const pb::Extent& extent : found->second) {
+                    if (extent.offset() < read.offset()) continue;
+                    result.set_more(result.extents_size() == kExtentsPerPage);
+                    if (result.more()) break;
+                    *result.add_extents() = extent;
+                }
+                const auto path = std::find(state.paths.begin(), state.paths.end(), found->first);
+                result.mutable_attributes()->set_inode(static_cast<uint64_t>(path - state.paths.begin()) + 1);
+                result.set_content(state.contents[found->first]);
                 const pb::Extent& last = found->second.back();
                 result.mutable_attributes()->set_size(last.offset() + last.length());
             }
@@ -229,7 +250,7 @@ class FakeCluster {
 
 // What the program asked, and what it must hold the answer against.
 struct Asked {
-    enum class Kind { kMake, kRefused, kWrite, kRead };
+    enum class Kind { kMake, kRefused, kWrite, kRead, kReplace, kReadReplaced };
     Kind kind;
     uint64_t deadline_us;
     std::string path;
@@ -252,7 +273,9 @@ class Program {
         EXPECT_EQ(actor.operations(), 0u);
         EXPECT_EQ(actor.open_calls(), 0u);
         EXPECT_EQ(kit_->timers(), 0u);
-        for (const auto& [path, times] : cluster_.state.made) EXPECT_LE(times, 1) << path;
+        for (const auto& [path, times] : cluster_.state.made) {
+            if (path != kReplaced) EXPECT_LE(times, 1) << path;
+        }
         EXPECT_GT(succeeded_, 50);
     }
 
@@ -269,6 +292,13 @@ class Program {
         } else if (kind <= 3) {
             asked.kind = Asked::Kind::kWrite;
             message = write(asked.path, i);
+        } else if (kind == 7) {
+            asked.kind = Asked::Kind::kReplace;
+            message = write(kReplaced, i);
+            replacements_.insert(content_[kReplaced]);
+        } else if (kind == 8) {
+            asked.kind = Asked::Kind::kReadReplaced;
+            message = read(kReplaced);
         } else if (kind <= 6 && !written_.empty()) {
             asked.kind = Asked::Kind::kRead;
             asked.path = written_[cluster_.below(written_.size())];
@@ -333,10 +363,23 @@ class Program {
                 EXPECT_TRUE(code == pb::STATUS_EEXIST || unknown.contains(code)) << code;
                 break;
             case Asked::Kind::kWrite:
-                EXPECT_TRUE(code == pb::STATUS_OK || code == pb::STATUS_ESTALE || unknown.contains(code)) << code;
+                EXPECT_TRUE(code == pb::STATUS_OK || code == pb::STATUS_ESTALE || code == pb::STATUS_ENOSPC ||
+                            unknown.contains(code))
+                    << code;
                 if (code == pb::STATUS_OK) {
                     EXPECT_EQ(cluster_.state.made[asked.path], 1) << asked.path;
                     written_.push_back(asked.path);
+                }
+                break;
+            case Asked::Kind::kReplace:
+                EXPECT_TRUE(code == pb::STATUS_OK || code == pb::STATUS_ESTALE || code == pb::STATUS_ENOSPC ||
+                            unknown.contains(code))
+                    << code;
+                break;
+            case Asked::Kind::kReadReplaced:
+                EXPECT_NE(code, pb::STATUS_ESTALE) << "it is read by its name";
+                if (code == pb::STATUS_OK) {
+                    EXPECT_TRUE(replacements_.contains(answer.payload.to_string())) << "no writer wrote that";
                 }
                 break;
             case Asked::Kind::kRead:
@@ -353,6 +396,7 @@ class Program {
     std::map<uint64_t, Asked> asked_;
     std::map<std::string, std::string> content_;
     std::vector<std::string> written_;
+    std::set<std::string> replacements_;
     int succeeded_ = 0;
 };
 

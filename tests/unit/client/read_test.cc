@@ -306,6 +306,54 @@ TEST(ClientRead, extents_that_come_in_pages_are_followed_by_inode) {
               pattern(100, 1) + std::string(100, '\0') + pattern(100, 2));
 }
 
+TEST(ClientRead, a_file_that_is_replaced_between_two_pages_is_read_anew_and_never_mixed) {
+    auto kit = client_kit();
+    const uint64_t request = kit->request(read_message(0, 200), kProgram);
+    Message old = extents_of(200, {extent(0, 100, 1)}, true);
+    old->mutable_query_result()->set_content(7);
+    kit->answer(kit->take(pb::Envelope::kQuery), std::move(old));
+    const Message second = kit->take(pb::Envelope::kQuery);
+    EXPECT_EQ(second->query().read_extents().content(), 7u);
+    kit->answer(second, query_result(pb::STATUS_ESTALE));
+    ASSERT_TRUE(kit->fire_next_timer());
+    const Message anew = kit->take(pb::Envelope::kQuery);
+    EXPECT_EQ(anew->query().read_extents().at().path(), "/f");
+    EXPECT_EQ(anew->query().read_extents().content(), 0u);
+    Message now = extents_of(150, {extent(0, 150, 2)});
+    now->mutable_query_result()->set_content(8);
+    kit->answer(anew, std::move(now));
+    serve_all(*kit, {{2, pattern(150, 2)}});
+    const Message answer = kit->take_answer(request);
+    EXPECT_EQ(answer.payload.to_string(), pattern(150, 2));
+    EXPECT_EQ(answer->client_read_reply().content(), 8u);
+}
+
+TEST(ClientRead, of_a_named_content_that_is_gone_is_refused) {
+    auto kit = client_kit();
+    pb::ClientRead read;
+    read.mutable_at()->set_inode(42);
+    read.set_content(7);
+    read.set_length(100);
+    const uint64_t request = kit->request(message_of(read), kProgram);
+    const Message asked = kit->take(pb::Envelope::kQuery);
+    EXPECT_EQ(asked->query().read_extents().content(), 7u);
+    kit->answer(asked, query_result(pb::STATUS_ESTALE));
+    EXPECT_EQ(kit->take_answer(request)->client_read_reply().status().code(), pb::STATUS_ESTALE);
+    kit->expect_nothing();
+}
+
+TEST(ClientRead, a_file_that_is_replaced_again_and_again_is_no_damage) {
+    auto kit = client_kit();
+    const uint64_t request = kit->request(read_message(0, 100), kProgram);
+    for (uint64_t chunk = 1; chunk <= 5; ++chunk) {
+        kit->answer(kit->take(pb::Envelope::kQuery), extents_of(100, {extent(0, 100, chunk)}));
+        for (int i = 0; i < 3; ++i) kit->answer(kit->take(pb::Envelope::kChunkGet), get_failed(pb::STATUS_ENOENT));
+    }
+    kit->answer(kit->take(pb::Envelope::kQuery), extents_of(100, {extent(0, 100, 6)}));
+    serve_all(*kit, {{6, pattern(100, 6)}});
+    EXPECT_EQ(kit->take_answer(request).payload.to_string(), pattern(100, 6));
+}
+
 TEST(ClientRead, unusable_extents_are_an_error) {
     auto kit = client_kit();
     const uint64_t overlapping = kit->request(read_message(0, 300), kProgram);

@@ -112,15 +112,18 @@ TEST(ClientWrite, puts_in_parallel_are_bounded) {
     EXPECT_EQ(kit->take_answer(request)->client_write_reply().status().code(), pb::STATUS_OK);
 }
 
-TEST(ClientWrite, a_failed_put_gets_a_new_place) {
+TEST(ClientWrite, a_refused_put_gets_a_new_place) {
     for (const pb::StatusCode code :
-         {pb::STATUS_ENOSPC, pb::STATUS_UNAVAILABLE, pb::STATUS_CORRUPTED, pb::STATUS_RESOURCE_EXHAUSTED}) {
+         {pb::STATUS_ENOSPC, pb::STATUS_EEXIST, pb::STATUS_CORRUPTED, pb::STATUS_RESOURCE_EXHAUSTED}) {
         auto kit = client_kit();
         const uint64_t request = kit->request(write_message(pattern(5000)), kProgram);
         give_places(*kit, 1);
         const Message first = kit->take(pb::Envelope::kChunkPut);
         kit->answer(kit->take(pb::Envelope::kChunkPut), put_failed(code));
-        EXPECT_EQ(kit->effects().front().message->allocate_chunks().count(), 1u);
+        const pb::AllocateChunks allocate = kit->effects().front().message->allocate_chunks();
+        EXPECT_EQ(allocate.count(), 1u);
+        EXPECT_EQ(allocate.chunk_bytes(), 5000u - 4096u);
+        EXPECT_EQ(allocate.avoid_size(), 3) << "the nodes that have just refused";
         give_places(*kit, 50, {"c:1", "d:1", "e:1"});
         const Message again = kit->take(pb::Envelope::kChunkPut);
         EXPECT_EQ(again->to_node(), "@c:1");
@@ -142,43 +145,96 @@ TEST(ClientWrite, too_few_acknowledgements_are_a_failed_put) {
     kit->request(write_message(pattern(100)), kProgram);
     give_places(*kit, 1);
     kit->answer(kit->take(pb::Envelope::kChunkPut), stored({"node-b"}));
-    EXPECT_TRUE(kit->has(pb::Envelope::kAllocateChunks));
+    EXPECT_TRUE(kit->has(pb::Envelope::kChunkPut));
     EXPECT_FALSE(kit->has(pb::Envelope::kMutation));
 }
 
-TEST(ClientWrite, a_server_that_did_not_answer_is_not_first_in_the_new_place) {
-    auto kit = client_kit();
-    kit->request(write_message(pattern(100)), kProgram, 10 * kSecond);
-    give_places(*kit, 1);
-    kit->fail(kit->take_to(pb::Envelope::kChunkPut, "@b:1"), pb::STATUS_UNAVAILABLE, "connection refused");
-    give_places(*kit, 2);
-    const Message again = kit->take(pb::Envelope::kChunkPut);
-    EXPECT_EQ(again->to_node(), "@c:1");
-    EXPECT_EQ(again->chunk_put().place().replicas(0), "node-c");
-    EXPECT_EQ(again->chunk_put().place().addresses(0), "c:1");
-    EXPECT_EQ(again->chunk_put().place().replicas_size(), 3);
+TEST(ClientWrite, a_put_of_unknown_outcome_goes_to_the_same_place_once_more_through_another_replica) {
+    for (const pb::StatusCode code : {pb::STATUS_UNAVAILABLE, pb::STATUS_DEADLINE_EXCEEDED}) {
+        auto kit = client_kit();
+        kit->request(write_message(pattern(100)), kProgram, 10 * kSecond);
+        give_places(*kit, 1);
+        kit->fail(kit->take_to(pb::Envelope::kChunkPut, "@b:1"), code);
+        const Message again = kit->take_to(pb::Envelope::kChunkPut, "@c:1");
+        EXPECT_EQ(again->chunk_put().place().id().number(), 1u);
+        EXPECT_EQ(again->chunk_put().place().replicas(0), "node-c");
+        EXPECT_EQ(again->chunk_put().place().addresses(0), "c:1");
+        EXPECT_EQ(again->chunk_put().place().replicas_size(), 3);
+        kit->fail(again, code);
+        ASSERT_TRUE(kit->has(pb::Envelope::kAllocateChunks) || kit->fire_next_timer());
+        give_places(*kit, 2);
+        const Message elsewhere = kit->take(pb::Envelope::kChunkPut);
+        EXPECT_EQ(elsewhere->chunk_put().place().id().number(), 2u);
+        EXPECT_EQ(elsewhere->to_node(), "@d:1") << "the others did not answer a moment ago";
+    }
 }
 
-TEST(ClientWrite, puts_that_always_fail_end_at_the_deadline_with_nothing_changed) {
-    auto kit = client_kit();
-    const uint64_t deadline_us = kit->now_us() + 2 * kSecond;
-    const uint64_t request = kit->request(write_message(pattern(100)), kProgram, 2 * kSecond);
+// Answers every put with the code until the write has ended; how many puts there were.
+size_t refuse_all(StepKit& kit, uint64_t request, pb::StatusCode code) {
     uint64_t number = 1;
     size_t puts = 0;
-    while (answers(*kit, request) == 0) {
-        while (kit->has(pb::Envelope::kAllocateChunks)) give_places(*kit, number++);
-        while (auto put = kit->try_take(pb::Envelope::kChunkPut)) {
+    while (answers(kit, request) == 0) {
+        while (kit.has(pb::Envelope::kAllocateChunks)) give_places(kit, number++);
+        while (auto put = kit.try_take(pb::Envelope::kChunkPut)) {
             ++puts;
-            kit->answer(*put, put_failed(pb::STATUS_ENOSPC));
+            kit.answer(*put, put_failed(code));
         }
-        ASSERT_TRUE(answers(*kit, request) == 1 || kit->has(pb::Envelope::kAllocateChunks) || kit->fire_next_timer());
+        if (answers(kit, request) == 0 && !kit.has(pb::Envelope::kAllocateChunks)) kit.fire_next_timer();
     }
+    return puts;
+}
+
+TEST(ClientWrite, puts_that_always_fail_end_at_the_deadline_with_nothing_changed_and_are_not_many) {
+    auto kit = client_kit();
+    const uint64_t deadline_us = kit->now_us() + 30 * kSecond;
+    const uint64_t request = kit->request(write_message(pattern(100)), kProgram, 30 * kSecond);
+    const size_t puts = refuse_all(*kit, request, pb::STATUS_UNAVAILABLE);
     EXPECT_LT(kit->now_us(), deadline_us);
     EXPECT_GT(puts, 5u);
-    EXPECT_LT(puts, 60u);
+    EXPECT_LT(puts, 100u);
     const Message answer = kit->take_answer(request);
     EXPECT_EQ(answer->client_write_reply().status().code(), pb::STATUS_DEADLINE_EXCEEDED);
     EXPECT_NE(answer->client_write_reply().status().message().find("nothing was changed"), std::string::npos);
+}
+
+TEST(ClientWrite, full_disks_are_told_after_a_few_places) {
+    auto kit = client_kit();
+    const uint64_t began_us = kit->now_us();
+    const uint64_t request = kit->request(write_message(pattern(100)), kProgram, 30 * kSecond);
+    EXPECT_EQ(refuse_all(*kit, request, pb::STATUS_ENOSPC), 3u);
+    EXPECT_LT(kit->now_us() - began_us, 5 * kSecond);
+    EXPECT_EQ(kit->take_answer(request)->client_write_reply().status().code(), pb::STATUS_ENOSPC);
+    kit->expect_nothing();
+}
+
+TEST(ClientWrite, when_no_node_has_room_nothing_is_sent) {
+    auto kit = client_kit();
+    const uint64_t request = kit->request(write_message(pattern(5000)), kProgram, 30 * kSecond);
+    const Message asked = kit->take(pb::Envelope::kAllocateChunks);
+    EXPECT_EQ(asked->allocate_chunks().chunk_bytes(), 4096u);
+    pb::AllocateChunksReply full;
+    full.mutable_status()->set_code(pb::STATUS_ENOSPC);
+    kit->answer(asked, message_of(full));
+    EXPECT_EQ(kit->take_answer(request)->client_write_reply().status().code(), pb::STATUS_ENOSPC);
+    kit->expect_nothing();
+}
+
+TEST(ClientWrite, a_missing_file_is_made_by_the_commit_and_not_before) {
+    for (const std::string& bytes : {pattern(100), std::string()}) {
+        auto kit = client_kit();
+        pb::ClientWrite write;
+        *write.mutable_at() = at("/f");
+        write.set_create(true);
+        write.set_mode(0600);
+        kit->request(message_of(write, Payload::copy_of(bytes)), kProgram);
+        if (!bytes.empty()) give_places(*kit, 1);
+        store_all(*kit);
+        open_session(*kit, 4);
+        const Message sent = kit->take(pb::Envelope::kMutation);
+        EXPECT_TRUE(sent->mutation().commit_extents().create());
+        EXPECT_EQ(sent->mutation().commit_extents().mode(), 0600u);
+        kit->expect_nothing();
+    }
 }
 
 TEST(ClientWrite, a_leader_change_on_the_way_is_followed) {

@@ -1,16 +1,13 @@
-// A FileService of three members, stepped by hand.
+// A FileService on node-1 of three, and what the others would say to it.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <memory>
-#include <string>
-#include <string_view>
+#include <set>
 
 #include "actors/fs/file_service.h"
+#include "actors/fs/limits.h"
+#include "fs_fixture.h"
 #include "runtime/message_of.h"
 #include "tests/kit/step_kit.h"
-#include "tests/unit/fs/fs_fixture.h"
 
 namespace sandstore {
 

@@ -1,9 +1,6 @@
 // The FileService actor through its messages: what it lets through, what it asks, and that each request is answered
 // exactly once and in kind.
-#include <set>
-
-#include "actors/fs/limits.h"
-#include "tests/unit/fs/file_service_fixture.h"
+#include "file_service_fixture.h"
 
 namespace sandstore {
 namespace {
@@ -389,6 +386,42 @@ TEST_F(FileServiceTest, an_audit_that_fails_is_never_taken_for_an_empty_one) {
     EXPECT_FALSE(answer->chunk_audit_reply().done());
 }
 
+TEST_F(FileServiceTest, an_audit_carries_the_cluster_s_clock_and_what_is_known_of_candidates) {
+    lead(1);
+    pb::ChunkAudit request = audit();
+    request.add_candidates()->mutable_id()->set_number(7);
+    const uint64_t id = ask(request);
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(9));
+    const Message query = kit_.take(pb::Envelope::kQuery);
+    ASSERT_EQ(query->query().chunks_of_node().candidates_size(), 1);
+    EXPECT_EQ(query->query().chunks_of_node().candidates(0).id().number(), 7u);
+    pb::QueryResult result;
+    result.set_clock_us(kit_.wall_us() - 5);
+    result.set_began_us(17);
+    result.add_verdicts(pb::CHUNK_COLLECTED);
+    kit_.answer(query, message_of(result));
+    const Message answer = kit_.take_answer(id);
+    EXPECT_EQ(answer->chunk_audit_reply().clock_us(), result.clock_us());
+    EXPECT_EQ(answer->chunk_audit_reply().began_us(), 17u);
+    EXPECT_EQ(answer->chunk_audit_reply().verdicts(0), pb::CHUNK_COLLECTED);
+    kit_.expect_nothing();
+}
+
+TEST_F(FileServiceTest, an_audit_moves_the_clock_of_a_cluster_in_which_nobody_writes) {
+    lead(1);
+    pb::QueryResult result;
+    result.set_clock_us(kit_.wall_us());
+    ask(audit());
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(9));
+    kit_.answer(kit_.take(pb::Envelope::kQuery), message_of(result));
+    EXPECT_FALSE(kit_.has(pb::Envelope::kPropose));
+    kit_.advance(FileService::kClockLagMaxUs + 1);
+    ask(audit());
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), read_index(9));
+    kit_.answer(kit_.take(pb::Envelope::kQuery), message_of(result));
+    EXPECT_TRUE(housekeeping_in(kit_.take(pb::Envelope::kPropose)));
+}
+
 // --- Places ----------------------------------------------------------------------------------------------------------
 
 TEST_F(FileServiceTest, the_leader_gives_places_without_asking_anyone) {
@@ -438,6 +471,37 @@ TEST_F(FileServiceTest, one_dead_node_does_not_stop_new_chunks_and_two_do) {
     EXPECT_FALSE(status.message().empty());
     peer("node-2", true);
     EXPECT_EQ(allocated(1).places(0).replicas(2), "node-3");
+}
+
+TEST_F(FileServiceTest, without_a_majority_of_disks_with_room_new_chunks_are_refused_at_once) {
+    lead(1);
+    const auto full = [&](const std::string& node, uint64_t free_bytes) {
+        pb::ChunkStats stats;
+        stats.set_node_id(node);
+        stats.set_disk_total_bytes(1000);
+        stats.set_disk_free_bytes(free_bytes);
+        stats.set_disk_reserve_bytes(100);
+        kit_.deliver(message_of(stats), node == "node-1" ? Address(pb::ACTOR_CHUNKS) : Address(node, pb::ACTOR_CHUNKS));
+    };
+    full("node-1", 100);
+    EXPECT_EQ(allocated(1).places_size(), 1);
+    full("node-3", 50);
+    const pb::Status status = refusal(allocate(1));
+    EXPECT_EQ(status.code(), pb::STATUS_ENOSPC);
+    EXPECT_NE(status.message().find("node-1, node-3"), std::string::npos) << status.message();
+    full("node-3", 500);
+    EXPECT_EQ(allocated(1).places_size(), 1);
+}
+
+TEST_F(FileServiceTest, a_chunk_that_was_never_given_out_is_not_committed) {
+    lead(1);
+    allocated(3);
+    pb::Mutation mutation = mkdir("/d");
+    *mutation.mutable_commit_extents() = commit("/f", 0, {extent(0, 1, 4)});
+    EXPECT_EQ(refusal(mutation).code(), pb::STATUS_EINVAL);
+    *mutation.mutable_commit_extents() = commit("/f", 0, {extent(0, 1, 3)});
+    ask(mutation);
+    EXPECT_TRUE(kit_.has(pb::Envelope::kPropose));
 }
 
 TEST_F(FileServiceTest, a_request_for_places_names_a_sensible_count) {

@@ -41,14 +41,15 @@ class PlacementTest : public testing::Test {
         pb::ChunkPlace place;
         std::string why;
         const auto random = [this] { return random_.next(); };
-        EXPECT_EQ(placement_.choose(copies, kChunkBytes, random, &place, &why), Placement::Choice::kMade) << why;
+        EXPECT_EQ(placement_.choose({copies, kChunkBytes, avoid_}, random, &place, &why), Placement::Choice::kMade)
+            << why;
         return place;
     }
     std::string refusal(uint32_t copies = 3) {
         pb::ChunkPlace place;
         std::string why;
         const auto random = [this] { return random_.next(); };
-        EXPECT_EQ(placement_.choose(copies, kChunkBytes, random, &place, &why), Placement::Choice::kTooFewUp);
+        EXPECT_EQ(placement_.choose({copies, kChunkBytes, {}}, random, &place, &why), Placement::Choice::kTooFewUp);
         return why;
     }
     static std::set<std::string> nodes(const pb::ChunkPlace& place) {
@@ -56,6 +57,7 @@ class PlacementTest : public testing::Test {
     }
 
     Placement placement_;
+    std::vector<std::string> avoid_;
     RandomStream random_{1, 1};
 };
 
@@ -265,6 +267,19 @@ TEST_F(PlacementTest, a_node_that_was_removed_gets_no_more_chunks_and_can_still_
     placement_.set_configuration(configuration_of({"node-1", "node-2", "node-3"}));
     EXPECT_EQ(nodes(choose(4)), (std::set<std::string>{"node-1", "node-2", "node-3"}));
     EXPECT_EQ(placement_.address_of("node-4"), "far:4");
+}
+
+TEST_F(PlacementTest, a_node_that_says_nothing_of_its_disk_counts_as_one_with_room) {
+    members(3);
+    for (int i = 1; i <= 3; ++i) stats(i, 0, 0, 0);
+    EXPECT_EQ(choose().replicas_size(), 3);
+}
+
+TEST_F(PlacementTest, nodes_to_avoid_come_last_but_before_none) {
+    members(5);
+    avoid_ = {"node-1", "node-3"};
+    EXPECT_EQ(nodes(choose()), (std::set<std::string>{"node-2", "node-4", "node-5"}));
+    EXPECT_EQ(choose(5).replicas_size(), 5);
 }
 
 TEST_F(PlacementTest, copies_are_no_more_than_members) {

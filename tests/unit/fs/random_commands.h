@@ -107,8 +107,10 @@ class RandomCommands {
             if (random_.below(2) == 0) mutation.mutable_set_attributes()->set_mode(0600);
         } else if (kind < 96) {
             *mutation.mutable_commit_extents() = random_commit();
-        } else if (kind < 98) {
+        } else if (kind < 97) {
             hold(&mutation);
+        } else if (kind < 99) {
+            lease(&mutation);
         } else {
             mutation.mutable_close_session();
         }
@@ -127,10 +129,28 @@ class RandomCommands {
         if (known == 0) holds_.push_back(mutation->sequence());
     }
 
+    // So has a lease.
+    void lease(pb::Mutation* mutation) {
+        const uint64_t known = leases_.empty() || random_.below(2) == 0 ? 0 : leases_[random_.below(leases_.size())];
+        const uint64_t kind = known == 0 ? 0 : random_.below(3);
+        if (kind == 1) {
+            mutation->mutable_end_lease()->set_lease_id(known);
+        } else if (kind == 2) {
+            mutation->mutable_publish_file()->set_lease_id(known);
+            *mutation->mutable_publish_file()->mutable_at() = at(file());
+        } else {
+            mutation->mutable_lease_file()->set_lease_id(known);
+            mutation->mutable_lease_file()->set_upload(random_.below(2) == 0);
+            *mutation->mutable_lease_file()->mutable_at() = at(file());
+            if (known == 0) leases_.push_back(mutation->sequence());
+        }
+    }
+
     pb::CommitExtents random_commit() {
         pb::CommitExtents request = commit(file(), 0, {});
         request.set_append(random_.below(3) == 0);
         request.set_truncate(random_.below(5) == 0);
+        request.set_create(random_.below(5) == 0);
         if (!request.append()) request.set_offset(random_.below(300));
         uint64_t offset = 0;
         for (uint64_t i = random_.below(4); i > 0; --i) {
@@ -152,6 +172,7 @@ class RandomCommands {
     std::vector<uint64_t> sessions_;
     std::vector<std::string> files_;
     std::vector<uint64_t> holds_;
+    std::vector<uint64_t> leases_;
     std::string tried_;  // The file that the last command was to make.
     std::string last_;
     uint64_t succeeded_ = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -47,6 +48,7 @@ class Replica {
         while (!kit_.has(pb::Envelope::kApplied)) {
             kit_.deliver(kit_.take(pb::Envelope::kFlush), pb::ACTOR_STATE_MACHINE);
         }
+        unfinished_ = kit_.try_take(pb::Envelope::kUnfinishedWork);
         return kit_.take(pb::Envelope::kApplied)->applied();
     }
     void send_apply(bool want_results = true) {
@@ -75,6 +77,7 @@ class Replica {
     }
 
     StepKit kit_;
+    std::optional<Message> unfinished_;  // What the last batch made it tell.
     std::string records_;
     uint64_t last_index_ = 0;
     uint32_t waiting_ = 0;

@@ -3,6 +3,7 @@
 
 #include "fs_fixture.h"
 #include "random_commands.h"
+#include "runtime/text.h"
 
 namespace sandstore {
 namespace {
@@ -18,6 +19,7 @@ class ReplicatedStateTest : public testing::Test {
     pb::MutationResult apply(const pb::Mutation& mutation) {
         pb::Command command;
         command.set_time_us(now_us_);
+        command.set_clock_us(clock_us_);
         *command.mutable_mutation() = mutation;
         return parsed(state_.apply(state_.applied_index() + 1, command.SerializeAsString()));
     }
@@ -45,6 +47,7 @@ class ReplicatedStateTest : public testing::Test {
 
     ReplicatedState state_;
     uint64_t now_us_ = kStartUs;
+    uint64_t clock_us_ = 0;  // 0: the leader knows none.
 };
 
 TEST_F(ReplicatedStateTest, a_session_is_named_after_its_entry) {
@@ -104,6 +107,47 @@ TEST_F(ReplicatedStateTest, the_clock_is_the_greatest_time_seen) {
     now_us_ = kStartUs;  // The next leader's clock is behind.
     EXPECT_EQ(apply(make(session, 1, "/d")).status().code(), pb::STATUS_SESSION_EXPIRED);
     EXPECT_EQ(state_.clock_us(), kStartUs + kTestSessionTimeoutUs + 1);
+}
+
+TEST_F(ReplicatedStateTest, a_wall_clock_far_ahead_lets_nothing_expire_early_and_nothing_live_for_ever) {
+    const uint64_t session = open();
+    now_us_ += 365ull * 24 * 3'600'000'000;
+    clock_us_ = kStartUs + 1'000'000;
+    EXPECT_EQ(apply(make(session, 1, "/d")).status().code(), pb::STATUS_OK);
+    EXPECT_EQ(state_.clock_us(), clock_us_);
+    clock_us_ += kTestSessionTimeoutUs + 1;
+    EXPECT_EQ(apply(make(session, 2, "/e")).status().code(), pb::STATUS_SESSION_EXPIRED);
+}
+
+TEST_F(ReplicatedStateTest, the_session_that_makes_room_is_the_one_used_least_whatever_the_wall_clock_says) {
+    std::vector<uint64_t> sessions;
+    for (clock_us_ = kStartUs; sessions.size() < 4; ++clock_us_) sessions.push_back(open());
+    now_us_ += 365ull * 24 * 3'600'000'000;
+    for (const uint64_t used : {sessions[0], sessions[1], sessions[3]}) {
+        ++clock_us_;
+        EXPECT_EQ(apply(make(used, 1, str_cat("/", used))).status().code(), pb::STATUS_OK);
+    }
+    ++clock_us_;
+    open();
+    EXPECT_EQ(apply(make(sessions[2], 1, "/x")).status().code(), pb::STATUS_SESSION_EXPIRED);
+    EXPECT_EQ(apply(make(sessions[0], 2, "/y")).status().code(), pb::STATUS_OK);
+}
+
+// Versions word their sentences differently, and their states must be the same all the same.
+TEST_F(ReplicatedStateTest, sentences_are_no_part_of_the_state) {
+    const uint64_t session = open();
+    pb::Mutation rename = in_session(session, 1);
+    *rename.mutable_rename()->mutable_from() = at("/");
+    *rename.mutable_rename()->mutable_to() = at("");
+    const pb::MutationResult first = apply(rename);
+    ASSERT_NE(first.status().code(), pb::STATUS_OK);
+    EXPECT_FALSE(first.status().message().empty());
+    const pb::MutationResult again = apply(rename);
+    EXPECT_EQ(again.status().code(), first.status().code());
+    EXPECT_FALSE(again.status().message().empty());
+    for (auto at = state_.sessions().results().begin(); at.valid(); at.next()) {
+        EXPECT_TRUE(parsed(at.value()).status().message().empty());
+    }
 }
 
 TEST_F(ReplicatedStateTest, a_command_that_cannot_be_read_is_answered_and_skipped) {

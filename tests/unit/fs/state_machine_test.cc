@@ -90,6 +90,19 @@ TEST_F(StateMachineTest, held_reads_are_bounded_and_overdue_ones_make_room) {
     EXPECT_EQ(kit_.take_answer(held)->query_result().status().code(), pb::STATUS_OK);
 }
 
+TEST_F(StateMachineTest, the_clock_is_told_now_and_then) {
+    const auto told_us = [&](uint64_t time_us) {
+        replica_.add(open_session(), time_us);
+        replica_.apply();
+        return replica_.unfinished_ ? (*replica_.unfinished_)->unfinished_work().clock_us() : 0;
+    };
+    const uint64_t later_us = kStartUs + StateMachine::kClockToldEveryUs;
+    EXPECT_EQ(told_us(kStartUs), kStartUs);
+    EXPECT_EQ(told_us(later_us - 1), 0u);
+    EXPECT_EQ(told_us(later_us), later_us);
+    EXPECT_EQ(told_us(later_us + 1), 0u);
+}
+
 // --- Turns -----------------------------------------------------------------------------------------------------------
 
 class StateMachineTurnsTest : public StateMachineTest {
@@ -120,6 +133,7 @@ TEST_F(StateMachineTurnsTest, a_large_batch_is_applied_in_several_turns_and_read
     const pb::Applied applied = kit_.take(pb::Envelope::kApplied)->applied();
     EXPECT_EQ(applied.last_index(), kMany);
     EXPECT_EQ(applied.results_size(), static_cast<int>(kMany));
+    kit_.take(pb::Envelope::kUnfinishedWork);
     kit_.expect_nothing();
 }
 

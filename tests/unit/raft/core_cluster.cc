@@ -272,7 +272,7 @@ void CoreCluster::send_snapshot(const std::string& name, const std::string& peer
     if (progress == node.core->peers().end() || progress->second.state() != Progress::State::kSnapshot) return;
     pb::InstallSnapshot install;
     install.set_term(node.core->term());
-    install.set_sequence(node.core->next_sequence(peer));
+    install.set_sequence(node.core->next_sequence());
     *install.mutable_meta() = node.snapshots.front();
     Message message;
     *message.envelope().mutable_install_snapshot() = std::move(install);

@@ -187,10 +187,10 @@ TEST(RaftCore, a_peer_that_is_heard_counts_as_reachable_again) {
 TEST(Progress, a_late_answer_that_proves_less_than_the_probe_asks_leaves_it_asking) {
     Progress progress(29, 0);  // Probes at 29.
     progress.sent(29, 0, 0);
-    progress.matched(23, 0);
+    progress.matched(23, 0, 0);
     EXPECT_EQ(progress.state(), Progress::State::kProbe);
     EXPECT_EQ(progress.match(), 23u);
-    progress.matched(29, 0);
+    progress.matched(29, 0, 0);
     EXPECT_EQ(progress.state(), Progress::State::kReplicate);
     EXPECT_EQ(progress.next(), 30u);
 }

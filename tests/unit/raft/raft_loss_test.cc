@@ -183,10 +183,9 @@ TEST_F(Loss, of_an_entry_is_seen_before_a_heartbeat_commits_it) {
 
 TEST(Progress, owes_what_it_acknowledged_until_it_has_it_again) {
     Progress progress(10, 0);
-    progress.next_sequence();
-    progress.matched(10, 0);
+    progress.matched(10, 0, 1);
     EXPECT_FALSE(progress.is_after_match(1));
-    EXPECT_TRUE(progress.is_after_match(progress.next_sequence()));
+    EXPECT_TRUE(progress.is_after_match(2));
     progress.lose_acknowledged(3, 2);
     EXPECT_EQ(progress.match(), 0u);
     EXPECT_EQ(progress.owed_index(), 10u);
@@ -194,11 +193,11 @@ TEST(Progress, owes_what_it_acknowledged_until_it_has_it_again) {
     EXPECT_FALSE(progress.is_believed(1));
     EXPECT_TRUE(progress.is_believed(2));
     progress.probe_from(5);
-    progress.matched(7, 0);
+    progress.matched(7, 0, 2);
     EXPECT_EQ(progress.counted_match(), 0u);
     progress.lose_acknowledged(3, 3);  // Once more, and less: it still owes the most.
     EXPECT_EQ(progress.owed_index(), 10u);
-    progress.matched(12, 0);
+    progress.matched(12, 0, 3);
     EXPECT_EQ(progress.owed_index(), 0u);
     EXPECT_EQ(progress.counted_match(), 12u);
 }

@@ -1,0 +1,96 @@
+"""What other clients see of a file while it is put, replaced and read, and what is left when a put is broken off: the
+old content or the new, nobody else's file taken away, and nothing left behind."""
+import os
+import signal
+
+import harness
+from harness import SANDSTORE, ClusterTest, clean_environment, spawn, wait_until
+
+MIB = 1 << 20
+
+
+class Files(ClusterTest):
+    def setUp(self):
+        self.nodes = self.cluster().start()
+        self.nodes.await_leader()
+
+    def begin(self, *arguments):
+        """A `sandstore fs` command whose standard input and output are pipes of this test."""
+        child = spawn([SANDSTORE, "fs", *arguments], stdin=-1, stdout=-1, stderr=-1,
+                      env=clean_environment(SANDSTORE_SERVERS=self.nodes.servers()))
+        self.addCleanup(self.end, child)
+        return child
+
+    @staticmethod
+    def end(child):
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if not pipe.closed:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    pass
+
+    def names(self):
+        return self.nodes.fs("ls", "/").decode().split()
+
+    def counts(self):
+        """How many inodes and chunks there are."""
+        return self.nodes.fs("df").split()[-3:-1]
+
+    def begin_put(self, path, length):
+        """A put whose first `length` bytes are stored, and that waits for more."""
+        before = self.counts()
+        child = self.begin("put", "-", path)
+        child.stdin.write(os.urandom(length))
+        child.stdin.flush()
+        wait_until("the first pieces are stored", lambda: self.counts() != before)
+        return child
+
+    def test_a_put_shows_nothing_before_it_is_complete(self):
+        child = self.begin_put("/new", 20 * MIB)
+        self.assertEqual(self.names(), [])
+        child.stdin.write(b"the end")
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.PATIENCE_S), 0)
+        self.assertEqual(self.names(), ["new"])
+        self.assertEqual(len(self.nodes.cat("/new")), 20 * MIB + 7)
+
+    def test_a_put_that_is_broken_off_takes_away_what_is_its_own_and_nothing_else(self):
+        empty = self.counts()
+        child = self.begin_put("/race", 20 * MIB)
+        self.nodes.put("/race", b"precious")
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(child.wait(harness.PATIENCE_S), 130)
+        self.assertIn(b"interrupted, nothing was changed", child.stderr.read())
+        self.assertEqual(self.nodes.cat("/race"), b"precious")
+        self.assertEqual(self.names(), ["race"])
+        self.nodes.fs("rm", "/race")
+        wait_until("nothing is left of the upload", lambda: self.counts() == empty)
+
+    def test_a_put_that_is_killed_leaves_no_name(self):
+        child = self.begin_put("/new", 20 * MIB)
+        child.kill()
+        child.wait()
+        self.assertEqual(self.names(), [])
+        self.nodes.put("/new", b"another one's")
+        self.assertEqual(self.nodes.cat("/new"), b"another one's")
+
+    def test_a_reader_gets_the_content_that_it_began_with_to_its_end(self):
+        old = os.urandom(40 * MIB)
+        for change in (lambda: self.nodes.put("/f", os.urandom(30 * MIB)), lambda: self.nodes.put("/f", b"short"),
+                       lambda: self.nodes.fs("rm", "/f"),
+                       lambda: self.nodes.fs("truncate", "--size=0", "/f")):
+            self.nodes.put("/f", old)
+            reader = self.begin("cat", "/f")
+            begun = reader.stdout.read(MIB)
+            change()
+            rest = reader.stdout.read()
+            self.assertEqual(reader.wait(harness.PATIENCE_S), 0, reader.stderr.read())
+            self.assertTrue(begun + rest == old, f"{len(begun + rest)} bytes, not those of the old content")
+
+
+if __name__ == "__main__":
+    harness.main()
