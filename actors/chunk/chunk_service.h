@@ -353,6 +353,7 @@ class ChunkService final : public Actor {
     uint64_t next_forward_ = 1;
     uint64_t forward_bytes_ = 0;
     uint64_t get_bytes_ = 0;
+    std::map<ChunkKey, uint64_t> fetched_at_us_;  // In the last kFetchedKeptUs.
     std::map<ChunkKey, Fetch> fetches_;
 
     // Requests without an answer.
