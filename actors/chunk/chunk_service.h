@@ -86,7 +86,6 @@ class ChunkService final : public Actor {
     struct Entry {
         uint64_t length = 0;
         uint64_t allocated_at_us = 0;  // 0 until the header is read, and for damaged files found at start.
-        uint64_t fetched_at_us = 0;    // When it came from another node; 0: not in this life of the process.
         uint32_t generation = 0;       // A new one each time a file comes to stand under the name.
         bool header_read = false;
         bool damaged = false;
@@ -353,6 +352,7 @@ class ChunkService final : public Actor {
     uint64_t next_forward_ = 1;
     uint64_t forward_bytes_ = 0;
     uint64_t get_bytes_ = 0;
+    std::map<ChunkKey, uint64_t> fetched_at_us_;  // In the last kFetchedKeptUs.
     std::map<ChunkKey, Fetch> fetches_;
 
     // Requests without an answer.

@@ -380,8 +380,10 @@ void ChunkService::end_fetch(ChunkKey key, const pb::Status& status, Context& co
     const auto found = fetches_.find(key);
     SANDSTORE_CHECK(found != fetches_.end(), "chunk=", to_string(key));
     const std::vector<ReplyTo> waiters = std::move(found->second.waiters);
-    if (const auto entry = index_.find(key); is_ok(status) && entry != index_.end()) {
-        entry->second.fetched_at_us = context.now_us();
+    if (is_ok(status)) {
+        const uint64_t now_us = context.now_us();
+        std::erase_if(fetched_at_us_, [&](const auto& one) { return now_us - one.second >= kFetchedKeptUs; });
+        fetched_at_us_[key] = now_us;
     }
     if (is_ok(status) && !found->second.all_from_here) metrics_.repaired_bytes->add(found->second.chunk_length);
     fetches_.erase(found);

@@ -232,8 +232,8 @@ void ChunkService::on_chunk_delete(const Message& message, Context& context) {
         const auto entry = index_.find(key);
         if (entry == index_.end() || renaming_.contains(key) || stores_.contains(key)) continue;
         // An audit that was asked before this node became a home of the chunk does not know of that.
-        const uint64_t fetched_at_us = entry->second.fetched_at_us;
-        if (fetched_at_us != 0 && context.now_us() - fetched_at_us < kFetchedKeptUs) continue;
+        const auto fetched = fetched_at_us_.find(key);
+        if (fetched != fetched_at_us_.end() && context.now_us() - fetched->second < kFetchedKeptUs) continue;
         work.chunks.emplace_back(key, entry->second);
         drop_entry(key);
         renaming_.insert(key);
