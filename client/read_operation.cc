@@ -1,7 +1,10 @@
 // ClientRead: the extents from the leader, then the ranges of the chunks in parallel, each from one replica and, when
-// that one has it not, damaged or not in time, from the next. Every byte is checked against the reply's checksum.
+// that one has it not, damaged or not in time, from the next. When each has damage somewhere in the range, the range is
+// halved, down to single blocks, and each half comes from whoever has that intact. Every byte is checked against the
+// reply's checksum.
 #include <algorithm>
 
+#include "actors/chunk/chunk_file.h"
 #include "client/operation.h"
 #include "client/zeros.h"
 #include "runtime/message_of.h"
@@ -35,6 +38,7 @@ class ReadOperation final : public Operation {
         std::vector<std::string> addresses;  // In the order to try.
         size_t tried = 0;
         bool may_come_back = false;  // A replica did not answer, rather than not have it.
+        bool damaged = false;        // A replica has it, with damage.
         Payload bytes;
     };
 
@@ -50,6 +54,7 @@ class ReadOperation final : public Operation {
     void fetch_more(Work& work);
     void fetch(size_t index, Work& work);
     void on_bytes(size_t index, CallEnd end, Work& work);
+    bool halve(size_t index);
     void on_no_replica(const Piece& piece, Work& work);
     void finish(Work& work);
     void fail(pb::Status status, Work& work);
@@ -193,8 +198,10 @@ void ReadOperation::fetch_more(Work& work) {
 }
 
 void ReadOperation::fetch(size_t index, Work& work) {
+    if (pieces_[index].tried >= pieces_[index].addresses.size() && !halve(index)) {
+        return on_no_replica(pieces_[index], work);
+    }
     Piece& piece = pieces_[index];
-    if (piece.tried >= piece.addresses.size()) return on_no_replica(piece, work);
     pb::ChunkGet get;
     *get.mutable_id() = piece.chunk;
     get.set_offset(piece.chunk_offset);
@@ -223,7 +230,26 @@ void ReadOperation::on_bytes(size_t index, CallEnd end, Work& work) {
                                                             {"why", end.status.message()}});
     piece.may_come_back |=
         code == pb::STATUS_UNAVAILABLE || code == pb::STATUS_DEADLINE_EXCEEDED || code == pb::STATUS_RESOURCE_EXHAUSTED;
+    piece.damaged |= code == pb::STATUS_CORRUPTED;
     fetch(index, work);
+}
+
+// Damage costs the blocks that are damaged. The second half joins the pieces that wait: the end puts them in order.
+bool ReadOperation::halve(size_t index) {
+    Piece& piece = pieces_[index];
+    const uint64_t first_block = piece.chunk_offset / kChunkBlockBytes;
+    const uint64_t blocks = block_count(piece.chunk_offset + piece.length) - first_block;
+    if (!piece.damaged || blocks < 2 || pieces_.size() >= kPiecesMax) return false;
+    const uint64_t first_bytes = (first_block + blocks / 2) * kChunkBlockBytes - piece.chunk_offset;
+    piece.tried = 0;
+    piece.damaged = false;
+    Piece second = piece;
+    second.file_offset += first_bytes;
+    second.chunk_offset += first_bytes;
+    second.length -= first_bytes;
+    piece.length = first_bytes;
+    pieces_.push_back(std::move(second));
+    return true;
 }
 
 // All replicas were tried. The extents may be out of date (an overwrite, a repair), so reading starts again: once when
@@ -248,6 +274,7 @@ void ReadOperation::on_no_replica(const Piece& piece, Work& work) {
 void ReadOperation::finish(Work& work) {
     Payload bytes;
     uint64_t at = read_.offset();
+    std::ranges::sort(pieces_, {}, &Piece::file_offset);
     for (Piece& piece : pieces_) {
         append_zeros(&bytes, piece.file_offset - at);
         bytes.append(std::move(piece.bytes));

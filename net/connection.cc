@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "runtime/text.h"
 
@@ -29,6 +30,11 @@ constexpr int kKeepaliveIntervalSeconds = 5;
 constexpr int kKeepaliveProbes = 3;
 
 constexpr uint64_t kFrameStallsMax = 8;
+// While others wait for the memory that a frame or an answer takes, patience is shorter: without progress, and for a
+// whole frame. And nobody waits for ever.
+constexpr uint64_t kStallWhileAwaitedUs = 3'000'000;
+constexpr uint64_t kFrameWhileAwaitedUs = 30'000'000;
+constexpr uint64_t kMemoryWaitMaxUs = 60'000'000;
 constexpr uint64_t kTimeoutCheckMinUs = 1'000;
 
 // A frame's head, the pieces of its payload, and its tail if it has one.
@@ -137,9 +143,21 @@ void Connection::set_idle_timeout_us(uint64_t idle_timeout_us) {
     if (!closed_ && !connecting_) schedule_timeouts();
 }
 
+void Connection::set_frame_limits(const FrameLimits& limits) {
+    options_.frame_limits = limits;
+    wire_->set_limits(limits);
+}
+
+void Connection::count_unread(MemoryBudget* memory) {
+    unread_ = memory;
+    if (unread_ != nullptr) unread_->add_unread(queued_bytes_);
+}
+
 void Connection::close() {
     if (closed_) return;
     closed_ = true;
+    forget_memory();
+    if (unread_ != nullptr) unread_->remove_unread(queued_bytes_);
     owner_ = nullptr;
     timeout_timer_.stop();
     event_del(flush_event_.get());
@@ -195,7 +213,7 @@ void Connection::read_some() {
     size_t bytes = 0;
     size_t messages = 0;
     bool drained = false;
-    while (!drained && bytes < kReadBytesPerTurn && messages < kReadMessagesPerTurn) {
+    while (!drained && !waiting_for_memory_ && bytes < kReadBytesPerTurn && messages < kReadMessagesPerTurn) {
         const ssize_t n = read_once(kReadBytesPerTurn - bytes, &drained);
         if (n == 0) return fail("closed by the other side");
         if (n < 0 && errno == EINTR) continue;
@@ -232,6 +250,7 @@ bool Connection::deliver_messages(size_t* messages) {
         queue_bytes(wire_->take_output());
         switch (step) {
             case FrameDecoder::Next::kMore:
+                if (wire_->memory_wanted() > 0 && get_memory()) continue;
                 if (wire_->finished()) close_when_flushed();
                 return !closing_when_flushed_;
             case FrameDecoder::Next::kBad:
@@ -257,18 +276,63 @@ void Connection::bad_frame() {
     fail(str_cat("bad frame: ", reason));
 }
 
+// --- Memory
+
+bool Connection::get_memory() {
+    if (waiting_for_memory_) return false;
+    std::optional<MemoryCharge> charge = options_.frame_limits.memory->ask(wire_->memory_wanted(), *this);
+    if (charge) {
+        wire_->give_memory(std::move(*charge));
+        return true;
+    }
+    waiting_for_memory_ = true;
+    waiting_since_us_ = net_.host.now_us();
+    return false;
+}
+
+void Connection::on_memory(MemoryCharge charge) {
+    const auto alive = shared_from_this();
+    waiting_for_memory_ = false;
+    last_read_us_ = net_.host.now_us();
+    if (frame_began_us_ != 0) frame_began_us_ = last_read_us_;  // Its time begins anew.
+    if (wire_->memory_wanted() > 0) {
+        wire_->give_memory(std::move(charge));
+        size_t messages = 0;
+        if (!deliver_messages(&messages)) return;
+    }
+    update_read_pause();
+}
+
+void Connection::forget_memory() {
+    if (std::exchange(waiting_for_memory_, false)) options_.frame_limits.memory->forget(*this);
+}
+
 void Connection::update_read_pause() {
-    if (options_.pause_reading_bytes == 0 || closed_ || closing_when_flushed_) return;
-    const bool pause =
-        queued_bytes_ > (reading_paused_ ? options_.pause_reading_bytes / 2 : options_.pause_reading_bytes);
+    if (closed_ || closing_when_flushed_) return;
+    const bool pause = must_pause();
     if (pause == reading_paused_) return;
     reading_paused_ = pause;
     if (pause) {
         event_del(read_event_.get());
+        schedule_timeouts();
     } else {
         last_read_us_ = net_.host.now_us();
         event_add(read_event_.get(), nullptr);
     }
+}
+
+bool Connection::must_pause() {
+    const size_t most = options_.pause_reading_bytes;
+    if (most != 0 && queued_bytes_ > (reading_paused_ ? most / 2 : most)) return true;
+    if (waiting_for_memory_) return true;
+    const FrameLimits& limits = options_.frame_limits;
+    // Whatever is asked next would cost more; a frame that has its memory goes on.
+    if (limits.memory == nullptr || !limits.memory_waits || frame_began_us_ != 0 || !limits.memory->exhausted()) {
+        return false;
+    }
+    waiting_for_memory_ = !limits.memory->ask(0, *this);
+    waiting_since_us_ = net_.host.now_us();
+    return waiting_for_memory_;
 }
 
 // --- Writing
@@ -303,6 +367,7 @@ void Connection::queue(WireBytes bytes) {
         }
     }
     queued_bytes_ += bytes.size();
+    if (unread_ != nullptr) unread_->add_unread(bytes.size());
     queue_.push_back(std::move(bytes));
 }
 
@@ -347,6 +412,7 @@ void Connection::written(size_t bytes) {
     last_write_us_ = net_.host.now_us();
     net_.sent_bytes.add(bytes);
     queued_bytes_ -= bytes;
+    if (unread_ != nullptr) unread_->remove_unread(bytes);
     while (bytes > 0) {
         const WireBytes& front = queue_.front();
         const size_t length = piece_of(front, front_piece_).size();
@@ -371,27 +437,36 @@ void Connection::wait_writable() {
 
 void Connection::schedule_timeouts() {
     // The timer is left running when it would fire earlier: it then looks again.
-    const bool wanted = options_.idle_timeout_us != 0 || !queue_.empty() || frame_began_us_ != 0;
+    const bool wanted = options_.idle_timeout_us != 0 || !queue_.empty() || frame_began_us_ != 0 || waiting_for_memory_;
     if (!wanted || timeout_timer_.running()) return;
     uint64_t delay_us = options_.stall_timeout_us;
     if (options_.idle_timeout_us != 0) delay_us = std::min(delay_us, options_.idle_timeout_us);
+    if (options_.frame_limits.memory != nullptr) delay_us = std::min(delay_us, kStallWhileAwaitedUs);
     timeout_timer_.start_us(std::max(delay_us / 4, kTimeoutCheckMinUs));
 }
 
 void Connection::check_timeouts() {
     const auto alive = shared_from_this();
     const uint64_t now_us = net_.host.now_us();
+    const MemoryBudget* memory = options_.frame_limits.memory;
+    const bool awaited = memory != nullptr && memory->awaited();
+    const uint64_t stall_us =
+        awaited ? std::min(options_.stall_timeout_us, kStallWhileAwaitedUs) : options_.stall_timeout_us;
     const auto passed = [now_us](uint64_t since_us, uint64_t limit_us) { return now_us >= since_us + limit_us; };
-    const uint64_t stall_us = options_.stall_timeout_us;
-    if (!queue_.empty() && passed(last_write_us_, stall_us)) return fail("the other side does not read");
+    const auto refuse = [&](const std::string& why) {
+        if (awaited) options_.frame_limits.memory->count_refusal();
+        fail(why);
+    };
+    if (!queue_.empty() && passed(last_write_us_, stall_us)) return refuse("the other side does not read");
+    const uint64_t frame_us = awaited ? kFrameWhileAwaitedUs : options_.stall_timeout_us * kFrameStallsMax;
     if (frame_began_us_ != 0 && !reading_paused_ &&
-        (passed(last_read_us_, stall_us) || passed(frame_began_us_, stall_us * kFrameStallsMax))) {
-        return fail("stalled in the middle of a frame");
+        (passed(last_read_us_, stall_us) || passed(frame_began_us_, frame_us))) {
+        return refuse("stalled in the middle of a frame");
     }
+    if (waiting_for_memory_ && passed(waiting_since_us_, kMemoryWaitMaxUs)) return refuse("no memory for it in time");
     const uint64_t last_us = std::max(last_read_us_, last_write_us_);
-    if (options_.idle_timeout_us != 0 && queue_.empty() && passed(last_us, options_.idle_timeout_us)) {
-        return fail("idle");
-    }
+    const bool idle = queue_.empty() && !waiting_for_memory_;
+    if (options_.idle_timeout_us != 0 && idle && passed(last_us, options_.idle_timeout_us)) return fail("idle");
     schedule_timeouts();
 }
 

@@ -5,6 +5,7 @@
 // itself. A connection may be closed and let go of from its own callbacks.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -42,7 +43,7 @@ struct ConnectionOptions {
     FrameLimits frame_limits;
 };
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection : public std::enable_shared_from_this<Connection>, private MemoryWaiter {
  public:
     enum class SendResult { kQueued, kQueueFull, kTooLarge, kClosed };
 
@@ -55,7 +56,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     struct Private {};  // Made by adopt() and connect() only.
     Connection(Private, NetContext& net, const ConnectionOptions& options, WireSide side, std::string remote,
                ConnectionOwner* owner);
-    ~Connection();
+    ~Connection() override;
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
@@ -63,8 +64,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     [[nodiscard]] SendResult send(Message& message);
 
     void set_owner(ConnectionOwner* owner) { owner_ = owner; }
-    void set_frame_limits(const FrameLimits& limits) { wire_->set_limits(limits); }
+    void set_frame_limits(const FrameLimits& limits);
     void set_idle_timeout_us(uint64_t idle_timeout_us);
+    // The bytes queued count there from now on, those that are queued already too: answers that somebody does not read.
+    void count_unread(MemoryBudget* memory);
 
     void close();               // At once, without on_closed.
     void close_when_flushed();  // Reads no more; on_closed comes when the queue is written.
@@ -73,6 +76,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const std::string& remote() const { return remote_; }  // For logs: "10.0.0.7:41234".
     size_t queued_bytes() const { return queued_bytes_; }
     size_t queued_messages() const { return queue_.size(); }
+    bool mid_frame() const { return wire_->mid_frame(); }
+    uint64_t last_progress_us() const { return std::max(last_read_us_, last_write_us_); }
 
  private:
     void open(int socket);
@@ -94,7 +99,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     ssize_t write_once();
     void written(size_t bytes);
     void wait_writable();
+    bool get_memory();  // False: it waits.
+    void on_memory(MemoryCharge charge) override;
+    void forget_memory();
     void update_read_pause();
+    bool must_pause();
     void fail(const std::string& why);
     void check_timeouts();
     void schedule_timeouts();
@@ -108,7 +117,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool closed_ = false;
     bool closing_when_flushed_ = false;
     bool reading_paused_ = false;
-    std::string start_failure_;  // Set before the first event: reported from the loop.
+    bool waiting_for_memory_ = false;
+    MemoryBudget* unread_ = nullptr;  // Where queued bytes count; null: nowhere.
+    std::string start_failure_;       // Set before the first event: reported from the loop.
 
     EventPointer read_event_;
     EventPointer write_event_;  // The socket can take more.
@@ -123,8 +134,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     size_t front_offset_ = 0;  // and this far into the piece.
 
     uint64_t last_read_us_ = 0;
-    uint64_t last_write_us_ = 0;   // Of progress, or of the queue's becoming non-empty.
-    uint64_t frame_began_us_ = 0;  // 0: between frames.
+    uint64_t last_write_us_ = 0;     // Of progress, or of the queue's becoming non-empty.
+    uint64_t frame_began_us_ = 0;    // 0: between frames.
+    uint64_t waiting_since_us_ = 0;  // For memory.
 };
 
 // Puts a socket into the state that all of Sandstore's connections want: no delay, keepalive.

@@ -16,6 +16,8 @@ constexpr size_t kCoveredHeaderBytes = 16;  // What the first checksum covers of
 constexpr size_t kStagingBytesMin = 4 << 10;
 constexpr size_t kStagingBytesUsual = 64 << 10;
 constexpr size_t kPayloadFirstBytes = 64 << 10;  // Start of a payload buffer that grows with the data.
+constexpr size_t kFreeFrameBytes =
+    kStagingBytesUsual;  // A frame of which no more is half here than staging holds anyway.
 
 static_assert(kFrameBodyBytesMax < UINT32_MAX && kFramePayloadBytesMax < UINT32_MAX);
 
@@ -88,6 +90,7 @@ std::string_view to_string(FrameError error) {
 
 std::span<const iovec> FrameDecoder::space(size_t bytes_max) {
     SANDSTORE_CHECK(error_ == FrameError::kNone && bytes_max > 0, "error=", to_string(error_), " max=", bytes_max);
+    SANDSTORE_CHECK(memory_wanted_ == 0, "wanted=", memory_wanted_);
     size_t areas = 0;
     if (state_ == State::kPayload) {
         SANDSTORE_CHECK(staged() == 0 && payload_missing() > 0, "staged=", staged(), " missing=", payload_missing());
@@ -121,6 +124,7 @@ FrameDecoder::Next FrameDecoder::next(uint64_t now_us, Message* message) {
         const Next step = read_header();
         if (step != Next::kMessage) return step;
     }
+    if (memory_wanted_ > 0) return Next::kMore;
     if (state_ == State::kBody) {
         const Next step = read_body();
         if (step != Next::kMessage) return step;
@@ -136,6 +140,7 @@ FrameDecoder::Next FrameDecoder::fail(FrameError error) {
     error_ = error;
     staging_.reset();
     payload_.reset();
+    charge_.give_back();
     return Next::kBad;
 }
 
@@ -156,7 +161,24 @@ FrameDecoder::Next FrameDecoder::read_header() {
     head_crc_ = get_u32(header + 16);
     payload_crc_stated_ = get_u32(header + 20);
     state_ = State::kBody;
+    count_frame();
     return Next::kMessage;
+}
+
+void FrameDecoder::count_frame() {
+    const size_t bytes = kFrameHeaderBytes + body_length_ + payload_length_;
+    if (limits_.memory == nullptr || bytes <= kFreeFrameBytes) return;
+    if (limits_.memory_waits) {
+        memory_wanted_ = bytes;
+    } else {
+        charge_ = limits_.memory->take(bytes, true);
+    }
+}
+
+void FrameDecoder::give_memory(MemoryCharge charge) {
+    SANDSTORE_CHECK(memory_wanted_ > 0 && charge, "wanted=", memory_wanted_);
+    memory_wanted_ = 0;
+    charge_ = std::move(charge);
 }
 
 FrameDecoder::Next FrameDecoder::read_body() {
@@ -192,9 +214,17 @@ void FrameDecoder::finish(uint64_t now_us, Message* message) {
     }
     Payload payload;
     if (payload_length_ > 0) {
-        const std::string_view bytes(payload_.get(), payload_length_);
-        payload = Payload::view_of(std::shared_ptr<char>(std::move(payload_)), bytes);
+        if (limits_.memory != nullptr && !charge_) charge_ = limits_.memory->take(payload_length_, false);
+        charge_.arrived();
+        // The charge goes with the bytes, whoever comes to hold them.
+        struct Held {
+            Memory bytes;
+            MemoryCharge charge;
+        };
+        const auto held = std::make_shared<Held>(std::move(payload_), std::move(charge_));
+        payload = Payload::view_of(held, std::string_view(held->bytes.get(), payload_length_));
     }
+    charge_.give_back();
     *message = Message(std::move(envelope_), std::move(payload));
     envelope_.Clear();
     state_ = State::kHeader;

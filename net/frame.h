@@ -26,6 +26,7 @@
 #include <string_view>
 
 #include "messages/envelope.pb.h"
+#include "net/memory_budget.h"
 #include "runtime/message.h"
 
 namespace sandstore {
@@ -59,6 +60,9 @@ struct FrameLimits {
     size_t payload_bytes_max = kFramePayloadBytesMax;
     // Memory follows the bytes that really arrive instead of the length that the header states.
     bool grow_with_data = true;
+    // What frames cost counts there. With memory_waits a large frame is not read further until it was given its memory.
+    MemoryBudget* memory = nullptr;
+    bool memory_waits = false;
 };
 
 // Takes bytes in any pieces and gives whole messages:
@@ -82,6 +86,11 @@ class FrameDecoder {
     void received(size_t bytes);  // That many of the last space() are filled.
     Next next(uint64_t now_us, Message* message);
 
+    // More than 0: next() says kMore until the frame at hand was given a charge for so many bytes, and space() must not
+    // be asked for.
+    size_t memory_wanted() const { return memory_wanted_; }
+    void give_memory(MemoryCharge charge);
+
     FrameError error() const { return error_; }
     bool mid_frame() const { return state_ != State::kHeader || end_ > begin_; }
 
@@ -95,6 +104,7 @@ class FrameDecoder {
 
     Next fail(FrameError error);
     Next read_header();
+    void count_frame();
     Next read_body();
     void take_payload_from_staging();
     void finish(uint64_t now_us, Message* message);
@@ -125,6 +135,8 @@ class FrameDecoder {
     size_t payload_capacity_ = 0;
     size_t payload_size_ = 0;
     uint32_t payload_crc_ = 0;  // Of what has arrived.
+    size_t memory_wanted_ = 0;
+    MemoryCharge charge_;  // For a large frame, or one that nobody waits for.
 
     std::array<iovec, 2> areas_{};
 };

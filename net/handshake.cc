@@ -38,6 +38,7 @@ Refusal refusal(const pb::Hello& hello, const LocalNames& names) {
     }
     switch (hello.kind()) {
         case pb::Hello::CLIENT:
+        case pb::Hello::OPERATOR:
             return {};
         case pb::Hello::PROBE:
         case pb::Hello::PEER_CONTROL:
@@ -56,7 +57,7 @@ pb::Hello make_hello(pb::Hello::Kind kind, const LocalNames& names) {
     hello.set_protocol_version(kProtocolVersion);
     hello.set_kind(kind);
     hello.set_software_version(names.software_version);
-    if (kind == pb::Hello::CLIENT) return hello;
+    if (kind == pb::Hello::CLIENT || kind == pb::Hello::OPERATOR) return hello;
     hello.set_cluster_id(names.cluster_id);
     hello.set_node_id(names.node_id);
     hello.set_instance_id(names.instance_id);

@@ -120,6 +120,8 @@ bool HttpHeadParser::read_header() {
         if (head_.content_length) return false;
         head_.content_length = parse_digits(value, 10, kLengthDigitsMax);
         return head_.content_length.has_value();
+    } else if (name == "if-none-match") {
+        head_.if_none_match = value;
     }
     return true;
 }

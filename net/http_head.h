@@ -18,6 +18,7 @@ struct HttpHead {
     std::string third;   // "HTTP/1.1", or "OK" (a reason's first word is enough).
     bool chunked = false;
     std::optional<uint64_t> content_length;
+    std::string if_none_match;
 };
 
 class HttpHeadParser {

@@ -1,10 +1,12 @@
 // Health, metrics and status over HTTP: the status page (GET /), /livez, /metrics, and the answers of http_answers.h.
 // Everything else is a JSON error. It knows no actors: main gives it the function that asks for the status.
 //
-// libevent's HTTP server cannot limit the number of connections; each is closed after one answer, and after
-// `timeout_us` without progress, and headers and bodies are small, so that what strangers can occupy stays bounded.
+// Each connection is closed after one answer, and when its request is not whole after `timeout_us`; headers and bodies
+// are small. When all connections are taken, the one that has been silent for longest makes room for a new one. So what
+// strangers can occupy stays bounded, and they cannot lock others out.
 #pragma once
 
+#include <climits>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,8 +30,9 @@ using AskStatus = std::function<void(pb::ClusterStatusRequest question, StatusDo
 using HttpHandler = std::function<HttpAnswerText(bool post, std::string_view body)>;
 
 struct HttpServerOptions {
-    uint64_t timeout_us = 10'000'000;
-    size_t header_bytes_max = 8 << 10;
+    uint64_t timeout_us = 5'000'000;
+    size_t connections_max = 64;
+    int accepted_below = INT_MAX;  // See Listener.
     size_t body_bytes_max = 4 << 10;
     size_t questions_max = 64;  // To the StatusService at once; beyond it the answer is 503.
 };

@@ -78,7 +78,7 @@ Next HttpWire::read_data(uint64_t now_us, Message* message) {
     while (true) {
         const Next step = decoder_.next(now_us, message);
         if (step == Next::kBad) error_ = to_string(decoder_.error());
-        if (step != Next::kMore) return step;
+        if (step != Next::kMore || decoder_.memory_wanted() > 0) return step;
         if (remaining_ == 0) {
             state_ = head_.head().chunked ? State::kDataEnd : State::kEnded;
             if (state_ == State::kEnded && decoder_.mid_frame()) return fail("http_cut_off");

@@ -8,6 +8,8 @@ namespace {
 
 // Until the hello: small frames only, so that a stranger costs next to nothing.
 constexpr FrameLimits kHelloLimits{.body_bytes_max = 4 << 10, .payload_bytes_max = 0, .grow_with_data = true};
+// Operators do not wait for memory, and have no need of large frames.
+constexpr size_t kOperatorBodyBytes = 256 << 10;
 // Answers that a client does not take. Beyond this its further requests are not read.
 constexpr size_t kPauseReadingBytes = size_t{16} << 20;
 
@@ -42,7 +44,15 @@ std::string Inbound::node() const {
     return is_peer() ? hello_.node_id() : str_cat("~", number_);
 }
 
+Connection::SendResult Inbound::send(Message& message) {
+    const bool reply = message->reply_to() != 0;
+    const Connection::SendResult result = connection_->send(message);
+    if (reply && result == Connection::SendResult::kQueued && unanswered_ > 0) unanswered_--;
+    return result;
+}
+
 void Inbound::on_message(Connection&, Message message) {
+    if (greeted_ && message->request_id() != 0) unanswered_++;
     if (greeted_) return owner_.on_inbound_message(*this, std::move(message));
     on_hello(std::move(message));
 }
@@ -64,7 +74,14 @@ void Inbound::on_hello(Message message) {
     hello_timer_.stop();
     FrameLimits limits;
     limits.grow_with_data = is_client();
+    limits.memory = net_.memory;
+    limits.memory_waits = is_client() && !is_operator();
+    if (is_operator()) {
+        limits.body_bytes_max = kOperatorBodyBytes;
+        limits.payload_bytes_max = 0;
+    }
     connection_->set_frame_limits(limits);
+    if (is_client()) connection_->count_unread(net_.memory);
     if (is_client()) connection_->set_idle_timeout_us(options_.client_idle_us);
 }
 

@@ -30,18 +30,22 @@ class Inbound : private ConnectionOwner {
     Inbound(const Inbound&) = delete;
     Inbound& operator=(const Inbound&) = delete;
 
-    Connection::SendResult send(Message& message) { return connection_->send(message); }
+    Connection::SendResult send(Message& message);
 
     uint64_t number() const { return number_; }
     bool greeted() const { return greeted_; }          // A hello was accepted.
     const pb::Hello& hello() const { return hello_; }  // Valid once greeted.
-    bool is_client() const { return greeted_ && hello_.kind() == pb::Hello::CLIENT; }
+    bool is_operator() const { return greeted_ && hello_.kind() == pb::Hello::OPERATOR; }
+    bool is_client() const { return is_operator() || (greeted_ && hello_.kind() == pb::Hello::CLIENT); }
     bool is_peer() const {
         return greeted_ && (hello_.kind() == pb::Hello::PEER_CONTROL || hello_.kind() == pb::Hello::PEER_BULK);
     }
     std::string node() const;  // "node-2", or "~7" for a client.
     const std::string& remote() const { return connection_->remote(); }
     bool flushed() const { return connection_->queued_messages() == 0; }
+    // Nothing is under way in either direction; since when.
+    bool idle() const { return unanswered_ == 0 && flushed() && !connection_->mid_frame(); }
+    uint64_t idle_since_us() const { return connection_->last_progress_us(); }
 
     bool warned = false;  // About a message it may not send: once for each connection.
 
@@ -57,6 +61,7 @@ class Inbound : private ConnectionOwner {
     uint64_t number_;
     InboundOwner& owner_;
     bool greeted_ = false;
+    uint64_t unanswered_ = 0;  // Requests that have no reply yet.
     pb::Hello hello_;
     LoopTimer hello_timer_;
     std::shared_ptr<Connection> connection_;

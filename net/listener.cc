@@ -17,6 +17,7 @@ namespace {
 constexpr int kBacklog = 512;
 constexpr int kAcceptsPerTurn = 64;
 constexpr uint64_t kAcceptPauseUs = 100'000;  // After running out of descriptors: retrying at once would spin.
+constexpr uint64_t kSayAgainUs = 10'000'000;
 
 // errno as a sentence's end; 0 when it worked.
 int bind_and_listen(int socket, const sockaddr* address, socklen_t length) {
@@ -105,8 +106,8 @@ uint16_t port_of_socket(int socket) {
     return ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
 }
 
-Listener::Listener(NetContext& net, OnAccept on_accept)
-    : net_(net), on_accept_(std::move(on_accept)), resume_timer_(net.base, [this] {
+Listener::Listener(NetContext& net, OnAccept on_accept, int accepted_below)
+    : net_(net), on_accept_(std::move(on_accept)), accepted_below_(accepted_below), resume_timer_(net.base, [this] {
           if (event_) event_add(event_.get(), nullptr);
       }) {}
 
@@ -143,18 +144,30 @@ void Listener::accept_some() {
         socklen_t length = sizeof(address);
         const int socket =
             ::accept4(socket_, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (socket >= accepted_below_) {
+            ::close(socket);
+            return pause("the rest of the descriptors is for the disk");
+        }
         if (socket >= 0) {
             on_accept_(socket, to_string(socket_address(reinterpret_cast<const sockaddr*>(&address), length)));
             continue;
         }
         if (errno == EAGAIN) return;
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            net_.log(LogLevel::kWarning, "cannot accept connections for a moment", {{"error", std::strerror(errno)}});
-            event_del(event_.get());
-            return resume_timer_.start_us(kAcceptPauseUs);
+            return pause(std::strerror(errno));
         }
         // Anything else concerns that one connection only (ECONNABORTED, EPERM, network errors): go on.
     }
+}
+
+void Listener::pause(std::string_view why) {
+    net_.count_refused("no_descriptors");
+    if (pause_said_us_ == 0 || net_.host.now_us() >= pause_said_us_ + kSayAgainUs) {
+        pause_said_us_ = net_.host.now_us();
+        net_.log(LogLevel::kWarning, "cannot accept connections for a moment", {{"error", why}});
+    }
+    event_del(event_.get());
+    resume_timer_.start_us(kAcceptPauseUs);
 }
 
 }  // namespace sandstore

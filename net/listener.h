@@ -1,6 +1,7 @@
 // The listening socket: binds, accepts, and gives the connected sockets to its owner.
 #pragma once
 
+#include <climits>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -22,7 +23,8 @@ class Listener {
     // The socket belongs to the callee.
     using OnAccept = std::function<void(int socket, std::string remote)>;
 
-    Listener(NetContext& net, OnAccept on_accept);
+    // Accepted sockets have numbers below `accepted_below`; one above is closed, and accepting pauses.
+    Listener(NetContext& net, OnAccept on_accept, int accepted_below = INT_MAX);
     ~Listener();
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
@@ -35,13 +37,16 @@ class Listener {
  private:
     static void on_readable(int, short, void* self);
     void accept_some();
+    void pause(std::string_view why);
 
     NetContext& net_;
     OnAccept on_accept_;
+    const int accepted_below_;
     int socket_ = -1;
     uint16_t port_ = 0;
     EventPointer event_;
     LoopTimer resume_timer_;
+    uint64_t pause_said_us_ = 0;
 };
 
 }  // namespace sandstore

@@ -19,7 +19,7 @@ constexpr struct {
     {Body::kAllocateChunks, pb::ACTOR_FILES},    {Body::kChunkPut, pb::ACTOR_CHUNKS},
     {Body::kChunkGet, pb::ACTOR_CHUNKS},         {Body::kClusterStatusRequest, pb::ACTOR_STATUS},
     {Body::kChangeMembership, pb::ACTOR_STATUS}, {Body::kTransferLeadership, pb::ACTOR_STATUS},
-    {Body::kRequestSnapshot, pb::ACTOR_STATUS},
+    {Body::kRequestSnapshot, pb::ACTOR_STATUS},  {Body::kAllowDeletions, pb::ACTOR_STATUS},
 };
 
 enum class Travels {
@@ -46,6 +46,7 @@ Travels between_nodes(Body body) {
         case Body::kChangeMembership:
         case Body::kTransferLeadership:
         case Body::kRequestSnapshot:
+        case Body::kAllowDeletions:
         case Body::kMutation:
         case Body::kQuery:
         case Body::kStateHashRequest:
@@ -93,6 +94,9 @@ Travels between_nodes(Body body) {
         case Body::kLogRecords:
         case Body::kLogCompact:
         case Body::kLogSpace:
+        case Body::kUnfinishedWork:
+        case Body::kChunksCollected:
+        case Body::kRepairState:
         case Body::kConfigurationChanged:
         case Body::kStartSnapshots:
         case Body::kSnapshotsRecovered:
@@ -104,6 +108,8 @@ Travels between_nodes(Body body) {
         case Body::kSaveSnapshot:
         case Body::kSnapshotRead:
         case Body::kSnapshotBytes:
+        case Body::kSnapshotVerify:
+        case Body::kSnapshotVerified:
         case Body::kSnapshotReceive:
         case Body::kSnapshotReceived:
         case Body::kRestoreSnapshot:

@@ -12,6 +12,8 @@ struct event_base;
 
 namespace sandstore {
 
+class MemoryBudget;
+
 struct NetContext {
     NetContext(event_base* loop, PortHost& port_host, WireMaker wire_maker = make_wire);
     NetContext(const NetContext&) = delete;
@@ -27,7 +29,8 @@ struct NetContext {
 
     event_base* base;
     PortHost& host;
-    const WireMaker new_wire;  // For every connection.
+    const WireMaker new_wire;        // For every connection.
+    MemoryBudget* memory = nullptr;  // Of what others make a node hold; null in clients.
     Counter& sent_messages;
     Counter& sent_bytes;
     Counter& received_messages;

@@ -28,6 +28,7 @@ Json::Value peer_json(const pb::RaftPeerStatus& peer) {
     json["reachable"] = peer.reachable();
     json["match_index"] = number(peer.match_index());
     json["next_index"] = number(peer.next_index());
+    if (peer.owed_index() != 0) json["owed_index"] = number(peer.owed_index());
     if (peer.state() == pb::RaftPeerStatus::SNAPSHOT) {
         json["snapshot_bytes"] = number(peer.snapshot_bytes());
         json["snapshot_sent_bytes"] = number(peer.snapshot_sent_bytes());
@@ -126,6 +127,8 @@ Json::Value node_json(const pb::NodeStatus& node) {
     json["snapshot_index"] = number(node.raft().snapshot_index());
     json["disk_full"] = node.raft().disk_full();
     json["disk_slow"] = node.raft().disk_slow();
+    json["repair_problem"] = node.repair().problem();
+    json["deletions_stopped"] = node.repair().deletions_stopped();
     json["removed"] = node.raft().removed();
     json["transferring_to"] = node.raft().transferring_to();
     json["election_priority"] = node.raft().election_priority();

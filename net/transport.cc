@@ -49,7 +49,9 @@ Transport::Transport(event_base* base, PortHost& host, TransportOptions options)
     : net_(base, host, options.wire),
       options_(std::move(options)),
       resolver_(base, options_.name_servers),
-      listener_(net_, [this](int socket, std::string remote) { on_accept(socket, std::move(remote)); }),
+      listener_(
+          net_, [this](int socket, std::string remote) { on_accept(socket, std::move(remote)); },
+          options_.accepted_below),
       retire_timer_(base, [this] { retire_due(); }),
       drain_timer_(base,
                    [this] {
@@ -57,6 +59,9 @@ Transport::Transport(event_base* base, PortHost& host, TransportOptions options)
                    }),
       inbound_gauge_(host.metrics().gauge("sandstore_net_inbound_connections", "Open connections made by others.")) {
     names_.software_version = options_.software_version;
+    if (options_.memory_budget_bytes == 0) return;
+    memory_ = std::make_unique<MemoryBudget>(base, host.metrics(), options_.memory_budget_bytes);
+    net_.memory = memory_.get();
 }
 
 Transport::~Transport() = default;
@@ -263,7 +268,7 @@ void Transport::send_to_server(Message message) {
         }
         LinkConfig config;
         config.node = node;
-        config.kind = pb::Hello::CLIENT;
+        config.kind = options_.client_kind;
         config.keep_up = false;
         config.queue_bytes_max = options_.bulk_queue_bytes_max;
         config.idle_timeout_us = options_.server_idle_us;
@@ -395,7 +400,7 @@ void Transport::on_link_down(Link& link, const std::string& why) {
 
 void Transport::on_link_message(Link& link, Message message) {
     // Peers answer over connections of their own; only servers answer here.
-    const bool from_server = link.kind() == pb::Hello::CLIENT;
+    const bool from_server = link.kind() == options_.client_kind;
     const std::string refusal =
         from_server ? refuse_from_server(message.envelope()) : "nothing is expected over this connection";
     if (!refusal.empty()) {
@@ -408,7 +413,7 @@ void Transport::on_link_message(Link& link, Message message) {
 void Transport::on_link_undeliverable(Link& link, Message message, std::string_view reason, pb::StatusCode code,
                                       const std::string& why) {
     undeliverable(message, reason, code, why);
-    const bool is_peer = link.kind() != pb::Hello::CLIENT;
+    const bool is_peer = link.kind() != options_.client_kind;
     if (is_peer && message->to_actor() == pb::ACTOR_RAFT) net_.count_raft_send_failure(link.node());
     if (reason == "too_large" && message->reply_to() != 0) link.send(too_large_reply(message.envelope()));
 }
@@ -420,7 +425,7 @@ void Transport::on_link_flushed(Link&) {
 // --- Incoming connections
 
 void Transport::on_accept(int socket, std::string remote) {
-    if (inbound_.size() >= options_.inbound_max) {
+    if (inbound_.size() >= options_.inbound_max && !evict_stranger() && !evict_idle_client()) {
         net_.count_refused("too_many_connections");
         ::close(socket);
         return;
@@ -431,17 +436,65 @@ void Transport::on_accept(int socket, std::string remote) {
     inbound_gauge_.set(static_cast<double>(inbound_.size()));
 }
 
+// Whoever connected longest ago and has not said who it is.
+bool Transport::evict_stranger() {
+    const auto oldest = std::ranges::find_if(inbound_, [](const auto& entry) { return !entry.second->greeted(); });
+    if (oldest == inbound_.end()) return false;
+    if (net_.host.now_us() < oldest->second->idle_since_us() + options_.idle_before_eviction_us) return false;
+    net_.count_refused("silent_connection");
+    forget_inbound(oldest);
+    return true;
+}
+
+// Nothing is lost by it: a client connects again when it has something to say.
+bool Transport::evict_idle_client() {
+    auto longest = inbound_.end();
+    for (auto entry = inbound_.begin(); entry != inbound_.end(); ++entry) {
+        const Inbound& inbound = *entry->second;
+        if (!inbound.is_client() || inbound.is_operator() || !inbound.idle()) continue;
+        if (longest == inbound_.end() || inbound.idle_since_us() < longest->second->idle_since_us()) longest = entry;
+    }
+    if (longest == inbound_.end()) return false;
+    if (net_.host.now_us() < longest->second->idle_since_us() + options_.idle_before_eviction_us) return false;
+    net_.count_refused("idle_client");
+    forget_inbound(longest);
+    return true;
+}
+
+void Transport::forget_inbound(std::map<uint64_t, std::unique_ptr<Inbound>>::iterator inbound) {
+    if (inbound->second->is_operator()) {
+        operators_--;
+    } else if (inbound->second->is_client()) {
+        clients_--;
+    }
+    inbound_.erase(inbound);
+    inbound_gauge_.set(static_cast<double>(inbound_.size()));
+}
+
+// Whether there is room for one more of its kind; made if need be.
+pb::Status Transport::admit(const pb::Hello& hello) {
+    const bool is_operator = hello.kind() == pb::Hello::OPERATOR;
+    pb::Status status;
+    if (!is_operator && hello.kind() != pb::Hello::CLIENT) return status;
+    const bool full =
+        clients_ + operators_ >= options_.operators_max || (!is_operator && clients_ >= options_.clients_max);
+    if (full && !evict_idle_client()) {
+        status.set_code(pb::STATUS_RESOURCE_EXHAUSTED);
+        status.set_message("this node has as many clients as it can take; try another one");
+        return status;
+    }
+    (is_operator ? operators_ : clients_)++;
+    return status;
+}
+
 pb::HelloReply Transport::on_inbound_hello(Inbound& inbound, const pb::Hello& hello) {
     pb::HelloReply reply = answer_hello(hello, names_);
-    if (reply.status().code() == pb::STATUS_OK && hello.kind() == pb::Hello::CLIENT &&
-        clients_ >= options_.clients_max) {
-        reply.mutable_status()->set_code(pb::STATUS_RESOURCE_EXHAUSTED);
-        reply.mutable_status()->set_message("this node has as many clients as it can take; try another one");
-    }
+    if (reply.status().code() == pb::STATUS_OK) *reply.mutable_status() = admit(hello);
+    const bool is_client = hello.kind() == pb::Hello::CLIENT || hello.kind() == pb::Hello::OPERATOR;
     if (reply.status().code() != pb::STATUS_OK) {
         note_refusal(inbound, hello, reply.status());
-    } else if (hello.kind() == pb::Hello::CLIENT) {
-        clients_++;
+    } else if (is_client) {
+        return reply;
     } else if (hello.kind() != pb::Hello::PROBE) {
         note_peer_hello(inbound, hello);
     }
@@ -507,7 +560,6 @@ void Transport::on_inbound_flushed(Inbound&) {
 }
 
 void Transport::on_inbound_closed(Inbound& inbound, const std::string& why) {
-    if (inbound.is_client()) clients_--;
     if (inbound.is_peer()) {
         const std::string node = inbound.node();
         const auto found = peers_.find(node);
@@ -516,8 +568,7 @@ void Transport::on_inbound_closed(Inbound& inbound, const std::string& why) {
             net_.host.node_unreachable(node, str_cat("the connection that its replies come over is lost: ", why));
         }
     }
-    inbound_.erase(inbound.number());
-    inbound_gauge_.set(static_cast<double>(inbound_.size()));
+    forget_inbound(inbound_.find(inbound.number()));
     check_drained();
 }
 

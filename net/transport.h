@@ -98,6 +98,10 @@ class Transport : public Port, private LinkOwner, private InboundOwner {
 
     // Incoming.
     void on_accept(int socket, std::string remote);
+    pb::Status admit(const pb::Hello& hello);
+    bool evict_stranger();
+    bool evict_idle_client();
+    void forget_inbound(std::map<uint64_t, std::unique_ptr<Inbound>>::iterator inbound);
     pb::HelloReply on_inbound_hello(Inbound& inbound, const pb::Hello& hello) override;
     void note_peer_hello(const Inbound& inbound, const pb::Hello& hello);
     void note_refusal(const Inbound& inbound, const pb::Hello& hello, const pb::Status& status);
@@ -112,6 +116,7 @@ class Transport : public Port, private LinkOwner, private InboundOwner {
 
     NetContext net_;
     TransportOptions options_;
+    std::unique_ptr<MemoryBudget> memory_;
     LocalNames names_;
     Resolver resolver_;
     Listener listener_;
@@ -125,7 +130,8 @@ class Transport : public Port, private LinkOwner, private InboundOwner {
     std::map<std::string, std::unique_ptr<Link>> servers_;  // By "@host:port".
     std::map<uint64_t, std::unique_ptr<Inbound>> inbound_;
     uint64_t last_inbound_ = 0;
-    size_t clients_ = 0;
+    size_t clients_ = 0;  // Without operators.
+    size_t operators_ = 0;
     std::map<std::string, std::string> refusals_;  // By node or address, why: logged when it changes.
     std::unique_ptr<SelfProbe> self_probe_;
     std::function<void()> drained_;

@@ -1,11 +1,13 @@
 // Every bound and interval of the transport, with the values that nodes run with.
 #pragma once
 
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "messages/net.pb.h"
 #include "net/wire.h"
 
 namespace sandstore {
@@ -15,9 +17,18 @@ struct TransportOptions {
     WireMaker wire = make_wire;
     std::vector<std::string> name_servers;  // Empty: as the system is configured.
 
-    // Incoming connections. Clients may take fewer, so that peers always find room.
+    // What a program calls itself where it is nobody's peer: CLIENT or OPERATOR.
+    pb::Hello::Kind client_kind = pb::Hello::CLIENT;
+    // Of what clients make this node hold (memory_budget.h). 0: not limited.
+    size_t memory_budget_bytes = 0;
+
+    // Incoming connections. Clients may take fewer, so that operators always find room, and these fewer still, so that
+    // peers do. When there is none left, the client that has been idle for longest makes room.
     size_t inbound_max = 1024;
+    size_t operators_max = 960;  // Clients and operators together.
     size_t clients_max = 896;
+    uint64_t idle_before_eviction_us = 100'000;
+    int accepted_below = INT_MAX;  // See Listener.
     uint64_t hello_timeout_us = 5'000'000;
 
     uint64_t connect_timeout_us = 3'000'000;

@@ -31,6 +31,8 @@ class Wire {
     virtual bool mid_frame() const { return decoder_.mid_frame(); }
     virtual std::string_view error() const { return to_string(decoder_.error()); }  // As in metrics.
     void set_limits(const FrameLimits& limits) { decoder_.set_limits(limits); }
+    size_t memory_wanted() const { return decoder_.memory_wanted(); }
+    void give_memory(MemoryCharge charge) { decoder_.give_memory(std::move(charge)); }
 
     // --- Writing
 

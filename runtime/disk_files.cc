@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/descriptors.h"
+#include "runtime/disk_error.h"
 #include "runtime/fault_points.h"
 #include "runtime/text.h"
 
@@ -145,7 +147,9 @@ struct DiskFiles::Place {
 };
 
 DiskFiles::DiskFiles(const std::string& directory, const FaultPoints* faults)
-    : directory_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), faults_(faults) {
+    : directory_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+      faults_(faults),
+      open_files_max_(plan_descriptors(descriptor_limit()).cached_files) {
     if (!directory_.open()) {
         throw std::runtime_error(
             str_cat("cannot open the data directory ", directory, ": ", std::generic_category().message(errno)));
@@ -160,7 +164,7 @@ pb::DiskReply DiskFiles::execute(const pb::DiskRequest& request, const Payload& 
     Source source(in);
     suffer_delay();
     for (int i = 0; i < request.operations_size(); i++) {
-        const Result result = carry_out(request.operations(i), &source, &reply, out);
+        const Result result = carry_out_patiently(request.operations(i), &source, &reply, out);
         if (result.error == 0) continue;
         reply.set_error(result.error);
         reply.set_failed_operation(static_cast<uint32_t>(i));
@@ -170,6 +174,20 @@ pb::DiskReply DiskFiles::execute(const pb::DiskRequest& request, const Payload& 
     const auto elapsed = std::chrono::steady_clock::now() - start;
     reply.set_elapsed_us(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count()));
     return reply;
+}
+
+// What ran out is there again soon, most of all when others give back what they can spare. Each operation may be
+// carried out twice; one whose sync failed must not be.
+DiskFiles::Result DiskFiles::carry_out_patiently(const pb::DiskOperation& operation, Source* source,
+                                                 pb::DiskReply* reply, Payload* out) {
+    const Source before = *source;
+    for (int tries = 1;; tries++) {
+        const Result result = carry_out(operation, source, reply, out);
+        if (!is_passing_disk_error(result.error) || result.sync_failed || tries == kTriesMax) return result;
+        *source = before;
+        close_idle_files();
+        std::this_thread::sleep_for(std::chrono::microseconds(kTryPauseUs));
+    }
 }
 
 DiskFiles::Result DiskFiles::carry_out(const pb::DiskOperation& operation, Source* source, pb::DiskReply* reply,
@@ -439,7 +457,7 @@ int DiskFiles::open_file(const std::string& path, bool create, std::shared_ptr<O
     if (generation != generation_ || open_files_.contains(path)) return 0;
     recent_.emplace_front(path, *file);
     open_files_[path] = recent_.begin();
-    if (recent_.size() > kOpenFilesMax) {
+    if (recent_.size() > open_files_max_) {
         open_files_.erase(recent_.back().first);
         recent_.pop_back();
     }
@@ -453,6 +471,12 @@ void DiskFiles::forget(const std::string& path) {
     if (known == open_files_.end()) return;
     recent_.erase(known->second);
     open_files_.erase(known);
+}
+
+void DiskFiles::close_idle_files() {
+    const std::lock_guard lock(mutex_);
+    open_files_.clear();
+    recent_.clear();
 }
 
 // --- Faults on request

@@ -38,7 +38,9 @@ class DiskFiles {
  public:
     static constexpr uint64_t kReadBytesMax = uint64_t{64} << 20;  // Of one Read.
     static constexpr uint64_t kFileBytesMax = uint64_t{1} << 40;   // Offsets beyond are refused.
-    static constexpr size_t kOpenFilesMax = 64;
+    // Short of descriptors or memory, an operation is tried again, after a pause each time.
+    static constexpr int kTriesMax = 50;
+    static constexpr uint64_t kTryPauseUs = 20'000;
 
     // The directory must exist. Throws std::runtime_error with a sentence when it cannot be opened.
     // `faults`, when given, outlives it.
@@ -61,6 +63,7 @@ class DiskFiles {
     class Source;
     struct Place;
 
+    Result carry_out_patiently(const pb::DiskOperation& operation, Source* source, pb::DiskReply* reply, Payload* out);
     Result carry_out(const pb::DiskOperation& operation, Source* source, pb::DiskReply* reply, Payload* out);
     Result write(const pb::DiskOperation::Write& operation, Source* source);
     Result sync(const std::string& path);
@@ -77,11 +80,13 @@ class DiskFiles {
     int find_place(std::string_view path, Place* place) const;
     int open_file(const std::string& path, bool create, std::shared_ptr<OpenFile>* file);
     void forget(const std::string& path);
+    void close_idle_files();
     void suffer_delay() const;
     bool full() const;
 
     FileDescriptor directory_;
     const FaultPoints* faults_;
+    const size_t open_files_max_;
 
     // Open files, the most recently used first. `generation_` rises when names change: a file opened before is then not
     // remembered, because the name may mean another file by now.

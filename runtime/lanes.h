@@ -54,10 +54,12 @@ constexpr FullPolicy full_policy_of(pb::Envelope::BodyCase body) {
         case pb::Envelope::kChangeMembership:
         case pb::Envelope::kTransferLeadership:
         case pb::Envelope::kRequestSnapshot:
+        case pb::Envelope::kAllowDeletions:
             return FullPolicy::kReject;
         case pb::Envelope::kAppendEntries:
         case pb::Envelope::kChunkStats:
         case pb::Envelope::kInstallSnapshot:
+        case pb::Envelope::kChunksCollected:
             return FullPolicy::kDrop;
         default:
             return FullPolicy::kAccept;

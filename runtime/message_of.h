@@ -111,6 +111,12 @@ namespace sandstore {
     X(InstallSnapshot, install_snapshot)             \
     X(InstallSnapshotReply, install_snapshot_reply)  \
     X(RequestSnapshot, request_snapshot)             \
+    X(SnapshotVerify, snapshot_verify)               \
+    X(SnapshotVerified, snapshot_verified)           \
+    X(UnfinishedWork, unfinished_work)               \
+    X(ChunksCollected, chunks_collected)             \
+    X(RepairState, repair_state)                     \
+    X(AllowDeletions, allow_deletions)               \
     X(Hello, hello)                                  \
     X(HelloReply, hello_reply)
 

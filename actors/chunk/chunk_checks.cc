@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "runtime/disk_error.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -95,6 +96,7 @@ pb::Status status_of_disk_error(int error, std::string_view doing) {
     if (is_no_space(error)) return status_of(pb::STATUS_ENOSPC, message);
     if (is_not_found(error)) return status_of(pb::STATUS_ENOENT, message);
     if (error == EROFS) return status_of(pb::STATUS_EROFS, message);
+    if (is_passing_disk_error(error)) return status_of(pb::STATUS_RESOURCE_EXHAUSTED, message);
     return status_of(pb::STATUS_EIO, message);
 }
 

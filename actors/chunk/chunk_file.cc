@@ -123,6 +123,12 @@ std::vector<uint32_t> block_checksums(const Payload& data) {
     return checksums;
 }
 
+uint32_t table_checksum(const std::vector<uint32_t>& block_crc32c) {
+    std::string table(4 * block_crc32c.size(), '\0');
+    for (size_t i = 0; i < block_crc32c.size(); i++) put_number(&table, 4 * i, block_crc32c[i]);
+    return crc32c(table);
+}
+
 std::string encode_head(const ChunkHead& head) {
     SANDSTORE_CHECK(head.length > 0 && head.length <= kChunkBytesLimit, "length=", head.length);
     SANDSTORE_CHECK(head.block_crc32c.size() == block_count(head.length), "checksums=", head.block_crc32c.size());
@@ -151,7 +157,7 @@ std::string encode_head(const ChunkHead& head) {
         put_number(&bytes, at, crc);
         at += 4;
     }
-    put_number(&bytes, at, crc32c(std::string_view(bytes).substr(kChunkHeaderBytes, at - kChunkHeaderBytes)));
+    put_number(&bytes, at, table_checksum(head.block_crc32c));
     return bytes;
 }
 

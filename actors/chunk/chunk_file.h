@@ -58,6 +58,7 @@ uint64_t chunk_file_bytes(uint64_t chunk_length);
 std::optional<uint64_t> chunk_length_of_file(uint64_t file_bytes);  // Nothing when no chunk file has this size.
 
 std::vector<uint32_t> block_checksums(const Payload& data);
+uint32_t table_checksum(const std::vector<uint32_t>& block_crc32c);  // As it stands in the file behind the table.
 
 // `head` must be within the bounds above: checked.
 std::string encode_head(const ChunkHead& head);

@@ -1,8 +1,12 @@
 #include "actors/chunk/chunk_service.h"
 
+#include <algorithm>
+
+#include "actors/log/disk_reserve.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
+#include "runtime/planted.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -55,6 +59,7 @@ void ChunkService::on_start_chunks(const pb::StartChunks& start, Context& contex
     node_id_ = start.node_id();
     chunk_bytes_max_ = start.chunk_bytes_max();
     stats_interval_us_ = start.stats_interval_ms() * 1000;
+    disk_reserve_bytes_ = start.disk_reserve_bytes();
     MetricsRegistry& registry = context.metrics();
     const auto counter = [&](const char* name, const char* help, const MetricLabels& labels = {}) {
         return &registry.counter(name, help, labels);
@@ -66,6 +71,8 @@ void ChunkService::on_start_chunks(const pb::StartChunks& start, Context& contex
     metrics_.gets_failed = counter("sandstore_chunk_gets_total", "Chunk reads answered.", {{"result", "failed"}});
     metrics_.get_bytes = counter("sandstore_chunk_get_bytes_total", "Bytes of chunks sent out.");
     metrics_.damaged = counter("sandstore_chunk_corrupt_total", "Chunks that failed a checksum or could not be read.");
+    metrics_.restored =
+        counter("sandstore_chunk_restored_total", "Chunks set aside as damaged that proved intact and came back.");
     metrics_.deleted = counter("sandstore_chunk_deleted_total", "Chunks deleted because no file uses them.");
     metrics_.repaired_bytes = counter("sandstore_repair_bytes_total", "Bytes of chunks copied from other nodes.");
     metrics_.write_requests =
@@ -79,6 +86,8 @@ void ChunkService::on_start_chunks(const pb::StartChunks& start, Context& contex
     metrics_.store_objects = &registry.gauge("sandstore_store_objects", "Chunks here, without damaged ones.");
     metrics_.store_free = &registry.gauge("sandstore_store_free_bytes", "Free bytes of the data directory's disk.");
     metrics_.store_total = &registry.gauge("sandstore_store_total_bytes", "Size of the data directory's disk.");
+    metrics_.store_reserve =
+        &registry.gauge("sandstore_store_reserve_bytes", "Free bytes that chunks leave to the log and to snapshots.");
     requests_.emplace(registry, "chunks", std::vector<std::string>{"put", "replicate", "get"});
     phase_ = Phase::kListing;
     list_directories(context);
@@ -187,7 +196,7 @@ void ChunkService::on_request_failed(Message message, Context& context) {
     if (const auto get = peer_gets_.find(id); get != peer_gets_.end()) {
         const ChunkKey key = get->second;
         peer_gets_.erase(get);
-        return next_source(key, str_cat(code_name(status.code()), " ", status.message()), context);
+        return drop_source(key, str_cat(code_name(status.code()), " ", status.message()), context);
     }
     DiskOutcome outcome;
     outcome.failure = status;
@@ -271,6 +280,10 @@ void ChunkService::on_cluster_view(const pb::ClusterView& view, Context& context
 
 void ChunkService::on_timer_fired(const pb::TimerFired& fired, Context& context) {
     if (fired.tag() == kHeadersTimer) return read_headers(context);
+    if (fired.tag() == kListTimer) {
+        for (const uint32_t first : std::exchange(lists_to_repeat_, {})) ask_list(first, context);
+        return;
+    }
     SANDSTORE_CHECK(fired.tag() == kStatsTimer, "tag=", fired.tag());
     ask_space(context);
     context.arm_timer(stats_interval_us_, kStatsTimer);
@@ -279,6 +292,7 @@ void ChunkService::on_timer_fired(const pb::TimerFired& fired, Context& context)
 void ChunkService::ask_space(Context& context) {
     if (space_asked_) return;
     space_asked_ = true;
+    space_asked_at_us_ = context.now_us();
     pb::DiskRequest request;
     request.add_operations()->mutable_space();
     ask_disk(std::move(request), {}, SpaceWork{}, context);
@@ -287,7 +301,12 @@ void ChunkService::ask_space(Context& context) {
 void ChunkService::on_disk(SpaceWork&, DiskOutcome& outcome, Context& context) {
     space_asked_ = false;
     if (!outcome.ok()) return context.warn(outcome.status("ask for the free space").message());
+    const uint64_t reserve = disk_reserve(disk_reserve_bytes_, outcome.reply.total_bytes());
+    // What is being stored may not be on the disk yet.
+    const uint64_t spoken_for = reserve + store_bytes_;
+    room_bytes_ = outcome.reply.free_bytes() - std::min(outcome.reply.free_bytes(), spoken_for);
     pb::ChunkStats stats;
+    stats.set_disk_reserve_bytes(reserve);
     stats.set_node_id(node_id_);
     stats.set_chunk_count(chunk_count_);
     stats.set_chunk_bytes(chunk_bytes_);
@@ -298,12 +317,25 @@ void ChunkService::on_disk(SpaceWork&, DiskOutcome& outcome, Context& context) {
     metrics_.store_objects->set(static_cast<double>(chunk_count_));
     metrics_.store_free->set(static_cast<double>(outcome.reply.free_bytes()));
     metrics_.store_total->set(static_cast<double>(outcome.reply.total_bytes()));
+    metrics_.store_reserve->set(static_cast<double>(reserve));
     std::set<std::string> listeners(members_.begin(), members_.end());
     listeners.insert(peers_up_.begin(), peers_up_.end());
     for (const pb::ActorKind actor : {pb::ACTOR_FILES, pb::ACTOR_MOVER, pb::ACTOR_STATUS}) {
         context.send(Address(actor), message_of(stats));
         for (const std::string& member : listeners) context.send(Address(member, actor), message_of(stats));
     }
+}
+
+bool ChunkService::has_room(uint64_t file_bytes, Context& context) {
+    if (disk_reserve_bytes_ == 0 || file_bytes <= room_bytes_ || planted("chunks-fill-the-disk")) return true;
+    if (context.now_us() - space_asked_at_us_ >= kSpaceAgainUs) ask_space(context);
+    return false;
+}
+
+pb::Status ChunkService::no_room() const {
+    return status_of(pb::STATUS_ENOSPC, str_cat("the disk of node ", node_id_,
+                                                " is full: remove files, or give it more space (what --disk-reserve "
+                                                "keeps free is for the log)"));
 }
 
 }  // namespace sandstore

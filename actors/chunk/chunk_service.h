@@ -16,8 +16,12 @@
 // arrive while the disk is busy share one disk request, so that the file system can commit them together. The index
 // is built from the directories' listings before any request is served; what only the files' headers know is read in
 // the background afterwards, and only ChunkList waits for that.
-// A failed sync stops the node. A chunk that fails a checksum or cannot be read is renamed to *.damaged and reported
-// by ChunkList, so that the Repairer fetches a good copy. Never deletes a chunk unless told so.
+// A failed sync stops the node. A chunk that fails a checksum, or that the disk twice cannot read, is renamed to
+// *.damaged and reported by ChunkList, so that the Repairer asks for a good copy; its intact blocks are served on. Such
+// a copy is put together piece by piece, from what is intact here and on the other replicas; when all is intact here
+// after all, the file gets its name back. Running out of descriptors or memory fails a request and nothing else. Never
+// deletes a chunk unless told so.
+// A part of the disk is left free for the log: a chunk that would take of it is refused with ENOSPC at once.
 #pragma once
 
 #include <bitset>
@@ -50,8 +54,9 @@ class ChunkService final : public Actor {
     static constexpr size_t kWaitingRequestsMax = 1024;          // Before the index stands.
     static constexpr size_t kWaitingListsMax = 16;               // Before the headers are read.
     static constexpr size_t kFetchesMax = 16;
-    static constexpr size_t kFetchWaitersMax = 16;  // Requests for one and the same fetch.
-    static constexpr uint64_t kFetchPieceBytes = 1024 * 1024;
+    static constexpr size_t kFetchWaitersMax = 16;             // Requests for one and the same fetch.
+    static constexpr uint64_t kFetchPieceBytes = 1024 * 1024;  // Whole blocks.
+    static constexpr size_t kFetchFailuresBytes = 1024;        // Of what went wrong, for a person.
     static constexpr uint32_t kListDefault = 1000;
     static constexpr uint32_t kListMax = 10'000;
     static constexpr int kDeleteMax = 256;
@@ -68,13 +73,14 @@ class ChunkService final : public Actor {
     static constexpr uint64_t kDiskTimeoutUs = 60'000'000;   // A disk that is silent for longer counts as unavailable.
     static constexpr uint64_t kPeerPutTimeoutUs = 10'000'000;  // Or the client's deadline, when that comes first.
     static constexpr uint64_t kPeerGetTimeoutUs = 10'000'000;
-    static constexpr uint64_t kHeaderRetryUs = 1'000'000;
+    static constexpr uint64_t kDiskRetryUs = 1'000'000;
+    static constexpr uint64_t kSpaceAgainUs = 200'000;  // Between questions for the free space, at least.
 
     void receive(Message message, Context& context) override;
 
  private:
     enum class Phase { kNew, kListing, kServing };
-    enum TimerTag : uint32_t { kStatsTimer = 1, kHeadersTimer = 2 };
+    enum TimerTag : uint32_t { kStatsTimer = 1, kHeadersTimer = 2, kListTimer = 3 };
 
     // What the index knows of a chunk: 24 bytes, for there may be millions.
     struct Entry {
@@ -108,6 +114,7 @@ class ChunkService final : public Actor {
     struct Forward {
         ReplyTo reply;
         ChunkKey key;
+        uint32_t replicas = 0;
         uint32_t needed = 0;
         uint32_t outstanding = 0;  // Replicas that have not said yes or no, this one included.
         std::vector<std::string> stored_on;
@@ -120,15 +127,22 @@ class ChunkService final : public Actor {
     struct Fetch {
         pb::ChunkPlace place;
         std::vector<ReplyTo> waiters;
-        std::vector<std::string> sources;  // In the order they are asked.
+        std::vector<std::string> sources;  // In the order they are asked for each piece; kHere: the damaged file here.
         size_t source = 0;
-        uint64_t chunk_length = 0;  // As the source says; 0 before its first answer.
+        bool damaged_piece = false;    // Some source has damage in the piece at hand.
+        uint64_t blockwise_until = 0;  // Up to here a piece is one block.
+        uint64_t chunk_length = 0;     // As the first answer says, 0 before it,
+        uint32_t table_crc32c = 0;     // and this.
+        bool all_from_here = true;
         Payload data;
         std::string failures;
     };
+    static constexpr std::string_view kHere = "";  // Among a fetch's sources.
 
     // What a disk request was for; each kind has its on_disk().
-    struct ListWork {};
+    struct ListWork {
+        uint32_t first_directory = 0;
+    };
     struct HeadersWork {
         std::vector<ChunkKey> keys;
     };
@@ -138,6 +152,7 @@ class ChunkService final : public Actor {
     };
     struct CompareWork {  // Is what stands on disk the same as what is to be stored?
         ChunkKey key;
+        bool again = false;  // The first read failed.
     };
     struct ReadWork {
         ReplyTo reply;
@@ -148,22 +163,30 @@ class ChunkService final : public Actor {
         uint64_t chunk_length = 0;
         uint64_t read_bytes = 0;
         uint32_t generation = 0;
+        bool damaged = false;  // Its file is one that was set aside.
         bool with_head = false;
+        bool again = false;                  // The first read failed.
+        bool for_fetch = false;              // A piece for a fetch, not an answer to somebody.
         std::vector<uint32_t> block_crc32c;  // Of the blocks read; empty with `with_head`.
+        uint32_t table_crc32c = 0;
     };
     struct QuarantineWork {
+        ChunkKey key;
+    };
+    struct RestoreWork {
         ChunkKey key;
     };
     struct DeleteWork {
         ReplyTo reply;
         std::vector<std::pair<ChunkKey, Entry>> chunks;
         std::vector<size_t> operations_end;  // For each chunk: how many operations until it is gone.
+        pb::Status failure;                  // Of a chunk that was left behind; the others go on without it.
     };
     struct SpaceWork {};
     struct LeftoversWork {};
     struct CleanWork {};
-    using DiskWork = std::variant<ListWork, HeadersWork, WriteWork, CompareWork, ReadWork, QuarantineWork, DeleteWork,
-                                  SpaceWork, LeftoversWork, CleanWork>;
+    using DiskWork = std::variant<ListWork, HeadersWork, WriteWork, CompareWork, ReadWork, QuarantineWork, RestoreWork,
+                                  DeleteWork, SpaceWork, LeftoversWork, CleanWork>;
 
     // The end of a disk request. Without an answer nobody knows what was done and what will still be done.
     struct DiskOutcome {
@@ -181,6 +204,7 @@ class ChunkService final : public Actor {
     };
 
     struct Metrics {
+        Gauge* store_reserve = nullptr;
         Counter* puts_ok = nullptr;
         Counter* puts_failed = nullptr;
         Counter* put_bytes = nullptr;
@@ -188,6 +212,7 @@ class ChunkService final : public Actor {
         Counter* gets_failed = nullptr;
         Counter* get_bytes = nullptr;
         Counter* damaged = nullptr;
+        Counter* restored = nullptr;
         Counter* deleted = nullptr;
         Counter* repaired_bytes = nullptr;
         Counter* write_requests = nullptr;
@@ -217,6 +242,8 @@ class ChunkService final : public Actor {
     void on_disk(CleanWork& work, DiskOutcome& outcome, Context& context);
     void on_disk(SpaceWork& work, DiskOutcome& outcome, Context& context);
     void ask_space(Context& context);
+    bool has_room(uint64_t file_bytes, Context& context);  // False: the figures are asked for again.
+    pb::Status no_room() const;
     void answer_drain_when_idle(Context& context);
     void add_entry(ChunkKey key, const Entry& entry);
     void drop_entry(ChunkKey key);
@@ -224,6 +251,7 @@ class ChunkService final : public Actor {
 
     // --- chunk_service_index.cc: what is there, list and delete
     void list_directories(Context& context);
+    void ask_list(uint32_t first_directory, Context& context);
     void on_disk(ListWork& work, DiskOutcome& outcome, Context& context);
     void note_file(const pb::DiskFile& file);
     void end_listing(Context& context);
@@ -232,9 +260,11 @@ class ChunkService final : public Actor {
     void read_headers(Context& context);
     void on_disk(HeadersWork& work, DiskOutcome& outcome, Context& context);
     void on_header_error(ChunkKey key, const DiskOutcome& outcome, Context& context);
+    void skip_header(ChunkKey key, const DiskOutcome& outcome, Context& context);
     void on_chunk_list(const Message& message, Context& context);
     void answer_list(const pb::ChunkList& list, const ReplyTo& reply, Context& context);
     void on_chunk_delete(const Message& message, Context& context);
+    void delete_files(DeleteWork work, Context& context);
     void on_disk(DeleteWork& work, DiskOutcome& outcome, Context& context);
 
     // --- chunk_service_put.cc: storing and forwarding ----------------------------------------------------------------
@@ -246,7 +276,7 @@ class ChunkService final : public Actor {
                          Context& context);
     void settle_forward(uint64_t forward_number, Context& context);
     void store(ChunkHead head, Payload data, Waiter waiter, Context& context);
-    void compare(ChunkKey key, const Entry& entry, Context& context);
+    void compare(ChunkKey key, const Entry& entry, bool again, Context& context);
     void on_disk(CompareWork& work, DiskOutcome& outcome, Context& context);
     void end_comparison(ChunkKey key, const std::vector<uint32_t>& on_disk, Context& context);
     void queue_write(ChunkKey key, Context& context);
@@ -260,16 +290,24 @@ class ChunkService final : public Actor {
 
     // --- chunk_service_get.cc: reading ranges, fetching from other nodes
     void on_chunk_get(const Message& message, Context& context);
-    void read_range(ReadWork work, Context& context);
+    void read_range(ReadWork work, const Entry& entry, Context& context);
     void on_disk(ReadWork& work, DiskOutcome& outcome, Context& context);
-    void end_damaged_get(const ReadWork& work, const std::string& why, const pb::Status& status, Context& context);
+    void end_failed_read(ReadWork& work, const DiskOutcome& outcome, Context& context);
+    void end_damaged_read(const ReadWork& work, const std::string& why, pb::Status status, Context& context);
+    void end_read(const ReadWork& work, pb::ChunkGetReply answer, Payload bytes, Context& context);
+    std::string take_head(ReadWork* work, const DecodedHead& decoded);  // Empty, or what is wrong with it.
     static std::optional<Payload> verified_range(const ReadWork& work, const Payload& blocks, std::string* why);
-    void fail_get(const ReplyTo& reply, uint64_t since_us, pb::Status status, Context& context);
     void on_chunk_fetch(const Message& message, Context& context);
     void fetch_piece(ChunkKey key, Context& context);
+    void fetch_here(ChunkKey key, uint64_t offset, uint64_t length, Context& context);
+    void on_no_source(ChunkKey key, Context& context);
     void on_chunk_get_reply(const Message& message, Context& context);
-    void next_source(ChunkKey key, const std::string& why, Context& context);
-    void store_fetched(ChunkKey key, Context& context);
+    void on_piece(ChunkKey key, const pb::ChunkGetReply& answer, const Payload& bytes, Context& context);
+    void drop_source(ChunkKey key, const std::string& why, Context& context);
+    void note_failure(Fetch* fetch, const std::string& why) const;
+    void end_fetched(ChunkKey key, Context& context);
+    void restore(ChunkKey key, Context& context);
+    void on_disk(RestoreWork& work, DiskOutcome& outcome, Context& context);
     void end_fetch(ChunkKey key, const pb::Status& status, Context& context);
 
     Phase phase_ = Phase::kNew;
@@ -293,6 +331,7 @@ class ChunkService final : public Actor {
     // Starting.
     uint32_t next_directory_ = 0;
     uint32_t lists_in_flight_ = 0;
+    std::vector<uint32_t> lists_to_repeat_;
     uint64_t foreign_files_ = 0;
     std::string foreign_file_;  // One of them.
     std::vector<ChunkKey> misshapen_;
@@ -300,7 +339,8 @@ class ChunkService final : public Actor {
     std::deque<Message> waiting_;
     uint64_t waiting_bytes_ = 0;
     bool headers_read_ = false;
-    ChunkKey header_cursor_;  // All before and at this id are read.
+    ChunkKey header_cursor_;      // All before and at this id are read.
+    ChunkKey unreadable_header_;  // Could not be read once.
     std::deque<std::pair<pb::ChunkList, ReplyTo>> waiting_lists_;
 
     // Storing.
@@ -313,6 +353,7 @@ class ChunkService final : public Actor {
     uint64_t next_forward_ = 1;
     uint64_t forward_bytes_ = 0;
     uint64_t get_bytes_ = 0;
+    std::map<ChunkKey, uint64_t> fetched_at_us_;  // In the last kFetchedKeptUs.
     std::map<ChunkKey, Fetch> fetches_;
 
     // Requests without an answer.
@@ -320,6 +361,9 @@ class ChunkService final : public Actor {
     std::map<RequestId, PeerPut> peer_puts_;
     std::map<RequestId, ChunkKey> peer_gets_;
     bool space_asked_ = false;
+    uint64_t space_asked_at_us_ = 0;
+    uint64_t room_bytes_ = UINT64_MAX;  // For chunks, as last asked, less what was accepted since. Unknown at first.
+    uint64_t disk_reserve_bytes_ = 0;   // As configured; less on a small disk.
     bool draining_ = false;
     std::vector<ReplyTo> drains_;
 };

@@ -4,77 +4,75 @@
 #include "actors/chunk/chunk_service.h"
 #include "runtime/check.h"
 #include "runtime/crc32c.h"
+#include "runtime/disk_error.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
+#include "runtime/planted.h"
 #include "runtime/text.h"
 
 namespace sandstore {
 
 // --- Get
 
-void ChunkService::fail_get(const ReplyTo& reply, uint64_t since_us, pb::Status status, Context& context) {
-    metrics_.gets_failed->add();
-    requests_->observe(kGetOperation, status.code(), context.now_us() - since_us);
-    pb::ChunkGetReply answer;
-    *answer.mutable_status() = std::move(status);
-    context.reply(reply, message_of(std::move(answer)));
-}
-
 void ChunkService::on_chunk_get(const Message& message, Context& context) {
     const pb::ChunkGet& get = message->chunk_get();
-    const ChunkKey key = key_of(get.id());
-    const ReplyTo reply = reply_to(message);
-    const auto fail = [&](pb::StatusCode code, std::string why) {
-        fail_get(reply, context.now_us(), status_of(code, std::move(why)), context);
-    };
-    if (!is_valid(key)) return fail(pb::STATUS_INVALID_ARGUMENT, "the chunk id has a zero part");
-    const auto found = index_.find(key);
-    if (found == index_.end()) {
-        return fail(pb::STATUS_ENOENT, str_cat("chunk ", to_string(key), " is not on node ", node_id_));
-    }
-    const Entry& entry = found->second;
-    if (entry.damaged) {
-        return fail(pb::STATUS_CORRUPTED, str_cat("chunk ", to_string(key), " is damaged on node ", node_id_));
-    }
     ReadWork work;
-    work.reply = reply;
+    work.reply = reply_to(message);
     work.since_us = context.now_us();
-    work.key = key;
-    work.chunk_length = entry.length;
-    work.generation = entry.generation;
+    work.key = key_of(get.id());
+    const std::string chunk = str_cat("chunk ", to_string(work.key));
+    const auto fail = [&](pb::StatusCode code, std::string why) {
+        pb::ChunkGetReply answer;
+        *answer.mutable_status() = status_of(code, std::move(why));
+        end_read(work, std::move(answer), {}, context);
+    };
+    if (!is_valid(work.key)) return fail(pb::STATUS_INVALID_ARGUMENT, "the chunk id has a zero part");
+    const auto found = index_.find(work.key);
+    if (found == index_.end()) return fail(pb::STATUS_ENOENT, str_cat(chunk, " is not on node ", node_id_));
+    const Entry& entry = found->second;
+    if (entry.damaged && entry.length == 0) {
+        return fail(pb::STATUS_CORRUPTED, str_cat(chunk, " is damaged on node ", node_id_));
+    }
+    if (entry.damaged && renaming_.contains(work.key)) {
+        return fail(pb::STATUS_UNAVAILABLE, str_cat(chunk, " is damaged on node ", node_id_, " and being set aside"));
+    }
     work.offset = std::min(get.offset(), entry.length);
     work.length = std::min(get.length(), entry.length - work.offset);
     if (work.length == 0) {
-        metrics_.gets_ok->add();
-        requests_->observe(kGetOperation, pb::STATUS_OK, 0);
         pb::ChunkGetReply answer;
         answer.set_chunk_length(entry.length);
-        return context.reply(reply, message_of(std::move(answer)));
+        return end_read(work, std::move(answer), {}, context);
     }
     if (get_bytes_ + work.length > kGetBytesMax) {
         return fail(pb::STATUS_RESOURCE_EXHAUSTED, str_cat("node ", node_id_, " is reading too many bytes at once"));
     }
-    read_range(std::move(work), context);
+    read_range(std::move(work), entry, context);
 }
 
 // One request also when the table is not in memory: where it ends follows from the chunk's length.
-void ChunkService::read_range(ReadWork work, Context& context) {
+void ChunkService::read_range(ReadWork work, const Entry& entry, Context& context) {
+    work.chunk_length = entry.length;
+    work.generation = entry.generation;
+    work.damaged = entry.damaged;
+    const std::string file = entry.damaged ? damaged_chunk_path(work.key) : chunk_path(work.key);
     const uint64_t first = work.offset / kChunkBlockBytes;
     const uint64_t end_block = block_count(work.offset + work.length);
     const uint64_t begin = first * kChunkBlockBytes;
     const uint64_t end = std::min(end_block * kChunkBlockBytes, work.chunk_length);
     pb::DiskRequest request;
-    if (const std::vector<uint32_t>* table = tables_.find(work.key)) {
+    const std::vector<uint32_t>* table = tables_.find(work.key);
+    work.with_head = table == nullptr;
+    if (table != nullptr) {
         work.block_crc32c.assign(table->begin() + static_cast<ptrdiff_t>(first),
                                  table->begin() + static_cast<ptrdiff_t>(end_block));
+        work.table_crc32c = table_checksum(*table);
     } else {
-        work.with_head = true;
         auto* read = request.add_operations()->mutable_read();
-        read->set_file(chunk_path(work.key));
+        read->set_file(file);
         read->set_length(head_bytes(work.chunk_length));
     }
     auto* read = request.add_operations()->mutable_read();
-    read->set_file(chunk_path(work.key));
+    read->set_file(file);
     read->set_offset(head_bytes(work.chunk_length) + begin);
     read->set_length(end - begin);
     work.read_bytes = end - begin;
@@ -84,44 +82,60 @@ void ChunkService::read_range(ReadWork work, Context& context) {
 
 void ChunkService::on_disk(ReadWork& work, DiskOutcome& outcome, Context& context) {
     get_bytes_ -= work.read_bytes;
-    const std::string what = str_cat("read chunk ", to_string(work.key));
-    if (!outcome.answered) return fail_get(work.reply, work.since_us, outcome.status(what), context);
-    if (!outcome.ok()) {
-        // A sector that cannot be read is damage as much as a wrong bit.
-        const pb::Status status = outcome.status(what);
-        return end_damaged_get(work, status.message(), status, context);
-    }
+    if (!outcome.ok()) return end_failed_read(work, outcome, context);
     Payload blocks = std::move(outcome.payload);
     std::string why;
     if (work.with_head) {
         const uint64_t size = std::min<uint64_t>(outcome.reply.read_lengths(0), blocks.size());
-        DecodedHead decoded = decode_head(blocks.slice(0, size).flat().flat_view(), work.key, work.chunk_length);
+        const DecodedHead decoded = decode_head(blocks.slice(0, size).flat().flat_view(), work.key, work.chunk_length);
         if (stop_on_unknown_version(decoded, work.key, context)) return;
-        why = decoded.why;
-        std::vector<uint32_t>& table = decoded.head.block_crc32c;
-        if (!table.empty()) {
-            const auto first = table.begin() + static_cast<ptrdiff_t>(work.offset / kChunkBlockBytes);
-            work.block_crc32c.assign(first, first + static_cast<ptrdiff_t>(block_count(work.read_bytes)));
-            const auto entry = index_.find(work.key);
-            if (entry != index_.end() && entry->second.generation == work.generation) {
-                tables_.put(work.key, std::move(table));
-            }
-        }
+        why = take_head(&work, decoded);
         blocks = blocks.slice(size, blocks.size() - size);
     }
     std::optional<Payload> range;
     if (why.empty()) range = verified_range(work, blocks, &why);
     if (!range) {
         const std::string text = str_cat("chunk ", to_string(work.key), " is damaged on node ", node_id_, ": ", why);
-        return end_damaged_get(work, why, status_of(pb::STATUS_CORRUPTED, text), context);
+        return end_damaged_read(work, why, status_of(pb::STATUS_CORRUPTED, text), context);
     }
-    metrics_.gets_ok->add();
-    requests_->observe(kGetOperation, pb::STATUS_OK, context.now_us() - work.since_us);
-    metrics_.get_bytes->add(range->size());
     pb::ChunkGetReply answer;
     answer.set_chunk_length(work.chunk_length);
     answer.set_payload_crc32c(crc32c(*range));
-    context.reply(work.reply, message_of(std::move(answer), std::move(*range)));
+    answer.set_table_crc32c(work.table_crc32c);
+    end_read(work, std::move(answer), std::move(*range), context);
+}
+
+std::string ChunkService::take_head(ReadWork* work, const DecodedHead& decoded) {
+    const std::vector<uint32_t>& table = decoded.head.block_crc32c;
+    if (table.empty()) return decoded.why;
+    const auto first = table.begin() + static_cast<ptrdiff_t>(work->offset / kChunkBlockBytes);
+    work->block_crc32c.assign(first, first + static_cast<ptrdiff_t>(block_count(work->read_bytes)));
+    work->table_crc32c = table_checksum(table);
+    const auto entry = index_.find(work->key);
+    if (entry != index_.end() && entry->second.generation == work->generation) tables_.put(work->key, table);
+    return decoded.why;
+}
+
+// Only what cannot be read twice in a row is damage. Whatever else went wrong concerns this request alone.
+void ChunkService::end_failed_read(ReadWork& work, const DiskOutcome& outcome, Context& context) {
+    const int error = outcome.reply.error();
+    const auto entry = index_.find(work.key);
+    const bool same_file = entry != index_.end() && entry->second.generation == work.generation;
+    pb::Status status = outcome.status(str_cat("read chunk ", to_string(work.key)));
+    const std::string why = status.message();
+    if (is_unreadable(error) && same_file && !std::exchange(work.again, true)) {
+        return read_range(std::move(work), entry->second, context);
+    }
+    if (is_unreadable(error)) status.set_code(pb::STATUS_CORRUPTED);
+    // Another file came to stand under the name, or under another name, while this one was read.
+    if (is_not_found(error) && entry != index_.end() && !same_file) status.set_code(pb::STATUS_UNAVAILABLE);
+    const bool damage = is_unreadable(error) || planted("out-of-descriptors-is-damage");
+    if (outcome.answered && (damage || is_not_found(error))) {
+        return end_damaged_read(work, why, std::move(status), context);
+    }
+    pb::ChunkGetReply answer;
+    *answer.mutable_status() = std::move(status);
+    end_read(work, std::move(answer), {}, context);
 }
 
 std::optional<Payload> ChunkService::verified_range(const ReadWork& work, const Payload& blocks, std::string* why) {
@@ -142,8 +156,7 @@ std::optional<Payload> ChunkService::verified_range(const ReadWork& work, const 
 
 // The file that was read may have been deleted, set aside or replaced since: then nothing is wrong with what stands
 // there now.
-void ChunkService::end_damaged_get(const ReadWork& work, const std::string& why, const pb::Status& status,
-                                   Context& context) {
+void ChunkService::end_damaged_read(const ReadWork& work, const std::string& why, pb::Status status, Context& context) {
     const auto entry = index_.find(work.key);
     const bool same_file = entry != index_.end() && entry->second.generation == work.generation;
     if (same_file && status.code() == pb::STATUS_ENOENT) {
@@ -152,7 +165,18 @@ void ChunkService::end_damaged_get(const ReadWork& work, const std::string& why,
     } else if (same_file) {
         quarantine(work.key, why, context);
     }
-    fail_get(work.reply, work.since_us, status, context);
+    pb::ChunkGetReply answer;
+    *answer.mutable_status() = std::move(status);
+    end_read(work, std::move(answer), {}, context);
+}
+
+void ChunkService::end_read(const ReadWork& work, pb::ChunkGetReply answer, Payload bytes, Context& context) {
+    if (work.for_fetch) return on_piece(work.key, answer, bytes, context);
+    const bool ok = is_ok(answer.status());
+    (ok ? metrics_.gets_ok : metrics_.gets_failed)->add();
+    metrics_.get_bytes->add(bytes.size());
+    requests_->observe(kGetOperation, answer.status().code(), context.now_us() - work.since_us);
+    context.reply(work.reply, message_of(std::move(answer), std::move(bytes)));
 }
 
 // --- Fetch
@@ -179,35 +203,68 @@ void ChunkService::on_chunk_fetch(const Message& message, Context& context) {
         other->second.waiters.push_back(reply_to(message));
         return;
     }
+    // How long the chunk is is not known yet; what cannot be stored is not downloaded.
+    if (!has_room(chunk_file_bytes(chunk_bytes_max_), context)) {
+        return refuse(message, pb::STATUS_ENOSPC, no_room().message(), context);
+    }
     if (fetches_.size() >= kFetchesMax) {
         return refuse(message, pb::STATUS_RESOURCE_EXHAUSTED, "too many chunks are being fetched", context);
     }
     Fetch& fetch = fetches_[key];
     fetch.place = place;
     fetch.waiters.push_back(reply_to(message));
-    // In the order of the list, beginning behind this node, so that the nodes share the work of serving.
+    // What is intact here costs nobody anything. Then in the order of the list, beginning behind this node, so that the
+    // nodes share the work of serving.
+    if (entry != index_.end() && entry->second.length > 0) fetch.sources.emplace_back(kHere);
     const auto& replicas = place.replicas();
     const auto self = std::find(replicas.begin(), replicas.end(), node_id_);
-    fetch.sources.assign(self + 1, replicas.end());
+    fetch.sources.insert(fetch.sources.end(), self + 1, replicas.end());
     fetch.sources.insert(fetch.sources.end(), replicas.begin(), self);
     fetch_piece(key, context);
 }
 
 void ChunkService::fetch_piece(ChunkKey key, Context& context) {
     Fetch& fetch = fetches_.at(key);
-    if (fetch.source >= fetch.sources.size()) {
-        const std::string why = fetch.sources.empty() ? "; there is no other replica" : fetch.failures;
-        return end_fetch(
-            key,
-            status_of(pb::STATUS_UNAVAILABLE, str_cat("no node could give a good copy of chunk ", to_string(key), why)),
-            context);
-    }
+    if (fetch.source >= fetch.sources.size()) return on_no_source(key, context);
+    const uint64_t offset = fetch.data.size();
+    const uint64_t length = offset < fetch.blockwise_until ? kChunkBlockBytes : kFetchPieceBytes;
+    const std::string& source = fetch.sources[fetch.source];
+    if (source == kHere) return fetch_here(key, offset, length, context);
     pb::ChunkGet get;
     *get.mutable_id() = id_of(key);
-    get.set_offset(fetch.data.size());
-    get.set_length(kFetchPieceBytes);
-    const Address source(fetch.sources[fetch.source], pb::ACTOR_CHUNKS);
-    peer_gets_.emplace(context.ask(source, message_of(std::move(get)), kPeerGetTimeoutUs), key);
+    get.set_offset(offset);
+    get.set_length(length);
+    const Address address(source, pb::ACTOR_CHUNKS);
+    peer_gets_.emplace(context.ask(address, message_of(std::move(get)), kPeerGetTimeoutUs), key);
+}
+
+void ChunkService::fetch_here(ChunkKey key, uint64_t offset, uint64_t length, Context& context) {
+    const auto entry = index_.find(key);
+    const bool usable = entry != index_.end() && entry->second.damaged && offset < entry->second.length &&
+                        !renaming_.contains(key) && get_bytes_ + length <= kGetBytesMax;
+    if (!usable) return drop_source(key, "its own copy cannot be looked at now", context);
+    ReadWork work;
+    work.key = key;
+    work.offset = offset;
+    work.length = std::min(length, entry->second.length - offset);
+    work.for_fetch = true;
+    read_range(std::move(work), entry->second, context);
+}
+
+// Nobody has the whole piece: it may still be put together block by block.
+void ChunkService::on_no_source(ChunkKey key, Context& context) {
+    Fetch& fetch = fetches_.at(key);
+    if (fetch.damaged_piece && fetch.data.size() >= fetch.blockwise_until) {
+        fetch.blockwise_until = fetch.data.size() + kFetchPieceBytes;
+        fetch.source = 0;
+        fetch.damaged_piece = false;
+        return fetch_piece(key, context);
+    }
+    const std::string why = fetch.failures.empty() ? "; there is no other replica" : fetch.failures;
+    end_fetch(
+        key,
+        status_of(pb::STATUS_UNAVAILABLE, str_cat("no node could give a good copy of chunk ", to_string(key), why)),
+        context);
 }
 
 void ChunkService::on_chunk_get_reply(const Message& message, Context& context) {
@@ -215,59 +272,120 @@ void ChunkService::on_chunk_get_reply(const Message& message, Context& context) 
     if (found == peer_gets_.end()) return;
     const ChunkKey key = found->second;
     peer_gets_.erase(found);
-    Fetch& fetch = fetches_.at(key);
-    const pb::ChunkGetReply& answer = message->chunk_get_reply();
-    if (!is_ok(answer.status())) {
-        return next_source(key, str_cat(code_name(answer.status().code()), " ", answer.status().message()), context);
-    }
-    const uint64_t length = answer.chunk_length();
-    if (length == 0 || length > kChunkBytesLimit || (fetch.chunk_length != 0 && fetch.chunk_length != length)) {
-        return next_source(key, str_cat("it says the chunk has ", length, " bytes"), context);
-    }
-    if (message.payload.size() != std::min(kFetchPieceBytes, length - fetch.data.size())) {
-        return next_source(key, str_cat("it sent ", message.payload.size(), " bytes"), context);
-    }
-    if (crc32c(message.payload) != answer.payload_crc32c()) {
-        return next_source(key, "its bytes do not match their checksum", context);
-    }
-    fetch.chunk_length = length;
-    fetch.data.append(message.payload);
-    if (fetch.data.size() < length) return fetch_piece(key, context);
-    store_fetched(key, context);
+    on_piece(key, message->chunk_get_reply(), message.payload, context);
 }
 
-void ChunkService::next_source(ChunkKey key, const std::string& why, Context& context) {
+void ChunkService::on_piece(ChunkKey key, const pb::ChunkGetReply& answer, const Payload& bytes, Context& context) {
     Fetch& fetch = fetches_.at(key);
-    str_append(&fetch.failures, "; ", fetch.sources[fetch.source], ": ", why);
-    fetch.source++;
-    fetch.chunk_length = 0;
-    fetch.data = {};
+    const std::string problem = str_cat(code_name(answer.status().code()), " ", answer.status().message());
+    if (answer.status().code() == pb::STATUS_CORRUPTED) {  // Other pieces of it may be intact.
+        fetch.damaged_piece = true;
+        note_failure(&fetch, problem);
+        fetch.source++;
+        return fetch_piece(key, context);
+    }
+    if (!is_ok(answer.status())) return drop_source(key, problem, context);
+    const uint64_t length = answer.chunk_length();
+    const uint64_t offset = fetch.data.size();
+    if (length <= offset || length > kChunkBytesLimit || (fetch.chunk_length != 0 && fetch.chunk_length != length)) {
+        return drop_source(key, str_cat("it says the chunk has ", length, " bytes"), context);
+    }
+    if (bytes.size() !=
+        std::min(offset < fetch.blockwise_until ? kChunkBlockBytes : kFetchPieceBytes, length - offset)) {
+        return drop_source(key, str_cat("it sent ", bytes.size(), " bytes"), context);
+    }
+    if (crc32c(bytes) != answer.payload_crc32c()) {
+        return drop_source(key, "its bytes do not match their checksum", context);
+    }
+    if (fetch.chunk_length != 0 && fetch.table_crc32c != answer.table_crc32c()) {
+        return drop_source(key, "it has other checksums for the chunk", context);
+    }
+    fetch.chunk_length = length;
+    fetch.table_crc32c = answer.table_crc32c();
+    fetch.all_from_here = fetch.all_from_here && fetch.sources[fetch.source] == kHere;
+    fetch.data.append(bytes);
+    fetch.source = 0;
+    fetch.damaged_piece = false;
+    if (fetch.data.size() < length) return fetch_piece(key, context);
+    end_fetched(key, context);
+}
+
+void ChunkService::note_failure(Fetch* fetch, const std::string& why) const {
+    const std::string& source = fetch->sources[fetch->source];
+    if (fetch->failures.size() < kFetchFailuresBytes) {
+        str_append(&fetch->failures, "; ", source == kHere ? node_id_ : source, ": ", why);
+    }
+}
+
+// Not asked again for this chunk.
+void ChunkService::drop_source(ChunkKey key, const std::string& why, Context& context) {
+    Fetch& fetch = fetches_.at(key);
+    note_failure(&fetch, why);
+    fetch.sources.erase(fetch.sources.begin() + static_cast<ptrdiff_t>(fetch.source));
     fetch_piece(key, context);
 }
 
-void ChunkService::store_fetched(ChunkKey key, Context& context) {
+// Pieces of several replicas must be pieces of the same bytes.
+void ChunkService::end_fetched(ChunkKey key, Context& context) {
     Fetch& fetch = fetches_.at(key);
-    if (store_bytes_ + fetch.data.size() > kPutBytesMax) {
-        return end_fetch(key, status_of(pb::STATUS_RESOURCE_EXHAUSTED, "too many bytes are on their way to the disk"),
-                         context);
-    }
     ChunkHead head;
     head.key = key;
     head.length = fetch.data.size();
     head.allocated_at_us = fetch.place.allocated_at_us();
     head.replicas.assign(fetch.place.replicas().begin(), fetch.place.replicas().end());
     head.block_crc32c = block_checksums(fetch.data);
+    if (table_checksum(head.block_crc32c) != fetch.table_crc32c) {
+        return end_fetch(key, status_of(pb::STATUS_UNAVAILABLE, "the pieces fetched do not make up the chunk"),
+                         context);
+    }
+    if (fetch.all_from_here) return restore(key, context);
+    if (store_bytes_ + fetch.data.size() > kPutBytesMax) {
+        return end_fetch(key, status_of(pb::STATUS_RESOURCE_EXHAUSTED, "too many bytes are on their way to the disk"),
+                         context);
+    }
     store(std::move(head), std::move(fetch.data), Waiter{Waiter::Kind::kFetch, {}, 0, context.now_us()}, context);
+}
+
+// --- Damage that was none
+
+void ChunkService::restore(ChunkKey key, Context& context) {
+    const auto entry = index_.find(key);
+    if (entry == index_.end() || !entry->second.damaged || renaming_.contains(key) || stores_.contains(key)) {
+        return end_fetch(key, status_of(pb::STATUS_EBUSY, "the chunk is being stored or removed, try again"), context);
+    }
+    renaming_.insert(key);
+    pb::DiskRequest request;
+    auto* rename = request.add_operations()->mutable_rename();
+    rename->set_from(damaged_chunk_path(key));
+    rename->set_to(chunk_path(key));
+    ask_disk(std::move(request), {}, RestoreWork{key}, context);
+}
+
+void ChunkService::on_disk(RestoreWork& work, DiskOutcome& outcome, Context& context) {
+    renaming_.erase(work.key);
+    if (outcome.ok()) {
+        const Fetch& fetch = fetches_.at(work.key);
+        context.info("a chunk set aside as damaged is intact and is back", {{"chunk", to_string(work.key)}});
+        metrics_.restored->add();
+        Entry entry;
+        entry.length = fetch.chunk_length;
+        entry.allocated_at_us = fetch.place.allocated_at_us();
+        entry.header_read = true;
+        add_entry(work.key, entry);
+    }
+    end_fetch(work.key, outcome.status(str_cat("give chunk ", to_string(work.key), " its name back")), context);
 }
 
 void ChunkService::end_fetch(ChunkKey key, const pb::Status& status, Context& context) {
     const auto found = fetches_.find(key);
     SANDSTORE_CHECK(found != fetches_.end(), "chunk=", to_string(key));
     const std::vector<ReplyTo> waiters = std::move(found->second.waiters);
-    if (const auto entry = index_.find(key); is_ok(status) && entry != index_.end()) {
-        entry->second.fetched_at_us = context.now_us();
+    if (is_ok(status)) {
+        const uint64_t now_us = context.now_us();
+        std::erase_if(fetched_at_us_, [&](const auto& one) { return now_us - one.second >= kFetchedKeptUs; });
+        fetched_at_us_[key] = now_us;
     }
-    if (is_ok(status)) metrics_.repaired_bytes->add(found->second.chunk_length);
+    if (is_ok(status) && !found->second.all_from_here) metrics_.repaired_bytes->add(found->second.chunk_length);
     fetches_.erase(found);
     pb::StatusReply answer;
     *answer.mutable_status() = status;

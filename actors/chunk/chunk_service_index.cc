@@ -4,6 +4,7 @@
 
 #include "actors/chunk/chunk_service.h"
 #include "runtime/check.h"
+#include "runtime/disk_error.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
 #include "runtime/text.h"
@@ -14,16 +15,25 @@ namespace sandstore {
 
 void ChunkService::list_directories(Context& context) {
     while (next_directory_ < kChunkDirectories && lists_in_flight_ < kListRequestsMax) {
-        pb::DiskRequest request;
-        for (uint32_t i = 0; i < kDirectoriesPerList && next_directory_ < kChunkDirectories; i++) {
-            request.add_operations()->mutable_list()->set_directory(chunk_directory(next_directory_++));
-        }
         lists_in_flight_++;
-        ask_disk(std::move(request), {}, ListWork{}, context);
+        ask_list(std::exchange(next_directory_, next_directory_ + kDirectoriesPerList), context);
     }
 }
 
-void ChunkService::on_disk(ListWork&, DiskOutcome& outcome, Context& context) {
+void ChunkService::ask_list(uint32_t first_directory, Context& context) {
+    pb::DiskRequest request;
+    for (uint32_t i = 0; i < kDirectoriesPerList; i++) {
+        request.add_operations()->mutable_list()->set_directory(chunk_directory(first_directory + i));
+    }
+    ask_disk(std::move(request), {}, ListWork{first_directory}, context);
+}
+
+void ChunkService::on_disk(ListWork& work, DiskOutcome& outcome, Context& context) {
+    if (outcome.answered && is_passing_disk_error(outcome.reply.error())) {
+        context.warn(str_cat(outcome.status("list the chunk directories").message(), "; tried again"));
+        if (lists_to_repeat_.empty()) context.arm_timer(kDiskRetryUs, kListTimer);
+        return lists_to_repeat_.push_back(work.first_directory);
+    }
     lists_in_flight_--;
     if (!outcome.ok()) {
         // Going on would mean to tell others that chunks are missing which may be there.
@@ -116,7 +126,7 @@ void ChunkService::read_headers(Context& context) {
 void ChunkService::on_disk(HeadersWork& work, DiskOutcome& outcome, Context& context) {
     if (!outcome.answered) {
         context.warn(outcome.status("read the chunks' headers").message());
-        context.arm_timer(kHeaderRetryUs, kHeadersTimer);
+        context.arm_timer(kDiskRetryUs, kHeadersTimer);
         return;
     }
     const size_t done = outcome.ok() ? work.keys.size() : outcome.reply.failed_operation();
@@ -141,18 +151,34 @@ void ChunkService::on_disk(HeadersWork& work, DiskOutcome& outcome, Context& con
             quarantine(key, decoded.why, context);
         }
     }
-    if (done < work.keys.size()) {
-        header_cursor_ = work.keys[done];
-        on_header_error(work.keys[done], outcome, context);
-    }
+    if (done < work.keys.size()) return on_header_error(work.keys[done], outcome, context);
     read_headers(context);
 }
 
 void ChunkService::on_header_error(ChunkKey key, const DiskOutcome& outcome, Context& context) {
+    const int error = outcome.reply.error();
+    if (is_passing_disk_error(error)) {
+        context.warn(str_cat(outcome.status("read the chunks' headers").message(), "; tried again"));
+        context.arm_timer(kDiskRetryUs, kHeadersTimer);
+        return;
+    }
+    if (!is_unreadable(error) || std::exchange(unreadable_header_, key) == key) {
+        header_cursor_ = key;
+        skip_header(key, outcome, context);
+    }
+    read_headers(context);
+}
+
+void ChunkService::skip_header(ChunkKey key, const DiskOutcome& outcome, Context& context) {
     const auto entry = index_.find(key);
     if (entry == index_.end() || entry->second.damaged || renaming_.contains(key)) return;
     const std::string why = outcome.status("read its header").message();
-    if (!is_not_found(outcome.reply.error())) return quarantine(key, why, context);
+    if (is_unreadable(outcome.reply.error())) return quarantine(key, why, context);
+    if (!is_not_found(outcome.reply.error())) {
+        context.error("a chunk's header cannot be read", {{"chunk", to_string(key)}, {"reason", why}});
+        entry->second.allocated_at_us = UINT64_MAX;  // Nobody knows its age: it is no leftover.
+        return;
+    }
     context.error("a chunk's file is gone", {{"chunk", to_string(key)}, {"file", chunk_path(key)}});
     drop_entry(key);
 }
@@ -201,25 +227,37 @@ void ChunkService::on_chunk_delete(const Message& message, Context& context) {
     }
     DeleteWork work;
     work.reply = reply_to(message);
-    pb::DiskRequest operations;
     for (const pb::ChunkId& id : request.ids()) {
         const ChunkKey key = key_of(id);
         const auto entry = index_.find(key);
         if (entry == index_.end() || renaming_.contains(key) || stores_.contains(key)) continue;
         // An audit that was asked before this node became a home of the chunk does not know of that.
-        const uint64_t fetched_at_us = entry->second.fetched_at_us;
-        if (fetched_at_us != 0 && context.now_us() - fetched_at_us < kFetchedKeptUs) continue;
-        operations.add_operations()->mutable_remove()->set_file(chunk_path(key));
-        if (entry->second.damaged) operations.add_operations()->mutable_remove()->set_file(damaged_chunk_path(key));
+        const auto fetched = fetched_at_us_.find(key);
+        if (fetched != fetched_at_us_.end() && context.now_us() - fetched->second < kFetchedKeptUs) continue;
         work.chunks.emplace_back(key, entry->second);
-        work.operations_end.push_back(static_cast<size_t>(operations.operations_size()));
         drop_entry(key);
         renaming_.insert(key);
     }
-    if (work.chunks.empty()) return context.reply(work.reply, message_of(pb::StatusReply()));
+    delete_files(std::move(work), context);
+}
+
+void ChunkService::delete_files(DeleteWork work, Context& context) {
+    if (work.chunks.empty()) {
+        pb::StatusReply answer;
+        *answer.mutable_status() = std::move(work.failure);
+        return context.reply(work.reply, message_of(std::move(answer)));
+    }
+    pb::DiskRequest operations;
+    work.operations_end.clear();
+    for (const auto& [key, entry] : work.chunks) {
+        operations.add_operations()->mutable_remove()->set_file(chunk_path(key));
+        if (entry.damaged) operations.add_operations()->mutable_remove()->set_file(damaged_chunk_path(key));
+        work.operations_end.push_back(static_cast<size_t>(operations.operations_size()));
+    }
     ask_disk(std::move(operations), {}, std::move(work), context);
 }
 
+// One that cannot be deleted stays, as far as one can know; those behind it are tried without it.
 void ChunkService::on_disk(DeleteWork& work, DiskOutcome& outcome, Context& context) {
     size_t operations_done = 0;
     if (outcome.ok()) {
@@ -227,18 +265,25 @@ void ChunkService::on_disk(DeleteWork& work, DiskOutcome& outcome, Context& cont
     } else if (outcome.answered) {
         operations_done = outcome.reply.failed_operation();
     }
+    DeleteWork rest;
+    rest.reply = work.reply;
+    rest.failure = std::move(work.failure);
+    bool stuck = false;
     for (size_t i = 0; i < work.chunks.size(); i++) {
-        const auto& [key, entry] = work.chunks[i];
-        renaming_.erase(key);
+        auto& [key, entry] = work.chunks[i];
         if (work.operations_end[i] <= operations_done) {
+            renaming_.erase(key);
             metrics_.deleted->add();
+        } else if (!outcome.answered || !std::exchange(stuck, true)) {
+            renaming_.erase(key);
+            add_entry(key, entry);
+            rest.failure = outcome.status(str_cat("delete ", chunk_path(key)));
         } else {
-            add_entry(key, entry);  // Still there, as far as one can know.
+            rest.chunks.emplace_back(key, entry);
         }
     }
-    pb::StatusReply answer;
-    *answer.mutable_status() = outcome.status("delete chunks");
-    context.reply(work.reply, message_of(std::move(answer)));
+    if (operations_done > 0) ask_space(context);  // So that everybody knows of the room soon.
+    delete_files(std::move(rest), context);
 }
 
 }  // namespace sandstore

@@ -3,6 +3,7 @@
 
 #include "actors/chunk/chunk_service.h"
 #include "runtime/check.h"
+#include "runtime/disk_error.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
 #include "runtime/text.h"
@@ -45,7 +46,7 @@ void ChunkService::forward_put(const pb::ChunkPut& put, const Payload& data, con
     forward.reply = reply;
     forward.key = head.key;
     forward.needed = put.place().acknowledgements_needed();
-    forward.outstanding = static_cast<uint32_t>(head.replicas.size());
+    forward.outstanding = forward.replicas = static_cast<uint32_t>(head.replicas.size());
     forward.bytes = data.size();
     forward.began_at_us = context.now_us();
     forward_bytes_ += forward.bytes;
@@ -104,15 +105,19 @@ void ChunkService::settle_forward(uint64_t forward_number, Context& context) {
         pb::ChunkPutReply answer;
         answer.mutable_stored_on()->Assign(forward.stored_on.begin(), forward.stored_on.end());
         if (!enough) {
-            // One code for all failures says more than UNAVAILABLE: a full cluster, an id used twice.
+            // One code for all failures says more than UNAVAILABLE: an id used twice. So does a cluster that is full:
+            // the put would fail even if all others were there.
             pb::StatusCode code = forward.failures.front().second.code();
+            size_t full = 0;
             std::string why =
                 str_cat("chunk ", to_string(forward.key), " is on ", stored, " of ", forward.needed, " nodes needed");
             for (const auto& [node_id, status] : forward.failures) {
                 if (status.code() != code) code = pb::STATUS_UNAVAILABLE;
+                full += status.code() == pb::STATUS_ENOSPC;
                 str_append(&why, "; ", node_id, ": ", code_name(status.code()), " ", status.message());
             }
-            if (code != pb::STATUS_ENOSPC && code != pb::STATUS_EEXIST) code = pb::STATUS_UNAVAILABLE;
+            if (code != pb::STATUS_EEXIST) code = pb::STATUS_UNAVAILABLE;
+            if (full > forward.replicas - forward.needed) code = pb::STATUS_ENOSPC;
             *answer.mutable_status() = status_of(code, std::move(why));
         }
         forward.answered = true;
@@ -146,23 +151,27 @@ void ChunkService::store(ChunkHead head, Payload data, Waiter waiter, Context& c
             status_of(pb::STATUS_EBUSY, str_cat("chunk ", to_string(key), " is being removed or set aside, try again")),
             context);
     }
+    const auto entry = index_.find(key);
+    const bool stands_there = entry != index_.end() && !entry->second.damaged;
+    const uint64_t file_bytes = chunk_file_bytes(head.length);
+    if (!stands_there && !has_room(file_bytes, context)) return tell_waiter(waiter, key, no_room(), context);
+    if (!stands_there) room_bytes_ -= std::min(room_bytes_, file_bytes);
     Store& store = stores_[key];
     store.head = std::move(head);
     store.data = std::move(data);
     store.waiters.push_back(std::move(waiter));
     store_bytes_ += store.data.size();
-    const auto entry = index_.find(key);
-    if (entry != index_.end() && !entry->second.damaged) return compare(key, entry->second, context);
+    if (stands_there) return compare(key, entry->second, false, context);
     queue_write(key, context);
 }
 
-void ChunkService::compare(ChunkKey key, const Entry& entry, Context& context) {
+void ChunkService::compare(ChunkKey key, const Entry& entry, bool again, Context& context) {
     if (const std::vector<uint32_t>* table = tables_.find(key)) return end_comparison(key, *table, context);
     pb::DiskRequest request;
     auto* read = request.add_operations()->mutable_read();
     read->set_file(chunk_path(key));
     read->set_length(head_bytes(entry.length));
-    ask_disk(std::move(request), {}, CompareWork{key}, context);
+    ask_disk(std::move(request), {}, CompareWork{key, again}, context);
 }
 
 void ChunkService::on_disk(CompareWork& work, DiskOutcome& outcome, Context& context) {
@@ -174,6 +183,12 @@ void ChunkService::on_disk(CompareWork& work, DiskOutcome& outcome, Context& con
     if (!outcome.answered) return end_store(key, outcome.status("read the stored chunk"), context);
     const auto entry = index_.find(key);
     if (entry == index_.end() || entry->second.damaged) return queue_write(key, context);
+    const int error = outcome.reply.error();
+    if (is_unreadable(error) && !std::exchange(work.again, true))
+        return compare(key, entry->second, work.again, context);
+    if (error != 0 && !is_unreadable(error) && !is_not_found(error)) {
+        return end_store(key, outcome.status("read the stored chunk"), context);
+    }
     if (outcome.ok()) {
         const DecodedHead decoded = decode_head(outcome.payload.flat().flat_view(), key, entry->second.length);
         if (stop_on_unknown_version(decoded, key, context)) return;
@@ -299,6 +314,7 @@ void ChunkService::on_group_failed(const WriteWork& work, const DiskOutcome& out
         return;
     }
     context.error("a chunk was not stored", {{"reason", status.message()}});
+    if (is_no_space(outcome.reply.error())) room_bytes_ = 0;  // Until it is asked for again.
     pb::DiskRequest clean;
     clean.add_operations()->mutable_remove()->set_file(stores_.at(work.keys.front()).temporary);
     ask_disk(std::move(clean), {}, CleanWork{}, context);

@@ -27,6 +27,10 @@ void Repairer::receive(Message message, Context& context) {
             return on_status(message, message->status_reply().status(), context);
         case Body::kRequestFailed:
             return on_status(message, message->request_failed().status(), context);
+        case Body::kChunksCollected:
+            return on_chunks_collected(message->chunks_collected(), context);
+        case Body::kAllowDeletions:
+            return on_allow_deletions(message, context);
         case Body::kTimerFired:
             return on_timer_fired(context);
         case Body::kDrain:
@@ -50,6 +54,11 @@ void Repairer::on_start_repairer(const pb::StartRepairer& start, Context& contex
     node_id_ = start.node_id();
     interval_us_ = start.interval_ms() * 1000;
     orphan_grace_us_ = start.orphan_grace_us();
+    if (orphan_grace_us_ > 0 && orphan_grace_us_ <= start.chunk_commit_window_us() + kClockStepMaxUs) {
+        return context.fail_stop(str_cat("repairer: a grace of ", orphan_grace_us_ / 1'000'000,
+                                         " s could delete chunks that may still be committed: it must be longer than ",
+                                         (start.chunk_commit_window_us() + kClockStepMaxUs) / 1'000'000, " s"));
+    }
     if (interval_us_ == 0) return context.info("repair is switched off");
     plan_round(leader_id_.empty() ? interval_us_ : kEarlyRoundUs, context);
 }
@@ -117,6 +126,8 @@ void Repairer::end_round(std::string failure, Context& context) {
     metrics.counter("sandstore_repair_deleted_total", "Chunks that no file used and were deleted.").add(round.deleted);
     show_missing(complete, context);
     missing_before_ = missing_now(complete);
+    if (complete || !round.no_room.empty()) no_room_ = round.no_room;
+    tell_state(context);
     round_.reset();
     plan_round(failure.empty() ? interval_us_ : std::min(interval_us_, kRetryUs), context);
 }
@@ -162,36 +173,41 @@ void Repairer::on_chunk_audit_reply(const Message& message, Context& context) {
     if (!is_ok(reply.status())) {
         return end_round(str_cat("audit: ", code_name(reply.status().code()), " ", reply.status().message()), context);
     }
-    std::string problem;
-    if (!take_page(reply, &problem)) {
-        context.warn("a malformed answer of the leader is not acted upon", {{"reason", problem}});
-        return end_round(problem, context);
+    if (asked->step == Step::kJudge) return take_verdicts(reply, context);
+    if (!reply.done() && key_of(reply.last()) <= round_->after) {
+        context.warn("a malformed answer of the leader is not acted upon",
+                     {{"reason", "the page ends where it begins"}});
+        return end_round("the page ends where it begins", context);
+    }
+    if (const std::string problem = take_page(reply); !problem.empty()) {
+        context.warn("a part of the leader's answer is not acted upon", {{"reason", problem}});
+        round_->failure = problem;
     }
     ask_list(context);
 }
 
-// False when anything about the page is odd: nothing may be concluded from it then.
-bool Repairer::take_page(const pb::ChunkAuditReply& reply, std::string* problem) {
+// What is odd about the page, if anything. Nothing is concluded from what is odd.
+std::string Repairer::take_page(const pb::ChunkAuditReply& reply) {
     Round& round = *round_;
+    std::string problem;
     round.page.clear();
     round.done = reply.done();
     round.last = key_of(reply.last());
     round.listed = round.after;
     round.all_listed = false;
-    *problem = "";
-    if (!round.done && round.last <= round.after) *problem = "the page ends where it begins";
     for (const pb::ChunkPlace& place : reply.chunks()) {
         const ChunkKey key = key_of(place.id());
         if (key <= round.after || (!round.done && key > round.last)) {
-            *problem = str_cat("chunk ", to_string(key), " is not in the page's range");
+            problem = str_cat("chunk ", to_string(key), " is not in the page's range");
         } else if (std::ranges::count(place.replicas(), node_id_) == 0) {
-            *problem = str_cat("chunk ", to_string(key), " does not belong to this node");
+            problem = str_cat("chunk ", to_string(key), " does not belong to this node");
+            round.page.emplace(key, Wanted{place, true});  // Neither missing nor a candidate.
         } else if (!round.page.emplace(key, Wanted{place, false}).second) {
-            *problem = str_cat("chunk ", to_string(key), " is listed twice");
+            problem = str_cat("chunk ", to_string(key), " is listed twice");
         }
     }
     round.checked += round.page.size();
-    return problem->empty();
+    return problem;
 }
 
 void Repairer::ask_list(Context& context) {
@@ -211,10 +227,12 @@ void Repairer::on_chunk_list_reply(const Message& message, Context& context) {
     for (const pb::ChunkStatus& chunk : reply.chunks()) {
         const ChunkKey key = key_of(chunk.id());
         if (key <= round.listed || (!round.done && key > round.last)) {
-            return end_round(str_cat("chunk ", to_string(key), " was listed out of order"), context);
+            round.failure = str_cat("chunk ", to_string(key), " was listed out of order");
+            continue;
         }
         round.listed = key;
-        note_local_chunk(chunk, context);
+        round.local++;
+        note_local_chunk(chunk);
     }
     round.all_listed = !reply.more();
     if (reply.more() && reply.chunks().empty()) return end_round("an empty list claims to have more", context);
@@ -229,42 +247,37 @@ void Repairer::on_chunk_list_reply(const Message& message, Context& context) {
     go_on(context);
 }
 
-void Repairer::note_local_chunk(const pb::ChunkStatus& chunk, Context& context) {
+void Repairer::note_local_chunk(const pb::ChunkStatus& chunk) {
     const ChunkKey key = key_of(chunk.id());
     if (const auto wanted = round_->page.find(key); wanted != round_->page.end()) {
-        wanted->second.here = !chunk.damaged();
+        wanted->second.here = wanted->second.here || !chunk.damaged();
         return;
     }
-    // Clocks differ: a chunk from the future is young.
-    const uint64_t now_us = context.wall_us();
-    const bool old = now_us > chunk.allocated_at_us() && now_us - chunk.allocated_at_us() > orphan_grace_us_;
-    if (orphan_grace_us_ > 0 && old) round_->orphans.push_back(key);
+    const bool room = round_->candidates.size() < kCandidatesMax;
+    if (orphan_grace_us_ > 0 && room) round_->candidates.push_back({key, chunk.allocated_at_us()});
 }
 
 // --- Repairing
 
 void Repairer::go_on(Context& context) {
     Round& round = *round_;
-    if (!round.orphans.empty()) {
-        pb::ChunkDelete request;
-        while (!round.orphans.empty() && static_cast<size_t>(request.ids_size()) < kDeleteBatchMax) {
-            *request.add_ids() = id_of(round.orphans.front());
-            round.orphans.pop_front();
-        }
-        const auto chunks = static_cast<uint64_t>(request.ids_size());
-        const RequestId id = context.ask(pb::ACTOR_CHUNKS, message_of(std::move(request)), kLocalTimeoutUs);
-        asked_[id] = Asked{round_number_, Step::kDelete, chunks, {}};
-        return;
-    }
     if (!round.all_listed) return ask_list(context);
     fetch_missing(context);
-    if (round.fetches_in_flight == 0) next_page(context);
+    if (round.fetches_in_flight > 0) return;
+    if (!round.done) return next_page(context);
+    if (!round.judged) return judge_candidates(context);
+    if (!round.doomed.empty()) return delete_doomed(context);
+    end_round("", context);
 }
 
 void Repairer::fetch_missing(Context& context) {
     Round& round = *round_;
     if (!round.missing.empty() && !std::exchange(round.began, true)) {
         context.info("Repair begun", {{"missing", round.missing.size()}});
+    }
+    if (!round.no_room.empty()) {  // The others do not fit either.
+        round.does_not_fit += round.missing.size();
+        round.missing.clear();
     }
     while (!round.missing.empty() && round.fetches_in_flight < kFetchesInFlightMax) {
         pb::ChunkFetch fetch;
@@ -278,6 +291,11 @@ void Repairer::fetch_missing(Context& context) {
 }
 
 void Repairer::on_status(const Message& message, const pb::Status& status, Context& context) {
+    if (const auto found = asked_.find(message->reply_to());
+        found != asked_.end() && found->second.step == Step::kCollect) {
+        asked_.erase(found);
+        return on_collected_deleted(status, context);
+    }
     const std::optional<Asked> asked = take_asked(message);
     if (!asked) return;
     Round& round = *round_;
@@ -287,18 +305,26 @@ void Repairer::on_status(const Message& message, const pb::Status& status, Conte
             return end_round(str_cat("audit: ", failure), context);
         case Step::kList:
             return end_round(str_cat("list: ", failure), context);
+        case Step::kJudge:
+            return end_round(str_cat("audit of what may go: ", failure), context);
+        case Step::kCollect:  // Of no round.
+            return;
         case Step::kDelete:
-            if (!is_ok(status)) {
+            if (is_ok(status)) {
+                round.deleted += asked->chunks;
+            } else {
                 round.failed += asked->chunks;
-                return end_round(str_cat("delete: ", failure), context);
+                round.failure = str_cat("delete: ", failure);
             }
-            round.deleted += asked->chunks;
             break;
         case Step::kFetch:
             round.fetches_in_flight--;
             if (is_ok(status)) {
                 round.fetched++;
                 show_missing(false, context);
+            } else if (status.code() == pb::STATUS_ENOSPC) {
+                round.no_room = status.message();
+                round.does_not_fit++;
             } else {
                 round.failed++;
                 round.failure = str_cat("fetch of ", to_string(asked->key), ": ", failure);
@@ -309,7 +335,6 @@ void Repairer::on_status(const Message& message, const pb::Status& status, Conte
 }
 
 void Repairer::next_page(Context& context) {
-    if (round_->done) return end_round("", context);
     round_->after = round_->last;
     ask_audit(context);
 }

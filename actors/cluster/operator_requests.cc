@@ -23,6 +23,8 @@ Message body_alone(const Message& message) {
             return message_of(pb::TransferLeadership(message->transfer_leadership()));
         case Body::kRequestSnapshot:
             return message_of(pb::RequestSnapshot(message->request_snapshot()));
+        case Body::kAllowDeletions:
+            return message_of(pb::AllowDeletions(message->allow_deletions()));
         case Body::kMembershipChanged:
             return message_of(pb::MembershipChanged(message->membership_changed()));
         case Body::kStatusReply:
@@ -40,7 +42,8 @@ Message reply_with(Body request, pb::Status status) {
             *reply.mutable_status() = std::move(status);
             return message_of(std::move(reply));
         }
-        case Body::kTransferLeadership: {
+        case Body::kTransferLeadership:
+        case Body::kAllowDeletions: {
             pb::StatusReply reply;
             *reply.mutable_status() = std::move(status);
             return message_of(std::move(reply));
@@ -71,6 +74,7 @@ Body reply_body(Body request) {
         case Body::kChangeMembership:
             return Body::kMembershipChanged;
         case Body::kTransferLeadership:
+        case Body::kAllowDeletions:
             return Body::kStatusReply;
         default:
             return Body::kSnapshotSaved;
@@ -107,6 +111,12 @@ void OperatorRequests::begin(Message message, const AddressOf& address_of, Conte
         const std::string& node = message->request_snapshot().node_id();
         forwarded.node = node.empty() ? self_ : node;
     }
+    if (message->has_allow_deletions()) {
+        forwarded.node = message->allow_deletions().node_id();
+        if (!is_node_name(forwarded.node)) {
+            return refuse(forwarded, pb::STATUS_INVALID_ARGUMENT, "name the node that shall delete", context);
+        }
+    }
     if (forwarded.node.empty()) {
         return refuse(forwarded, pb::STATUS_NOT_LEADER,
                       str_cat(self_, " knows no leader: is a majority of the voters up?"), context);
@@ -124,7 +134,8 @@ void OperatorRequests::forward(Forwarded forwarded, Context& context) {
         return refuse(forwarded, pb::STATUS_DEADLINE_EXCEEDED, "the time for it was over before it was begun", context);
     }
     const uint64_t timeout_us = deadline_us == 0 ? kDefaultTimeoutUs : deadline_us - now_us;
-    const Address to = forwarded.node == self_ ? Address(pb::ACTOR_RAFT) : Address(forwarded.node, pb::ACTOR_RAFT);
+    const pb::ActorKind actor = forwarded.request->has_allow_deletions() ? pb::ACTOR_REPAIRER : pb::ACTOR_RAFT;
+    const Address to = forwarded.node == self_ ? Address(actor) : Address(forwarded.node, actor);
     const RequestId request = context.ask(to, forwarded.request.clone(), timeout_us);
     forwarded_.emplace(request, std::move(forwarded));
 }
@@ -145,7 +156,8 @@ bool OperatorRequests::on_answer(const Message& message, Context& context) {
         return true;
     }
     const bool elsewhere = status.code() == pb::STATUS_NOT_LEADER && !status.leader_id().empty() &&
-                           status.leader_id() != forwarded.node && request != Body::kRequestSnapshot;
+                           status.leader_id() != forwarded.node && request != Body::kRequestSnapshot &&
+                           request != Body::kAllowDeletions;
     if (elsewhere && forwarded.redirects < kRedirectsMax) {
         forwarded.node = status.leader_id();
         ++forwarded.redirects;

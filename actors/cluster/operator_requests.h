@@ -1,5 +1,6 @@
 // What operators ask of any node (ChangeMembership, TransferLeadership, RequestSnapshot), passed on to the RaftNode
-// that it is for: the leader's, or for a snapshot the one named. A part of the StatusService.
+// that it is for: the leader's, or for a snapshot the one named; and AllowDeletions, for the Repairer of the node
+// named. A part of the StatusService.
 //
 // Each request is answered exactly once, by its own kind of reply, within the asker's deadline: by the RaftNode, or
 // with the reason why it was not reached. NOT_LEADER that names another leader is followed, a few times. A request is

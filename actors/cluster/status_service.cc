@@ -29,7 +29,11 @@ void StatusService::receive(Message message, Context& context) {
         case pb::Envelope::kChangeMembership:
         case pb::Envelope::kTransferLeadership:
         case pb::Envelope::kRequestSnapshot:
+        case pb::Envelope::kAllowDeletions:
             return on_operator_request(std::move(message), context);
+        case pb::Envelope::kRepairState:
+            repair_state_ = std::move(*message->mutable_repair_state());
+            return;
         case pb::Envelope::kMembershipChanged:
         case pb::Envelope::kStatusReply:
         case pb::Envelope::kSnapshotSaved:

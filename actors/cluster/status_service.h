@@ -6,6 +6,8 @@
 //      ClusterView           the members to ask.
 //      ClusterStatusRequest  from HTTP handlers, clients and the StatusServices of other nodes.
 //      ChangeMembership, TransferLeadership, RequestSnapshot   from operators, for the leader's RaftNode or another.
+//      AllowDeletions        from operators, for a node's Repairer.
+//      RepairState           from this node's Repairer.
 //      RoleChanged           from RaftNode.
 //      ConfigurationChanged  from RaftNode: members that discovery does not tell are asked too.
 //      NodeFigures           from the sampler, each second: what this node did.
@@ -104,6 +106,7 @@ class StatusService final : public Actor {
     OperatorRequests operators_;
     std::map<std::string, pb::ChunkStats> chunk_stats_;  // By node id; of members only.
     pb::CopiesReport copies_report_;  // Without rounds unless this node leads.
+    pb::RepairState repair_state_;
     std::set<std::string> peers_up_;
     RaftGauges raft_gauges_;
     ChangeWatch watch_;

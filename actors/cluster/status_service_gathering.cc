@@ -54,6 +54,7 @@ pb::NodeStatus StatusService::own_line(const pb::ClusterStatusRequest& request, 
         *line.mutable_chunks() = stats->second;
     }
     if (copies_report_.rounds() > 0) *line.mutable_copies_report() = copies_report_;
+    if (!repair_state_.problem().empty()) *line.mutable_repair() = repair_state_;
     if (history_.newest() != nullptr) *line.mutable_figures() = *history_.newest();
     history_.copy_newest(request.samples_max(), &line);
     watch_.events().copy_newest(request.events_max(), &line);

@@ -1,5 +1,8 @@
 #include "actors/fs/chunk_table.h"
 
+#include <algorithm>
+
+#include "actors/fs/limits.h"
 #include "actors/fs/state_hasher.h"
 #include "runtime/check.h"
 
@@ -59,40 +62,69 @@ void ChunkTable::reference(const ChunkKey& key) {
     SANDSTORE_CHECK(chunk != nullptr, "chunk ", key.term, "-", key.number, " is not known");
     hash_ -= hash_of(key, *chunk);
     if (chunk->unused_since != 0) unused_.erase(Unused{chunk->unused_since, key});
-    chunk->unused_since = 0;
+    chunk->unused_since = chunk->released_at_us = 0;
     ++chunk->references;
     hash_ += hash_of(key, *chunk);
 }
 
-void ChunkTable::release(const ChunkKey& key, uint64_t held_since) {
+void ChunkTable::release(const ChunkKey& key, uint64_t index, uint64_t clock_us) {
     Chunk* chunk = chunks_.edit(key);
     SANDSTORE_CHECK(chunk != nullptr && chunk->references > 0, "chunk ", key.term, "-", key.number);
     hash_ -= hash_of(key, *chunk);
     if (--chunk->references == 0) {
-        if (held_since == 0) return erase(key);
-        chunk->unused_since = held_since;
-        unused_.insert({held_since, key}, {});
+        chunk->unused_since = std::max<uint64_t>(index, 1);
+        chunk->released_at_us = clock_us;
+        unused_.insert({chunk->unused_since, key}, {});
     }
     hash_ += hash_of(key, *chunk);
 }
 
-size_t ChunkTable::drop_unused(uint64_t index, size_t chunks_max) {
-    size_t dropped = 0;
-    for (; dropped < chunks_max && !unused_.empty() && unused_.begin().key().since <= index; ++dropped) {
+size_t ChunkTable::collect_unused(uint64_t index, uint64_t clock_us, size_t chunks_max,
+                                  std::vector<ChunkKey>* collected) {
+    size_t taken = 0;
+    for (; taken < chunks_max && !unused_.empty() && unused_.begin().key().since <= index; ++taken) {
         const Unused first = unused_.begin().key();
+        const Chunk chunk = *chunks_.find(first.key);
+        // The clock never goes back: those behind it were released later.
+        if (chunk.released_at_us + kReleasedKeptUs > clock_us) break;
         unused_.erase(first);
-        hash_ -= hash_of(first.key, *chunks_.find(first.key));
+        hash_ -= hash_of(first.key, chunk);
         erase(first.key);
+        restore_collected(first.key, chunk.allocated_at_us);
+        collected->push_back(first.key);
     }
-    return dropped;
+    while (collected_.size() > kCollectedMax) {
+        const Collected first = collected_.begin().key();
+        commit_floor_us_ = std::max(commit_floor_us_, first.allocated_at_us + 1);
+        hash_ -= hash_of(first);
+        collected_.erase(first);
+    }
+    return taken;
 }
 
-bool ChunkTable::restore_unused(const ChunkKey& key, uint64_t since) {
+void ChunkTable::forget_collected(uint64_t allocated_before_us, size_t chunks_max) {
+    for (size_t i = 0; i < chunks_max && !collected_.empty(); ++i) {
+        const Collected first = collected_.begin().key();
+        if (first.allocated_at_us >= allocated_before_us) return;
+        hash_ -= hash_of(first);
+        collected_.erase(first);
+    }
+}
+
+bool ChunkTable::restore_collected(const ChunkKey& key, uint64_t allocated_at_us) {
+    const Collected collected{allocated_at_us, key};
+    if (!collected_.insert(collected, {})) return false;
+    hash_ += hash_of(collected);
+    return true;
+}
+
+bool ChunkTable::restore_unused(const ChunkKey& key, uint64_t since, uint64_t released_at_us) {
     Chunk* chunk = chunks_.edit(key);
     if (chunk == nullptr || chunk->references > 0 || since == 0) return false;
     if (!unused_.insert({since, key}, {})) return false;
     hash_ -= hash_of(key, *chunk);
     chunk->unused_since = since;
+    chunk->released_at_us = released_at_us;
     hash_ += hash_of(key, *chunk);
     return true;
 }
@@ -132,13 +164,22 @@ uint64_t ChunkTable::hash_of(const ChunkKey& key, const Chunk& chunk) const {
     StateHasher hasher(StateHasher::Kind::kChunk);
     hasher.add(key.term).add(key.number).add(chunk.references).add(chunk.length).add(chunk.allocated_at_us);
     hasher.add(chunk.replica_list);
-    if (chunk.unused_since != 0) hasher.add(chunk.unused_since);
+    if (chunk.unused_since != 0) hasher.add(chunk.unused_since).add(chunk.released_at_us);
     for (const std::string& node : replicas_of(chunk)) hasher.add(node);
     return hasher.value();
 }
 
+uint64_t ChunkTable::hash_of(const Collected& collected) {
+    return StateHasher(StateHasher::Kind::kCollected)
+        .add(collected.allocated_at_us)
+        .add(collected.key.term)
+        .add(collected.key.number)
+        .value();
+}
+
 uint64_t ChunkTable::walk_hash() const {
     uint64_t sum = 0;
+    for (auto at = collected_.begin(); at.valid(); at.next()) sum += hash_of(at.key());
     for (auto at = chunks_.begin(); at.valid(); at.next()) sum += hash_of(at.key(), at.value());
     return sum;
 }

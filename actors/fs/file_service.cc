@@ -33,6 +33,25 @@ bool is_internal(pb::Envelope::BodyCase body) {
     }
 }
 
+// Sessions are needed for removing, holds for reading: both are bounded.
+bool may_go_on_full_disk(const pb::Mutation& mutation) {
+    switch (mutation.operation_case()) {
+        case pb::Mutation::kOpenSession:
+        case pb::Mutation::kCloseSession:
+        case pb::Mutation::kRemoveFile:
+        case pb::Mutation::kRemoveDirectory:
+        case pb::Mutation::kHoldChunks:
+        case pb::Mutation::kReleaseHold:
+            return mutation.filler().empty();
+        case pb::Mutation::kSetAttributes:
+            return mutation.filler().empty() && mutation.set_attributes().has_size();
+        case pb::Mutation::kCommitExtents:
+            return mutation.filler().empty() && mutation.commit_extents().extents().empty();
+        default:
+            return false;
+    }
+}
+
 Outcome check_chunk_lengths(const pb::Mutation& mutation, uint64_t chunk_bytes_max) {
     for (const pb::Extent& extent : mutation.commit_extents().extents()) {
         if (extent.chunk_length() > chunk_bytes_max) return {pb::STATUS_EINVAL, "A chunk is larger than chunks may be"};
@@ -55,7 +74,11 @@ void FileService::receive(Message message, Context& context) {
         case pb::Envelope::kConfigurationChanged:
             return placement_.set_configuration(message->configuration_changed().configuration());
         case pb::Envelope::kRoleChanged:
-            return on_role_changed(message->role_changed());
+            return on_role_changed(message->role_changed(), context);
+        case pb::Envelope::kUnfinishedWork:
+            return on_unfinished_work(message->unfinished_work(), context);
+        case pb::Envelope::kTimerFired:
+            return on_timer_fired(context);
         case pb::Envelope::kPeerUp:
             return placement_.set_up(message->peer_up().node_id(), true);
         case pb::Envelope::kPeerDown:
@@ -100,14 +123,64 @@ void FileService::on_start_files(const pb::StartFiles& start, Context& context) 
                                           "Requests that wait for Raft or the namespace.", {{"api", "files"}});
 }
 
-void FileService::on_role_changed(const pb::RoleChanged& role) {
+void FileService::on_role_changed(const pb::RoleChanged& role, Context& context) {
     role_known_ = true;
     role_ = role;
+    plan_housekeeping(context);
     // A term has one leader, and that leader counts: no two chunks get the same id. The count goes on when the same
     // term is announced again.
     if (role.role() != pb::RoleChanged::LEADER || role.term() <= allocation_term_) return;
     allocation_term_ = role.term();
     next_number_ = 1;
+}
+
+// --- The cluster's clock, and what it brings on ----------------------------------------------------------------------
+
+// The greatest time of any command, and the time since: it goes on whatever becomes of the nodes' wall clocks.
+uint64_t FileService::cluster_clock_us(const Context& context) const {
+    return cluster_clock_us_ == 0 ? 0 : cluster_clock_us_ + (context.now_us() - clock_heard_at_us_);
+}
+
+void FileService::note_clock(uint64_t clock_us, const Context& context) {
+    if (clock_us <= cluster_clock_us(context)) return;
+    cluster_clock_us_ = clock_us;
+    clock_heard_at_us_ = context.now_us();
+}
+
+void FileService::on_unfinished_work(const pb::UnfinishedWork& work, Context& context) {
+    note_clock(work.clock_us(), context);
+    work_due_us_ = work.due_us();
+    plan_housekeeping(context);
+}
+
+void FileService::plan_housekeeping(Context& context) {
+    context.cancel_timer(housekeeping_);
+    housekeeping_ = 0;
+    if (!is_leader() || work_due_us_ == 0 || housekeeping_proposed_) return;
+    const uint64_t clock_us = cluster_clock_us(context);
+    const uint64_t left_us = work_due_us_ - std::min(work_due_us_, clock_us);
+    housekeeping_ = context.arm_timer(std::max(left_us, kHousekeepingEveryUs), 0);
+}
+
+void FileService::on_timer_fired(Context& context) {
+    housekeeping_ = 0;
+    if (!is_leader() || housekeeping_proposed_ || !started_) return;
+    housekeeping_proposed_ = true;
+    pb::Command housekeeping;
+    housekeeping.set_housekeeping(true);
+    pb::Propose propose;
+    propose.set_on_full_disk(true);
+    Pending pending;
+    pending.origin.kind = Kind::kHousekeeping;
+    ask(pb::ACTOR_RAFT, message_of(propose, Payload(command(std::move(housekeeping), context))), std::move(pending),
+        context);
+}
+
+std::string FileService::command(pb::Command command, const Context& context) const {
+    command.set_time_us(context.wall_us());
+    const uint64_t clock_us = cluster_clock_us(context);
+    if (clock_us > command.time_us()) command.set_clock_us(clock_us);
+    return command.SerializeAsString();
 }
 
 // --- Requests --------------------------------------------------------------------------------------------------------
@@ -139,6 +212,7 @@ void FileService::on_mutation(Message message, Context& context) {
     if (mutation.has_move_chunks()) outcome = {pb::STATUS_INVALID_ARGUMENT, "The cluster itself moves chunks"};
     if (!outcome.ok()) return refuse(origin, status_of(outcome), context);
     if (!admit(origin, true, context)) return;
+    if (outcome = check_allocated(mutation); !outcome.ok()) return refuse(origin, status_of(outcome), context);
     // Addresses change; the log keeps node ids only.
     if (mutation.has_commit_extents()) {
         for (pb::Extent& extent : *mutation.mutable_commit_extents()->mutable_extents()) {
@@ -148,16 +222,34 @@ void FileService::on_mutation(Message message, Context& context) {
     if (mutation.has_replace_extents()) {
         mutation.mutable_replace_extents()->mutable_extent()->mutable_chunk()->clear_addresses();
     }
-    pb::Command command;
-    command.set_time_us(context.wall_us());
-    *command.mutable_mutation() = std::move(mutation);
-    std::string bytes = command.SerializeAsString();
+    pb::Propose propose;
+    propose.set_on_full_disk(may_go_on_full_disk(mutation));
+    pb::Command made;
+    *made.mutable_mutation() = std::move(mutation);
+    std::string bytes = command(std::move(made), context);
     if (bytes.size() > kCommandBytesMax) {
         return refuse(origin, pb::STATUS_INVALID_ARGUMENT, "The mutation is too large: split it", context);
     }
     Pending pending;
     pending.origin = origin;
-    ask(pb::ACTOR_RAFT, message_of(pb::Propose(), Payload(std::move(bytes))), std::move(pending), context);
+    ask(pb::ACTOR_RAFT, message_of(propose, Payload(std::move(bytes))), std::move(pending), context);
+}
+
+// Of this leader's own term it knows which ids were given out.
+Outcome FileService::check_allocated(const pb::Mutation& mutation) const {
+    constexpr std::string_view kNever = "No such chunk was ever allocated";
+    if (!is_leader() || allocation_term_ != role_.term()) return {};
+    const auto given_out = [this](const pb::Extent& extent) {
+        const pb::ChunkId& id = extent.chunk().id();
+        return id.term() != allocation_term_ || id.number() < next_number_;
+    };
+    for (const pb::Extent& extent : mutation.commit_extents().extents()) {
+        if (!given_out(extent)) return {pb::STATUS_EINVAL, kNever};
+    }
+    if (mutation.has_replace_extents() && !given_out(mutation.replace_extents().extent())) {
+        return {pb::STATUS_EINVAL, kNever};
+    }
+    return {};
 }
 
 void FileService::on_query(Message message, Context& context) {
@@ -187,6 +279,7 @@ void FileService::on_chunk_audit(const Message& message, Context& context) {
     chunks.set_node_id(audit.node_id());
     *chunks.mutable_after() = audit.after();
     chunks.set_limit(std::min(audit.limit(), kAuditChunksMax));
+    *chunks.mutable_candidates() = audit.candidates();
     pb::ReadIndex read;
     read.set_leader_only(true);
     ask(pb::ACTOR_RAFT, message_of(read), std::move(pending), context);
@@ -205,13 +298,16 @@ void FileService::on_allocate_chunks(const Message& message, Context& context) {
         pb::ChunkPlace* place = reply.add_places();
         std::string why;
         const auto random = [&context] { return context.random(); };
-        if (!placement_.choose(settings_.copies(), settings_.chunk_bytes_max(), random, place, &why)) {
-            return refuse(origin, pb::STATUS_UNAVAILABLE, why, context);
+        const Placement::Choice choice =
+            placement_.choose(settings_.copies(), settings_.chunk_bytes_max(), random, place, &why);
+        if (choice != Placement::Choice::kMade) {
+            const bool full = choice == Placement::Choice::kNoRoom;
+            return refuse(origin, full ? pb::STATUS_ENOSPC : pb::STATUS_UNAVAILABLE, why, context);
         }
         place->mutable_id()->set_term(allocation_term_);
         place->mutable_id()->set_number(next_number_++);
         // A wall clock that was set back must not make new chunks look old.
-        place->set_allocated_at_us(std::max(context.wall_us(), cluster_clock_us_));
+        place->set_allocated_at_us(std::max(context.wall_us(), cluster_clock_us(context)));
     }
     answer(origin, pb::STATUS_OK, message_of(std::move(reply)), context);
 }
@@ -244,7 +340,11 @@ void FileService::on_propose_reply(Message message, Context& context) {
     if (!reply->mutable_mutation_result()->ParseFromString(outcome.result())) {
         return refuse(pending.origin, pb::STATUS_INTERNAL, "The result cannot be read", context);
     }
-    cluster_clock_us_ = std::max(cluster_clock_us_, reply->mutation_result().clock_us());
+    note_clock(reply->mutation_result().clock_us(), context);
+    if (pending.origin.kind == Kind::kHousekeeping) {
+        housekeeping_proposed_ = false;
+        return plan_housekeeping(context);
+    }
     const pb::StatusCode code = reply->mutation_result().status().code();
     answer(pending.origin, code, std::move(reply), context);
 }
@@ -290,8 +390,15 @@ void FileService::answer_query(pb::QueryResult* result, Payload payload, const P
 }
 
 void FileService::answer_audit(pb::QueryResult* result, const Pending& pending, Context& context) {
+    note_clock(result->clock_us(), context);
+    // An idle cluster's clock stands still: chunks that were never committed would not grow old.
+    const uint64_t clock_us = std::max(cluster_clock_us(context), context.wall_us());
+    if (clock_us > result->clock_us() + kClockLagMaxUs && housekeeping_ == 0) on_timer_fired(context);
     pb::ChunkAuditReply reply;
     *reply.mutable_status() = std::move(*result->mutable_status());
+    reply.set_clock_us(result->clock_us());
+    reply.set_began_us(result->began_us());
+    *reply.mutable_verdicts() = std::move(*result->mutable_verdicts());
     for (pb::ChunkPlace& place : *result->mutable_chunks()) {
         fill_addresses(&place);
         *reply.add_chunks() = std::move(place);
@@ -331,6 +438,9 @@ void FileService::refuse(const Origin& origin, pb::Status status, Context& conte
         case Kind::kAudit:
             *reply->mutable_chunk_audit_reply()->mutable_status() = std::move(status);
             break;
+        case Kind::kHousekeeping:  // The next timer, or the next leader, tries again.
+            housekeeping_proposed_ = false;
+            return plan_housekeeping(context);
     }
     answer(origin, code, std::move(reply), context);
 }

@@ -2,15 +2,17 @@
 // and places new chunks.
 //
 // In:  StartFiles; ClusterView (addresses, zones), RoleChanged and ConfigurationChanged (from RaftNode), PeerUp and
-//      PeerDown (from the transport), ChunkStats (from the chunk services of all nodes).
+//      PeerDown (from the transport), ChunkStats (from the chunk services of all nodes), UnfinishedWork (from the
+//      StateMachine), TimerFired.
 //      Requests: Mutation, Query, AllocateChunks from clients, ChunkAudit from the repairers of all nodes.
 // Out: Propose and ReadIndex to RaftNode, Query to the StateMachine (requests); one answer to each request, always of
 //      the matching kind with a status in it: MutationResult, QueryResult, AllocateChunksReply, ChunkAuditReply.
 //
 // Persists nothing. Never answers from the state machine without a read index taken after the request came in, and
 // never proposes a mutation that it has not judged whole. A node that knows it is not the leader says so at once; only
-// queries are left to Raft to refuse. A query that any node may answer is answered here, too, once this node's state
-// has reached the leader's read index.
+// queries are left to Raft to refuse. On the leader it keeps the cluster's clock going, and proposes commands of its
+// own for what only commands bring on: chunks that are to be collected, holds that have expired. A query that any node
+// may answer is answered here, too, once this node's state has reached the leader's read index.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +21,7 @@
 #include <string>
 #include <string_view>
 
+#include "actors/fs/outcome.h"
 #include "actors/fs/placement.h"
 #include "messages/envelope.pb.h"
 #include "runtime/actor.h"
@@ -30,11 +33,13 @@ class FileService final : public Actor {
  public:
     static constexpr uint64_t kDefaultTimeoutUs = 10'000'000;  // Of a request that names no deadline.
     static constexpr uint64_t kTimeoutMaxUs = 300'000'000;
+    static constexpr uint64_t kHousekeepingEveryUs = 200'000;  // At most so often,
+    static constexpr uint64_t kClockLagMaxUs = 300'000'000;    // and when nobody wrote for so long.
 
     void receive(Message message, Context& context) override;
 
  private:
-    enum class Kind { kMutation, kQuery, kAllocation, kAudit };
+    enum class Kind { kMutation, kQuery, kAllocation, kAudit, kHousekeeping };
 
     // A request as it came in.
     struct Origin {
@@ -51,7 +56,9 @@ class FileService final : public Actor {
     };
 
     void on_start_files(const pb::StartFiles& start, Context& context);
-    void on_role_changed(const pb::RoleChanged& role);
+    void on_role_changed(const pb::RoleChanged& role, Context& context);
+    void on_unfinished_work(const pb::UnfinishedWork& work, Context& context);
+    void on_timer_fired(Context& context);
     void on_mutation(Message message, Context& context);
     void on_query(Message message, Context& context);
     void on_allocate_chunks(const Message& message, Context& context);
@@ -78,13 +85,25 @@ class FileService final : public Actor {
     void answer_audit(pb::QueryResult* result, const Pending& pending, Context& context);
     void fill_addresses(pb::ChunkPlace* place) const;
 
+    bool is_leader() const { return role_known_ && role_.role() == pb::RoleChanged::LEADER; }
+    std::string command(pb::Command command, const Context& context) const;
+    Outcome check_allocated(const pb::Mutation& mutation) const;
+    // The cluster's clock as this node reckons it.
+    uint64_t cluster_clock_us(const Context& context) const;
+    void note_clock(uint64_t clock_us, const Context& context);
+    void plan_housekeeping(Context& context);
+
     bool started_ = false;
     pb::StartFiles settings_;
     Placement placement_;
     bool role_known_ = false;
     pb::RoleChanged role_;
-    uint64_t allocation_term_ = 0;   // Numbers below have been given out in this term.
-    uint64_t cluster_clock_us_ = 0;  // As the newest result told.
+    uint64_t allocation_term_ = 0;    // Numbers below have been given out in this term.
+    uint64_t cluster_clock_us_ = 0;   // As the state machine told,
+    uint64_t clock_heard_at_us_ = 0;  // and when it did.
+    uint64_t work_due_us_ = 0;        // By the cluster's clock; 0: nothing is left to be done.
+    TimerId housekeeping_ = 0;
+    bool housekeeping_proposed_ = false;
     uint64_t next_number_ = 1;
     std::map<RequestId, Pending> pending_;
 

@@ -43,16 +43,25 @@ inline constexpr uint32_t kAuditChunksDefault = 1000;
 inline constexpr uint32_t kAuditChunksMax = 10'000;
 // Chunks that one audit query looks at, of the node asked about or not: keeps the turn short.
 inline constexpr uint32_t kAuditScanMax = 20'000;
+inline constexpr int kAuditCandidatesMax = 1000;
 inline constexpr uint32_t kAllocationsPerRequestMax = 64;
 
 // Holds on chunks that are there at once, and how long one lasts when it is not prolonged.
 inline constexpr size_t kHoldsMax = 64;
 inline constexpr uint64_t kHoldLifetimeMaxUs = uint64_t{24} * 3600 * 1'000'000;
 
+// A chunk that no extent uses any more stays for so long by the cluster's clock: whoever was told of it is in the
+// middle of reading it. Who reads for longer takes a hold.
+inline constexpr uint64_t kReleasedKeptUs = 10'000'000;
+// Chunks that are known to be collected. Of more, those that were allocated first are forgotten, and from then on none
+// that is as old may be committed.
+inline constexpr size_t kCollectedMax = 100'000;
+
 // Results kept for one session whose client does not say which it has.
 inline constexpr size_t kSessionResultsMax = 1024;
 // Work that one command does on behalf of earlier ones: each of them at most a few milliseconds.
 inline constexpr size_t kSessionsExpiredPerCommand = 2;
 inline constexpr size_t kExtentsReclaimedPerCommand = 2048;
+inline constexpr size_t kCollectedForgottenPerCommand = 512;
 
 }  // namespace sandstore

@@ -18,6 +18,14 @@ Namespace::Namespace() {
     SANDSTORE_CHECK(id == kRootInode, "root=", id);
 }
 
+void Namespace::set_clock(uint64_t clock_us, uint64_t chunk_commit_window_us) {
+    clock_us_ = clock_us;
+    chunk_commit_window_us_ = chunk_commit_window_us;
+    if (began_us() != 0 || clock_us == 0) return;
+    auto root = inodes_.edit(kRootInode);
+    root->birth_time_us = root->access_time_us = root->modify_time_us = root->change_time_us = clock_us;
+}
+
 // --- Finding ---------------------------------------------------------------------------------------------------------
 
 Outcome Namespace::walk_to_parent(uint64_t start, const std::vector<std::string_view>& parts, uint64_t* parent) const {

@@ -14,6 +14,7 @@
 #include "actors/fs/chunk_table.h"
 #include "actors/fs/extent_table.h"
 #include "actors/fs/inode.h"
+#include "actors/fs/limits.h"
 #include "actors/fs/outcome.h"
 #include "messages/fs.pb.h"
 
@@ -26,7 +27,8 @@ struct Occasion {
     uint32_t uid = 0;
     uint32_t gid = 0;
     uint64_t chunk_commit_window_us = 0;
-    uint64_t index = 0;  // Of the entry in the log.
+    uint64_t index = 0;  // Of the entry in the log,
+    uint64_t term = 0;   // and its term. 0: not known.
 };
 
 class Namespace {
@@ -52,11 +54,19 @@ class Namespace {
     Outcome release_hold(const pb::ReleaseHold& request);
     void expire_holds(uint64_t clock_us);
 
-    // What is released from here on is released by this entry.
+    // What is released from here on is released by this entry,
     void set_index(uint64_t index) { index_ = index; }
-    // Releases at most this many extents of files that were removed or cut, and as many chunks that are held no longer.
+    // and at this time. The first one is when the namespace began, which its root remembers.
+    void set_clock(uint64_t clock_us, uint64_t chunk_commit_window_us);
+    // Releases at most this many extents of files that were removed or cut, and collects as many chunks that are kept
+    // no longer.
     void reclaim(size_t extents_max);
     bool reclaiming() const { return !detached_.empty(); }
+    // What the last reclaim() collected.
+    const std::vector<ChunkKey>& collected() const { return collected_; }
+    // When reclaim() will have something to do, by the cluster's clock: 0: nothing is left; 1: it has now.
+    uint64_t work_due_us() const;
+    uint64_t began_us() const { return inodes_.at(kRootInode).birth_time_us; }
     uint64_t extents_moved() const { return extents_moved_; }  // Or chunks: counts what changes cost.
 
     // --- Questions --------------------------------------------------------------------------------------------------
@@ -73,7 +83,7 @@ class Namespace {
     size_t hold_count() const { return holds_.size(); }
 
     size_t inode_count() const { return inodes_.size(); }
-    size_t chunk_count() const { return chunks_.size(); }
+    size_t chunk_count() const { return chunks_.size() - chunks_.unused().size(); }  // That files use.
     uint64_t hash() const;
     uint64_t walk_hash() const;     // The same, computed from scratch: for tests.
     void check_invariants() const;  // Walks everything: for tests and simulation.
@@ -109,6 +119,11 @@ class Namespace {
         ExtentTable::Runs runs;
     };
 
+    // Nothing of what the first version of snapshots did not have.
+    bool plain() const {
+        return holds_.empty() && chunks_.unused().empty() && chunks_.collected().empty() &&
+               chunks_.commit_floor_us() == 0;
+    }
     static Content content_of(const Inode& inode) { return {inode.content, inode.extents, inode.stored_bytes}; }
     static void store(const Content& content, InodeTable::Edit& edit);
 
@@ -136,6 +151,7 @@ class Namespace {
     bool discard_detached(size_t* nodes);
     void check_holds() const;
     void fill_attributes(uint64_t id, pb::Attributes* attributes) const;
+    pb::ChunkVerdict verdict_of(const pb::ChunkStatus& candidate, std::string_view node_id) const;
 
     InodeTable inodes_;
     ChunkTable chunks_;
@@ -143,6 +159,9 @@ class Namespace {
     CowMap<uint64_t, Detached> detached_;  // By a number like a content's.
     CowMap<uint64_t, uint64_t> holds_;     // The entry that made it -> the cluster's clock when it ends.
     uint64_t index_ = 0;
+    uint64_t clock_us_ = 0;
+    uint64_t chunk_commit_window_us_ = 0;
+    std::vector<ChunkKey> collected_;  // No part of the state.
     uint64_t next_content_ = 1;
     uint64_t file_bytes_ = 0;    // Sum of stored_bytes over all files.
     uint64_t extents_hash_ = 0;  // Of all extents, and of detached_.

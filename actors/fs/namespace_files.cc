@@ -35,7 +35,7 @@ void Namespace::store(const Content& content, InodeTable::Edit& edit) {
 }
 
 void Namespace::release(uint64_t inode, const FileExtent& extent) {
-    chunks_.release(extent.chunk, holds_.empty() ? 0 : index_);
+    chunks_.release(extent.chunk, index_, clock_us_);
     extents_hash_ -= hash_of(inode, extent);
 }
 
@@ -63,10 +63,14 @@ void Namespace::account(uint64_t inode, ExtentTable::Changes changes, Content* c
 }
 
 void Namespace::reclaim(size_t extents_max) {
+    collected_.clear();
     // A chunk released before the oldest hold was made is not in what that hold is for.
     if (!chunks_.unused().empty()) {
-        extents_moved_ += chunks_.drop_unused(holds_.empty() ? index_ : holds_.begin().key(), extents_max);
+        extents_moved_ += chunks_.collect_unused(holds_.empty() ? index_ : holds_.begin().key(), clock_us_, extents_max,
+                                                 &collected_);
     }
+    const uint64_t kept_us = std::min(clock_us_, chunk_commit_window_us_);
+    chunks_.forget_collected(clock_us_ - kept_us, kCollectedForgottenPerCommand);
     for (size_t i = 0; i < extents_max && !detached_.empty(); ++i) {
         ++extents_moved_;
         const uint64_t id = detached_.begin().key();
@@ -89,6 +93,17 @@ bool Namespace::discard_detached(size_t* nodes) {
         detached_.erase(id);
     }
     return true;
+}
+
+uint64_t Namespace::work_due_us() const {
+    if (!detached_.empty()) return 1;
+    if (chunks_.unused().empty()) return 0;
+    const ChunkTable::Unused& first = chunks_.unused().begin().key();
+    const bool held = !holds_.empty() && holds_.begin().key() < first.since;
+    if (!held) return chunks_.find(first.key)->released_at_us + kReleasedKeptUs;
+    uint64_t ends_us = UINT64_MAX;
+    for (auto at = holds_.begin(); at.valid(); at.next()) ends_us = std::min(ends_us, at.value());
+    return ends_us;
 }
 
 // Takes away what is beyond `size`.
@@ -148,7 +163,12 @@ Outcome Namespace::check_chunks(const RequestedExtents& extents, const Occasion&
             if (!ChunkTable::same_facts(*chunk, facts)) return {pb::STATUS_EINVAL, kDifferent};
             continue;
         }
+        // A term has one leader, and that leader counts: no id of a later term than this has been given out.
+        if (when.term != 0 && key.term > when.term) return {pb::STATUS_EINVAL, "No such chunk was ever allocated"};
         const uint64_t allocated_us = facts.allocated_at_us;
+        if (chunks_.was_collected(key, allocated_us) && !planted("collected-chunk-committed")) {
+            return {pb::STATUS_ESTALE, "The chunk is collected already: write it again to a new place"};
+        }
         const uint64_t window_us = when.chunk_commit_window_us;
         if (when.clock_us > allocated_us && when.clock_us - allocated_us > window_us) {
             return {pb::STATUS_ESTALE, "The chunk was placed too long ago: write it again to a new place"};

@@ -40,6 +40,7 @@ uint64_t Namespace::combine(uint64_t inodes_hash, uint64_t chunks_hash, uint64_t
     StateHasher hasher(StateHasher::Kind::kState);
     hasher.add(inodes_.next_id()).add(next_content_).add(chunks_.next_list());
     hasher.add(inodes_hash).add(chunks_hash).add(extents_hash);
+    if (chunks_.commit_floor_us() != 0) hasher.add(chunks_.commit_floor_us());
     for (auto at = holds_.begin(); at.valid(); at.next()) {
         hasher.add(StateHasher(StateHasher::Kind::kHold).add(at.key()).add(at.value()).value());
     }

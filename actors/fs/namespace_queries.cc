@@ -75,10 +75,28 @@ Outcome Namespace::read_extents(const pb::ReadExtents& query, pb::QueryResult* r
 void Namespace::stat_file_system(pb::QueryResult* result) const {
     result->set_inode_count(inodes_.size());
     result->set_file_bytes(file_bytes_);
-    result->set_chunk_count(chunks_.size());
+    result->set_chunk_count(chunk_count());
+}
+
+pb::ChunkVerdict Namespace::verdict_of(const pb::ChunkStatus& candidate, std::string_view node_id) const {
+    const ChunkKey key = key_of(candidate.id());
+    if (const ChunkTable::Chunk* chunk = chunks_.find(key); chunk != nullptr) {
+        const std::vector<std::string>& nodes = chunks_.replicas_of(*chunk);
+        return std::ranges::count(nodes, node_id) > 0 ? pb::CHUNK_WANTED : pb::CHUNK_ELSEWHERE;
+    }
+    const bool collected = chunks_.collected().find(ChunkTable::Collected{candidate.allocated_at_us(), key}) != nullptr;
+    return collected ? pb::CHUNK_COLLECTED : pb::CHUNK_UNKNOWN;
 }
 
 void Namespace::chunks_of_node(const pb::ChunksOfNode& query, pb::QueryResult* result) const {
+    result->set_clock_us(clock_us_);
+    result->set_began_us(began_us());
+    if (!query.candidates().empty()) {
+        for (const pb::ChunkStatus& candidate : query.candidates()) {
+            result->add_verdicts(verdict_of(candidate, query.node_id()));
+        }
+        return;
+    }
     const uint32_t limit = query.limit() == 0 ? kAuditChunksDefault : query.limit();
     uint32_t scanned = 0;
     for (auto at = chunks_.chunks().upper_bound(key_of(query.after())); at.valid(); at.next()) {

@@ -68,6 +68,7 @@ void Placement::set_stats(const pb::ChunkStats& stats) {
     node->chunk_bytes = stats.chunk_bytes();
     node->disk_total_bytes = stats.disk_total_bytes();
     node->disk_free_bytes = stats.disk_free_bytes();
+    node->disk_reserve_bytes = stats.disk_reserve_bytes();
     node->promised_bytes = 0;
 }
 
@@ -76,8 +77,8 @@ uint64_t Placement::load_of(const Node& node, uint64_t greatest_load) const {
     return (node.has_stats ? node.chunk_bytes : greatest_load) + node.promised_bytes;
 }
 
-bool Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place,
-                       std::string* why) {
+Placement::Choice Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place,
+                                    std::string* why) {
     struct Candidate {
         const std::string* id;
         Node* node;
@@ -86,15 +87,24 @@ bool Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& rand
     };
     uint64_t greatest_load = 0;
     size_t up = 0;
+    size_t up_with_room = 0;
+    std::string full;
     for (const auto& [id, node] : nodes_) {
         if (node.is_member && node.has_stats) greatest_load = std::max(greatest_load, node.chunk_bytes);
-        if (node.is_member && node.is_up) ++up;
+        if (!node.is_member || !node.is_up) continue;
+        ++up;
+        up_with_room += !node.full();
+        if (node.full()) str_append(&full, full.empty() ? "" : ", ", id);
     }
     const size_t wanted = std::min<size_t>(copies, member_count_);
     const size_t needed = wanted / 2 + 1;
     if (wanted == 0 || up < needed) {
         *why = str_cat("A new chunk needs ", needed, " nodes and only ", up, " of ", member_count_, " are up");
-        return false;
+        return Choice::kTooFewUp;
+    }
+    if (up_with_room < needed) {
+        *why = str_cat("The disks of ", full, " are full: remove files, or give them more space");
+        return Choice::kNoRoom;
     }
     std::vector<Candidate> candidates;
     for (auto& [id, node] : nodes_) {
@@ -104,7 +114,7 @@ bool Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& rand
     const auto rank = [&](const Candidate& candidate) {
         const Node& node = *candidate.node;
         const size_t same_zone = node.zone.empty() ? 0 : zone_uses[node.zone];
-        return std::tuple(!node.is_up, node.nearly_full(), same_zone, candidate.load, candidate.tie_break);
+        return std::tuple(!node.is_up, node.full(), node.nearly_full(), same_zone, candidate.load, candidate.tie_break);
     };
     const auto better = [&](const Candidate& a, const Candidate& b) { return rank(a) < rank(b); };
     for (size_t i = 0; i < wanted; ++i) {
@@ -116,7 +126,7 @@ bool Placement::choose(uint32_t copies, uint64_t chunk_bytes, const Random& rand
         candidates.erase(best);
     }
     place->set_acknowledgements_needed(static_cast<uint32_t>(needed));
-    return true;
+    return Choice::kMade;
 }
 
 std::optional<std::string> Placement::choose_another(const std::vector<std::string>& taken, uint64_t chunk_bytes,

@@ -29,10 +29,11 @@ class Placement {
     // What others than members say is ignored once there are members.
     void set_stats(const pb::ChunkStats& stats);
 
-    // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. False, with a sentence, when
-    // too few nodes are up to store a chunk on a majority of its copies. `chunk_bytes` counts as load until the nodes
-    // report.
-    bool choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place, std::string* why);
+    enum class Choice { kMade, kTooFewUp, kNoRoom };
+    // Fills in replicas, addresses and acknowledgements_needed. The first replica is up. Otherwise a sentence: too few
+    // nodes are up to store a chunk on a majority of its copies, or too few of them have room. `chunk_bytes` counts as
+    // load until the nodes report.
+    Choice choose(uint32_t copies, uint64_t chunk_bytes, const Random& random, pb::ChunkPlace* place, std::string* why);
 
     // Another home for a chunk that these nodes have: up, with room, and where possible in another zone. Nothing when
     // there is none. `chunk_bytes` counts as above.
@@ -60,10 +61,13 @@ class Placement {
         uint64_t chunk_bytes = 0;
         uint64_t disk_total_bytes = 0;
         uint64_t disk_free_bytes = 0;
-        uint64_t promised_bytes = 0;  // Placed here since it last reported.
+        uint64_t disk_reserve_bytes = 0;  // Of those that are free: not for chunks.
+        uint64_t promised_bytes = 0;      // Placed here since it last reported.
 
+        bool full() const { return has_stats && disk_total_bytes > 0 && disk_free_bytes <= disk_reserve_bytes; }
         bool nearly_full() const {
-            return has_stats && disk_total_bytes > 0 && disk_free_bytes < disk_total_bytes / 100 * kNearlyFullPercent;
+            return has_stats && disk_total_bytes > 0 &&
+                   disk_free_bytes < disk_reserve_bytes + disk_total_bytes / 100 * kNearlyFullPercent;
         }
     };
     using Nodes = std::map<std::string, Node, std::less<>>;

@@ -51,20 +51,25 @@ void ReplicatedState::skip(uint64_t index) {
     namespace_.reclaim(kExtentsReclaimedPerCommand);
 }
 
-std::string ReplicatedState::apply(uint64_t index, std::string_view command_bytes) {
+std::string ReplicatedState::apply(uint64_t index, std::string_view command_bytes, uint64_t term) {
     advance(index);
     work_ += command_bytes.size() / kCommandBytesPerWork;
     pb::Command command;
     if (!command.ParseFromArray(command_bytes.data(), static_cast<int>(command_bytes.size()))) {
         return result_of({pb::STATUS_INVALID_ARGUMENT, "The command cannot be read"});
     }
-    clock_us_ = std::max(clock_us_, command.time_us());
+    clock_us_ = std::max({clock_us_, command.time_us(), command.clock_us()});
     if (planted("session-expiry-by-local-order")) clock_us_ += commands_of_this_process++ % 2;
     sessions_.expire(clock_us_, kSessionsExpiredPerCommand);
+    namespace_.set_clock(clock_us_, chunk_commit_window_us_);
     namespace_.expire_holds(clock_us_);
     const pb::Mutation& mutation = command.mutation();
     std::string bytes;
-    if (Outcome outcome = check_mutation(mutation); !outcome.ok()) {
+    if (command.housekeeping()) {
+        pb::MutationResult result;
+        result.set_clock_us(clock_us_);
+        bytes = result.SerializeAsString();
+    } else if (Outcome outcome = check_mutation(mutation); !outcome.ok()) {
         bytes = result_of(outcome);
     } else if (mutation.has_open_session()) {
         sessions_.open(index, clock_us_);
@@ -79,8 +84,8 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
         const bool closed = sessions_.close(mutation.session_id(), clock_us_);
         bytes = result_of(closed ? Outcome() : Outcome(pb::STATUS_SESSION_EXPIRED));
     } else {
-        const Occasion when{command.time_us(),       clock_us_, mutation.uid(), mutation.gid(),
-                            chunk_commit_window_us_, index};
+        const Occasion when{
+            command.time_us(), clock_us_, mutation.uid(), mutation.gid(), chunk_commit_window_us_, index, term};
         bytes = apply_in_session(mutation, when);
     }
     namespace_.reclaim(kExtentsReclaimedPerCommand);

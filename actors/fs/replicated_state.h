@@ -21,7 +21,8 @@ class ReplicatedState {
     void configure(const pb::StartStateMachine& settings);
 
     // A command's outcome: a serialized MutationResult. Bytes that are no command change nothing but applied_index.
-    std::string apply(uint64_t index, std::string_view command_bytes);
+    // The entry's term is what chunk ids are checked against; 0: they are not.
+    std::string apply(uint64_t index, std::string_view command_bytes, uint64_t term = 0);
     // An entry of the log that is not a command.
     void skip(uint64_t index);
 

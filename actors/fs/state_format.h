@@ -9,9 +9,10 @@
 
 namespace sandstore {
 
-// Version 2 has holds and chunks that are held; a state without them is written as version 1, byte for byte.
+// Version 4 has holds, chunks that are kept though nothing uses them and chunks that were collected; a state without
+// them is written as version 1, byte for byte.
 inline constexpr uint64_t kStateFormatVersion = 1;
-inline constexpr uint64_t kStateFormatVersionWithHolds = 2;
+inline constexpr uint64_t kStateFormatVersionWithHolds = 4;
 // A piece ends after the record with which it reaches one of these: what bounds the turn that writes or reads it.
 inline constexpr size_t kStatePieceBytes = 256 * 1024;
 inline constexpr size_t kStatePieceRecords = 2048;
@@ -29,14 +30,17 @@ enum class StateRecord : uint8_t {
     kSession = 8,   // Its results follow.
     kResult = 9,
     kTrailer = 10,      // Last, though there are higher numbers.
-    kHold = 11,         // These two come between results and trailer.
-    kUnusedChunk = 12,  // Held though nothing uses it.
+    kHold = 11,         // These come between results and trailer.
+    kUnusedChunk = 12,  // Kept though nothing uses it.
+    kCollectedChunk = 20,
 };
 
 // Where a kind stands among the others.
 constexpr int order_of(StateRecord kind) {
     switch (kind) {
         case StateRecord::kTrailer:
+            return 13;
+        case StateRecord::kCollectedChunk:
             return 12;
         case StateRecord::kHold:
             return 10;

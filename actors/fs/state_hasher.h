@@ -22,7 +22,8 @@ class StateHasher {
         kSessionResult,
         kState,
         kDetached,
-        kHold
+        kHold,
+        kCollected
     };
 
     explicit StateHasher(Kind kind) : hash_(mix64(static_cast<uint64_t>(kind))) {}

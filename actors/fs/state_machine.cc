@@ -79,7 +79,7 @@ void StateMachine::begin_batch(const Message& message) {
     SANDSTORE_CHECK(restoring_ == nullptr, "entries while the snapshot at ", restoring_->meta.index(), " is restored");
     SANDSTORE_CHECK(apply.first_index() == state_.applied_index() + 1, "first_index=", apply.first_index(),
                     " applied=", state_.applied_index());
-    batch_.reset(new Batch{RecordReader(message.payload), apply.record_count(), 0, apply.want_results(), {}});
+    batch_.reset(new Batch{RecordReader(message.payload), apply.record_count(), 0, apply.want_results(), {}, {}});
 }
 
 void StateMachine::apply_some(uint64_t* work, Context& context) {
@@ -92,13 +92,14 @@ void StateMachine::apply_some(uint64_t* work, Context& context) {
             state_.skip(record.index);
         } else {
             const Payload command = record.data.flat();
-            std::string result = state_.apply(record.index, command.flat_view());
+            std::string result = state_.apply(record.index, command.flat_view(), record.term);
             if (batch_->want_results) {
                 pb::ApplyResult* added = batch_->applied.add_results();
                 added->set_index(record.index);
                 added->set_result(std::move(result));
             }
         }
+        for (const ChunkKey& key : state_.files().collected()) fill_chunk_id(key, batch_->collected.add_ids());
         *work += state_.work() - before;
     }
 }
@@ -110,6 +111,10 @@ void StateMachine::end_batch(Context& context) {
     SANDSTORE_CHECK(batch->records == batch->announced, "records=", batch->records, " announced=", batch->announced);
     batch->applied.set_last_index(state_.applied_index());
     context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(batch->applied)));
+    if (!batch->collected.ids().empty()) {
+        context.send({pb::ACTOR_REPAIRER, context.self().instance}, message_of(std::move(batch->collected)));
+    }
+    tell_unfinished(context);
     answer_held(context);
 }
 
@@ -184,6 +189,17 @@ void StateMachine::answer_held(Context& context) {
         work += answer(first.mapped().request, first.mapped().asker, context);
     }
     if (answerable()) go_on_later(context);
+}
+
+// Only commands bring the state on: somebody has to see to it that there are some.
+void StateMachine::tell_unfinished(Context& context) {
+    const uint64_t due_us = state_.files().work_due_us();
+    if (due_us == told_due_us_) return;
+    told_due_us_ = due_us;
+    pb::UnfinishedWork work;
+    work.set_clock_us(state_.clock_us());
+    work.set_due_us(due_us);
+    context.send({pb::ACTOR_FILES, context.self().instance}, message_of(work));
 }
 
 // The askers of these have heard of their deadline already; the room is needed.

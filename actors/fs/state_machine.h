@@ -5,7 +5,8 @@
 //      TakeSnapshot, DropSnapshot, RestoreSnapshot (from RaftNode), ReadState (from SnapshotStore); SnapshotSection
 //      (its reply), Flush (to itself: a turn was too short), TimerFired (exports that nobody reads any more).
 // Out: StateMachineReady to RaftNode at the start; Applied for each Apply; QueryResult, StateHash; SnapshotTaken,
-//      StatePiece, SnapshotRestored; ReadSection to SnapshotStore.
+//      StatePiece, SnapshotRestored; ReadSection to SnapshotStore. UnfinishedWork to FileService, ChunksCollected to
+//      Repairer.
 //
 // All of the same instance. Persists nothing: log and snapshots are the truth. Never looks at a clock for what it
 // keeps: times come with the commands. A gap in the entries, an entry that cannot be decoded, or one that comes while a
@@ -60,6 +61,7 @@ class StateMachine final : public Actor {
         uint32_t records = 0;  // So far.
         bool want_results = false;
         pb::Applied applied;
+        pb::ChunksCollected collected;
     };
 
     void on_start_state_machine(const pb::StartStateMachine& start, Context& context);
@@ -126,10 +128,12 @@ class StateMachine final : public Actor {
                 Context& context);
     void answer_held(Context& context);
     void drop_overdue(Context& context);
+    void tell_unfinished(Context& context);
 
     bool started_ = false;
     pb::StartStateMachine settings_;
     ReplicatedState state_;
+    uint64_t told_due_us_ = 0;  // In the last UnfinishedWork.
     std::unique_ptr<Frozen> frozen_;
     std::map<uint64_t, Export> exports_;
     bool watching_exports_ = false;  // A timer is armed.

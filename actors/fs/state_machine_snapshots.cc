@@ -106,6 +106,7 @@ void StateMachine::on_request_failed(const Message& message, Context& context) {
 void StateMachine::use_restored(Context& context) {
     std::swap(state_, restoring_->restorer.state());  // The old one is let go with the restorer.
     end_restoring(pb::STATUS_OK, "", context);
+    tell_unfinished(context);
     answer_held(context);
 }
 

@@ -59,7 +59,7 @@ bool StateRestorer::finish(uint64_t index) {
 // --- The order of records --------------------------------------------------------------------------------------------
 
 StateRestorer::Problem StateRestorer::begin_record(StateRecord kind) {
-    if (kind < StateRecord::kHeader || kind > StateRecord::kUnusedChunk) return "A record is of no known kind";
+    if (kind < StateRecord::kHeader || kind > StateRecord::kCollectedChunk) return "A record is of no known kind";
     if (kind > StateRecord::kTrailer && version_ != kStateFormatVersionWithHolds)
         return "A record is of a later version";
     if (has_header_ == (kind == StateRecord::kHeader)) return "The header is not exactly the first record";
@@ -96,6 +96,8 @@ StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder
             return read_hold(in);
         case StateRecord::kUnusedChunk:
             return read_unused_chunk(in);
+        case StateRecord::kCollectedChunk:
+            return read_collected_chunk(in);
         case StateRecord::kTrailer:
             return read_trailer(in);
     }
@@ -117,6 +119,9 @@ StateRestorer::Problem StateRestorer::read_header(StateDecoder& in) {
     state_.namespace_.inodes_.restore_next_id(in.number());
     state_.namespace_.next_content_ = in.number();
     state_.namespace_.chunks_.restore_next_list(in.number());
+    if (version_ != kStateFormatVersion) state_.namespace_.chunks_.restore_commit_floor(in.number());
+    state_.namespace_.clock_us_ = state_.clock_us_;
+    state_.namespace_.chunk_commit_window_us_ = state_.chunk_commit_window_us_;
     return {};
 }
 
@@ -352,16 +357,34 @@ StateRestorer::Problem StateRestorer::read_unused_chunk(StateDecoder& in) {
     unused.since = in.number();
     unused.key.term = in.number();
     unused.key.number = in.number();
+    const uint64_t released_at_us = in.number();
     if (in.damaged()) return "A record is cut short";
-    if (unused.since > state_.applied_index_ || unused <= last_unused_) return "Held chunks are out of order";
-    if (!state_.namespace_.chunks_.restore_unused(unused.key, unused.since)) return "A held chunk is unknown or in use";
+    if (unused.since > state_.applied_index_ || unused <= last_unused_) return "Unused chunks are out of order";
+    if (released_at_us > state_.clock_us_) return "An unused chunk was released in the future";
+    if (!state_.namespace_.chunks_.restore_unused(unused.key, unused.since, released_at_us)) {
+        return "An unused chunk is unknown or in use";
+    }
     last_unused_ = unused;
     --chunks_unused_;
     return {};
 }
 
+StateRestorer::Problem StateRestorer::read_collected_chunk(StateDecoder& in) {
+    ChunkTable::Collected collected;
+    collected.allocated_at_us = in.number();
+    collected.key.term = in.number();
+    collected.key.number = in.number();
+    if (in.damaged()) return "A record is cut short";
+    if (!is_valid(collected.key) || collected <= last_collected_) return "Collected chunks are out of order";
+    ChunkTable& chunks = state_.namespace_.chunks_;
+    if (chunks.collected().size() >= kCollectedMax) return "There are too many collected chunks";
+    chunks.restore_collected(collected.key, collected.allocated_at_us);
+    last_collected_ = collected;
+    return {};
+}
+
 StateRestorer::Problem StateRestorer::read_trailer(StateDecoder& in) {
-    const bool plain = state_.namespace_.holds_.empty() && state_.namespace_.chunks_.unused().empty();
+    const bool plain = state_.namespace_.plain();
     if (plain != (version_ == kStateFormatVersion)) return "The version is not that of what it holds";
     written_hash_ = in.number();
     has_trailer_ = true;

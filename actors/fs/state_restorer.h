@@ -43,6 +43,7 @@ class StateRestorer {
     Problem read_result(StateDecoder& in);
     Problem read_hold(StateDecoder& in);
     Problem read_unused_chunk(StateDecoder& in);
+    Problem read_collected_chunk(StateDecoder& in);
     Problem read_trailer(StateDecoder& in);
 
     Problem begin_extents(uint64_t content, uint64_t count, uint64_t end_max);
@@ -85,6 +86,7 @@ class StateRestorer {
     uint64_t version_ = 0;
     uint64_t last_hold_ = 0;
     ChunkTable::Unused last_unused_;
+    ChunkTable::Collected last_collected_;
 };
 
 }  // namespace sandstore

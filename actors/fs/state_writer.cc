@@ -31,6 +31,8 @@ void StateWriter::step() {
             return write_hold();
         case Stage::kUnusedChunks:
             return write_unused_chunk();
+        case Stage::kCollectedChunks:
+            return write_collected_chunk();
         case Stage::kTrailer:
             return write_trailer();
         case Stage::kDone:
@@ -41,7 +43,7 @@ void StateWriter::step() {
 void StateWriter::write_header() {
     const Namespace& files = state_.namespace_;
     out_.kind(StateRecord::kHeader);
-    const bool plain = files.holds_.empty() && files.chunks_.unused().empty();
+    const bool plain = files.plain();
     out_.number(plain ? kStateFormatVersion : kStateFormatVersionWithHolds);
     out_.number(state_.applied_index_);
     out_.number(state_.clock_us_);
@@ -51,6 +53,7 @@ void StateWriter::write_header() {
     out_.number(files.inodes_.next_id());
     out_.number(files.next_content_);
     out_.number(files.chunks_.next_list());
+    if (!plain) out_.number(files.chunks_.commit_floor_us());
     list_ = files.chunks_.replica_lists().begin();
     chunk_ = files.chunks_.chunks().begin();
     inode_ = files.inodes_.inodes().begin();
@@ -60,6 +63,7 @@ void StateWriter::write_header() {
     result_ = state_.sessions_.results().begin();
     hold_ = files.holds_.begin();
     unused_ = files.chunks_.unused().begin();
+    collected_ = files.chunks_.collected().begin();
     stage_ = Stage::kReplicaLists;
 }
 
@@ -197,14 +201,27 @@ void StateWriter::write_hold() {
 
 void StateWriter::write_unused_chunk() {
     if (!unused_.valid()) {
-        stage_ = Stage::kTrailer;
+        stage_ = Stage::kCollectedChunks;
         return;
     }
     out_.kind(StateRecord::kUnusedChunk);
     out_.number(unused_.key().since);
     out_.number(unused_.key().key.term);
     out_.number(unused_.key().key.number);
+    out_.number(state_.namespace_.chunks_.find(unused_.key().key)->released_at_us);
     unused_.next();
+}
+
+void StateWriter::write_collected_chunk() {
+    if (!collected_.valid()) {
+        stage_ = Stage::kTrailer;
+        return;
+    }
+    out_.kind(StateRecord::kCollectedChunk);
+    out_.number(collected_.key().allocated_at_us);
+    out_.number(collected_.key().key.term);
+    out_.number(collected_.key().key.number);
+    collected_.next();
 }
 
 void StateWriter::write_trailer() {

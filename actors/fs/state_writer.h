@@ -34,6 +34,7 @@ class StateWriter {
         kSessions,
         kHolds,
         kUnusedChunks,
+        kCollectedChunks,
         kTrailer,
         kDone
     };
@@ -49,6 +50,7 @@ class StateWriter {
     void write_session();
     void write_hold();
     void write_unused_chunk();
+    void write_collected_chunk();
     void write_trailer();
 
     bool write_extent();  // False: there is none left to write.
@@ -70,6 +72,7 @@ class StateWriter {
     uint64_t results_left_ = 0;
     CowMap<uint64_t, uint64_t>::Cursor hold_;
     ChunkTable::UnusedChunks::Cursor unused_;
+    ChunkTable::CollectedChunks::Cursor collected_;
 };
 
 }  // namespace sandstore

@@ -168,7 +168,12 @@ Outcome check_query(const pb::Query& query) {
         case pb::Query::kStatFileSystem:
             return {};
         case pb::Query::kChunksOfNode:
-            if (query.chunks_of_node().node_id().empty() != query.chunks_of_node().every_node()) return {pb::STATUS_INVALID_ARGUMENT, "No node is named"};
+            if (query.chunks_of_node().node_id().empty() != query.chunks_of_node().every_node()) {
+                return {pb::STATUS_INVALID_ARGUMENT, "No node is named"};
+            }
+            if (query.chunks_of_node().candidates().size() > kAuditCandidatesMax) {
+                return {pb::STATUS_INVALID_ARGUMENT, "Too many chunks are asked about at once"};
+            }
             if (query.chunks_of_node().limit() > kAuditChunksMax) {
                 return {pb::STATUS_INVALID_ARGUMENT, "limit is at most 10000"};
             }
@@ -187,6 +192,9 @@ Outcome check_query(const pb::Query& query) {
 
 Outcome check_audit(const pb::ChunkAudit& audit) {
     if (audit.node_id().empty()) return {pb::STATUS_INVALID_ARGUMENT, "No node is named"};
+    if (audit.candidates().size() > kAuditCandidatesMax) {
+        return {pb::STATUS_INVALID_ARGUMENT, "Too many chunks are asked about at once"};
+    }
     return {};
 }
 

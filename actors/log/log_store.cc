@@ -2,6 +2,7 @@
 
 #include "actors/log/log_store_parts.h"
 #include "runtime/check.h"
+#include "runtime/disk_error.h"
 #include "runtime/message_of.h"
 
 namespace sandstore {
@@ -128,7 +129,7 @@ void LogStore::finish_recovery(Context& context) {
     recovery_call_ = {};
     context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(recovered)));
     if (index_.first_index() > 1) drop_dead_segments(context);  // The process before may have died over it.
-    if (spares_.empty()) make_spare(start_.segment_bytes(), context);
+    if (spares_.size() < spares_wanted()) make_spare(start_.segment_bytes(), context);
 }
 
 // --- Answers of the disk
@@ -140,6 +141,11 @@ RequestId LogStore::ask_disk(const DiskCall& call, Context& context) {
 void LogStore::on_disk_reply(Message message, Context& context) {
     const RequestId request = message->reply_to();
     const pb::DiskReply& reply = message->disk_reply();
+    if (is_passing_disk_error(reply.error()) && !reply.sync_failed() && !reads_.contains(request)) {
+        context.warn("The disk is short of something for a moment; the log tries again", {{"errno", reply.error()}});
+        if (request == write_request_) forget_roll(reply.failed_operation());
+        return ask_again_later(request, context);
+    }
     if (request == write_request_) {
         write_request_ = 0;
         return on_write_reply(reply, context);
@@ -182,6 +188,10 @@ void LogStore::on_request_failed(const Message& message, Context& context) {
                             ". Check the disk, then start the node again"),
                     context);
     }
+    ask_again_later(request, context);
+}
+
+void LogStore::ask_again_later(RequestId request, Context& context) {
     if (request == write_request_) {
         write_request_ = 0;
         write_waits_for_retry_ = true;

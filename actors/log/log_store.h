@@ -6,7 +6,9 @@
 //      LogCompact, from RAFT: entries before an index are not needed any more
 //      DiskReply, RequestFailed, TimerFired
 // Out: LogRecovered to RAFT, once; then LogWrites are taken
-//      LogSpace to RAFT: there is no room on the disk for the next segment, or there is again
+//      LogSpace to RAFT: there is no room on the disk for the next segment, or there is again. Two segments are made
+//      ahead, and the second one is a reserve: when it cannot be made, what room is left is for what frees space or
+//      governs, and the last half segment for terms and votes.
 //      LogPersisted to the sender of LogWrites: the newest of its writes that is durable
 //      LogRecords, the reply to LogRead: durable entries only. ENOENT and no records when the first one is not durable
 //      yet, or about to be replaced: Raft still holds those.
@@ -92,6 +94,8 @@ class LogStore final : public Actor {
     void on_spare_reply(const pb::DiskReply& reply, Context& context);
     void add_spare(SpareSegment spare, Context& context);
     void tell_space(bool full, std::string detail, Context& context);
+    size_t spares_wanted() const;
+    uint64_t room_bytes() const;  // In the open segment and the spares.
 
     // Dropping what is not needed any more: log_store_compact.cc.
     void drop_dead_segments(Context& context);
@@ -106,6 +110,8 @@ class LogStore final : public Actor {
                        Context& context);
 
     RequestId ask_disk(const DiskCall& call, Context& context);
+    void forget_roll(uint32_t failed_operation);
+    void ask_again_later(RequestId request, Context& context);
     void stop(std::string reason, Context& context);
 
     State state_ = State::kNew;
@@ -145,6 +151,7 @@ class LogStore final : public Actor {
     bool write_waits_for_spare_ = false;
     TimerId spare_space_timer_ = 0;  // The maker waits for space.
     bool full_ = false;              // As told to RAFT.
+    bool exhausted_ = false;         // Likewise.
 
     uint64_t keep_from_segment_ = 0;    // Those before it are to be dropped,
     std::deque<std::string> unwanted_;  // and these files removed,

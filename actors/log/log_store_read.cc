@@ -4,6 +4,7 @@
 #include "actors/log/log_store.h"
 #include "actors/log/log_store_parts.h"
 #include "runtime/check.h"
+#include "runtime/disk_error.h"
 #include "runtime/message_of.h"
 
 namespace sandstore {
@@ -96,6 +97,10 @@ void LogStore::on_read_reply(const PendingRead& read, const pb::DiskReply& reply
     constexpr std::string_view kAdvice =
         ". Entries that this node had acknowledged cannot be read. Check the disk; if a majority of the cluster is "
         "healthy, remove this node's data directory and let it join again";
+    if (is_passing_disk_error(reply.error())) {
+        const std::string why = describe_failure(read.call.request, reply);
+        return reply_records(read.reply_to, pb::STATUS_UNAVAILABLE, why, read.first_index, context);
+    }
     if (reply.error() != 0) {
         return stop(str_cat("The log cannot be read: ", describe_failure(read.call.request, reply), kAdvice), context);
     }

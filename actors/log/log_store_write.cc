@@ -126,8 +126,16 @@ void LogStore::submit_group(Context& context) {
     const uint32_t salt = roll_into_ ? roll_header_.salt : segment_->salt;
     const uint64_t offset = roll_into_ ? kSegmentHeaderBytes : segment_->end;
     const std::string file = segment_file(start_.directory(), roll_into_ ? roll_header_.number : segment_->number);
-    write_call_.write(file, offset, group_.encode(next_sequence_, salt));
+    Payload block = group_.encode(next_sequence_, salt);
+    const uint64_t end = offset + block.size();
+    write_call_.write(file, offset, std::move(block));
     if (!planted("acknowledged-before-sync")) write_call_.sync(file);
+    // Not synced itself: whoever kills the process leaves it, and the next sync, or the system in its time, takes it to
+    // the disk.
+    const uint64_t segment_bytes = roll_into_ ? roll_into_->size_bytes : segment_->segment_bytes;
+    if (end + kBlockHeaderBytes <= segment_bytes && !planted("log-not-sealed")) {
+        write_call_.write(file, end, Payload(encode_seal(next_sequence_ + 1, salt)));
+    }
     write_request_ = ask_disk(write_call_, context);
 }
 
@@ -151,6 +159,15 @@ void LogStore::append_roll(DiskCall* call, Context& context) {
     roll_operations_ = static_cast<uint32_t>(call->request.operations_size());
 }
 
+// Before the request is repeated: a segment that got its name already must not be made once more.
+void LogStore::forget_roll(uint32_t failed_operation) {
+    if (roll_operations_ == 0 || failed_operation < roll_operations_) return;
+    const uint64_t header_bytes = write_call_.request.operations(0).write().length();
+    write_call_.request.mutable_operations()->DeleteSubrange(0, static_cast<int>(roll_operations_));
+    write_call_.payload = write_call_.payload.slice(header_bytes, write_call_.payload.size() - header_bytes);
+    roll_operations_ = 0;
+}
+
 void LogStore::on_write_reply(const pb::DiskReply& reply, Context& context) {
     const bool ignored = reply.sync_failed() && planted("sync-result-ignored");
     if (reply.error() != 0 && !ignored) {
@@ -170,7 +187,7 @@ void LogStore::on_write_reply(const pb::DiskReply& reply, Context& context) {
     metrics_->sync_seconds.observe_us(reply.elapsed_us());
     apply_group(context);
     write_next(context);
-    if (state_ == State::kRunning && spares_.empty()) make_spare(start_.segment_bytes(), context);
+    if (state_ == State::kRunning && spares_.size() < spares_wanted()) make_spare(start_.segment_bytes(), context);
 }
 
 // The group is durable: the index follows, and who waited for it is told.
@@ -179,7 +196,7 @@ void LogStore::apply_group(Context& context) {
         segment_ = OpenSegment{roll_header_.number, roll_header_.segment_bytes, roll_header_.salt, kSegmentHeaderBytes};
         segments_.push_back({segment_->number, segment_->segment_bytes});
         roll_into_.reset();
-        if (!maker_.busy() || spare_space_timer_ == 0) tell_space(false, "", context);
+        if (spares_wanted() == 1 && (!maker_.busy() || spare_space_timer_ == 0)) tell_space(false, "", context);
         metrics_->segments_made.add();
         metrics_->segments.set(static_cast<double>(segments_.size()));
     }
@@ -195,6 +212,7 @@ void LogStore::apply_group(Context& context) {
     const auto& operations = write_call_.request.operations();
     const uint64_t block_bytes = operations.Get(static_cast<int>(roll_operations_)).write().length();
     segment_->end += block_bytes;
+    if (full_) tell_space(true, "", context);
     next_sequence_++;
     metrics_->blocks.add();
     metrics_->bytes.add(block_bytes);
@@ -218,7 +236,7 @@ void LogStore::apply_group(Context& context) {
 
 void LogStore::make_spare(uint64_t size_bytes, Context& context) {
     if (maker_.busy()) return;  // Whoever needs a larger one asks again when this is done.
-    maker_.begin({spare_file(start_.directory(), next_spare_number_++), size_bytes});
+    maker_.begin({spare_file(start_.directory(), next_spare_number_++), size_bytes}, start_.disk_reserve_bytes());
     ask_spare(context);
 }
 
@@ -234,13 +252,19 @@ void LogStore::on_spare_reply(const pb::DiskReply& reply, Context& context) {
             return ask_spare(context);
         case SpareMaker::Progress::kDone:
             return add_spare(std::move(made), context);
-        case SpareMaker::Progress::kOutOfSpace:
-            context.warn(write_waits_for_spare_ ? "The disk is full; writes to the log wait for space"
-                                                : "The disk is full; the log's next segment cannot be made",
-                         {{"error", describe_failure(spare_call_.request, reply)}});
-            tell_space(true, describe_failure(spare_call_.request, reply), context);
+        case SpareMaker::Progress::kOutOfSpace: {
+            const std::string why =
+                reply.error() == 0 ? str_cat("only ", reply.free_bytes(), " bytes are free, some of them for snapshots")
+                                   : describe_failure(spare_call_.request, reply);
+            if (!full_ || write_waits_for_spare_) {
+                context.warn(write_waits_for_spare_ ? "The disk is full; writes to the log wait for space"
+                                                    : "The disk is full; the log's next segment cannot be made",
+                             {{"error", why}});
+            }
+            tell_space(true, why, context);
             spare_space_timer_ = context.arm_timer(kOutOfSpaceRetryUs, kRetrySpare);
             return;
+        }
         case SpareMaker::Progress::kFailed:
             return stop(
                 str_cat("The log's next segment could not be made: ", describe_failure(spare_call_.request, reply),
@@ -251,17 +275,32 @@ void LogStore::on_spare_reply(const pb::DiskReply& reply, Context& context) {
 
 void LogStore::add_spare(SpareSegment spare, Context& context) {
     spares_.push_back(std::move(spare));
-    tell_space(false, "", context);
+    tell_space(full_ && spares_.size() < spares_wanted(), "", context);
     if (write_waits_for_spare_) write_next(context);
-    if (spares_.empty()) make_spare(start_.segment_bytes(), context);
+    if (spares_.size() < spares_wanted()) make_spare(start_.segment_bytes(), context);
 }
 
-// Once for each change. What room is left in the present segment is for RAFT's votes meanwhile.
+// With a reserve, the second one is it.
+size_t LogStore::spares_wanted() const {
+    return start_.disk_reserve_bytes() > 0 && !planted("no-log-reserve") ? kSparesMax : 1;
+}
+
+uint64_t LogStore::room_bytes() const {
+    uint64_t room = segment_ ? segment_->segment_bytes - segment_->end : 0;
+    for (const SpareSegment& spare : spares_) room += spare.size_bytes;
+    return room;
+}
+
+// Once for each change.
 void LogStore::tell_space(bool full, std::string detail, Context& context) {
-    if (full == full_) return;
+    const bool has_reserve = spares_wanted() > 1 && room_bytes() >= start_.segment_bytes() / 2;
+    const bool exhausted = full && !has_reserve;
+    if (full == full_ && exhausted == exhausted_) return;
     full_ = full;
+    exhausted_ = exhausted;
     pb::LogSpace space;
     space.set_full(full);
+    space.set_exhausted(exhausted);
     space.set_detail(std::move(detail));
     context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(space)));
 }

@@ -213,6 +213,7 @@ LogRecovery::Walk LogRecovery::walk_block() {
         damaged(position_, str_cat("has block ", header->sequence, " in the place of block ", result_.next_sequence));
         return Walk::kRefused;
     }
+    if (header->is_seal) return bad_block("");  // The block before it is the last one.
     if (header->block_bytes() > left) return bad_block("it is longer than the file");
     if (!in_window(header->block_bytes())) return Walk::kNeedMore;
     const std::string_view body = bytes.substr(kBlockHeaderBytes, header->body_bytes);
@@ -345,8 +346,12 @@ LogRecovery::Progress LogRecovery::settle(DiskCall* next) {
         result_.segment = OpenSegment{segment.number, segment.size_bytes, segment.header.salt, tail_offset_};
         const std::string file = file_of(segment);
         next->write(file, 0, Payload(encode_segment_header(segment.header)));
+        const bool seals = !last_block_.empty() && tail_offset_ + kBlockHeaderBytes <= segment.size_bytes;
         if (!last_block_.empty()) next->write(file, last_block_offset_, Payload(std::move(last_block_)));
         next->sync(file);
+        if (seals && !planted("log-not-sealed")) {
+            next->write(file, tail_offset_, Payload(encode_seal(result_.next_sequence, segment.header.salt)));
+        }
     }
     for (const std::string& file : junk_) next->remove(file);
     return next->request.operations().empty() ? Progress::kDone : Progress::kMore;

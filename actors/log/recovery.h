@@ -4,7 +4,8 @@
 // What it accepts and refuses:
 // - The blocks of all segments must follow one another without a gap. After the last valid block of the last segment
 //   may come anything that is not a later block: zeros, the former life of a recycled file, a block that was torn by a
-//   crash. That block was never acknowledged, and is dropped.
+//   crash. That block was never acknowledged, and is dropped. What was acknowledged has a seal behind it, which counts
+//   as a later block.
 // - Anything else is damage before the tail, and refused: a bad block with a later one behind it, a segment that does
 //   not continue the one before, a missing or bad segment header, a file of the wrong size. (A segment gets its name
 //   only after its zeros and its header are synced, so a crash leaves nothing of that kind.)
@@ -13,7 +14,8 @@
 // - Files of another cluster or node, or of an unknown version, are refused.
 // - spare-*.seg files are what a crash may leave half made: those of a useful size are used, the others removed.
 //
-// It cannot see that the very last block was acknowledged and damaged later: that looks like a torn one.
+// It cannot see that the very last block was acknowledged and damaged later when the seal is gone too (docs/formats.md,
+// "Log"): then the leader finds out.
 #pragma once
 
 #include <map>

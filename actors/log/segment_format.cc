@@ -32,6 +32,7 @@ constexpr size_t kVoteBytesAt = 50;
 constexpr size_t kReservedAt = 52;
 constexpr uint16_t kHardStateFlag = 1;
 constexpr uint16_t kRestartFlag = 2;
+constexpr uint16_t kSealFlag = 4;
 static_assert(kReservedAt + sizeof(uint32_t) == kBlockHeaderBytes && kBlockHeaderBytes % kBlockAlignment == 0);
 
 uint32_t segment_header_crc(std::string_view bytes) {
@@ -128,11 +129,20 @@ std::string encode_block_header(const BlockHeader& header) {
     put_integer(out + kBodyBytesAt, header.body_bytes);
     put_integer(out + kBodyCrcAt, header.body_crc);
     put_integer(out + kRecordCountAt, header.record_count);
-    const int flags = (header.has_hard_state ? kHardStateFlag : 0) | (header.has_restart ? kRestartFlag : 0);
+    const int flags = (header.has_hard_state ? kHardStateFlag : 0) | (header.has_restart ? kRestartFlag : 0) |
+                      (header.is_seal ? kSealFlag : 0);
     put_integer(out + kFlagsAt, static_cast<uint16_t>(flags));
     put_integer(out + kVoteBytesAt, header.vote_bytes);
     put_integer(out + kBlockCrcAt, crc32c(std::string_view(bytes).substr(kSequenceAt)));
     return bytes;
+}
+
+std::string encode_seal(uint64_t sequence, uint32_t salt) {
+    BlockHeader header;
+    header.sequence = sequence;
+    header.salt = salt;
+    header.is_seal = true;
+    return encode_block_header(header);
 }
 
 std::optional<BlockHeader> decode_block_header(std::string_view bytes) {
@@ -152,7 +162,8 @@ std::optional<BlockHeader> decode_block_header(std::string_view bytes) {
     const auto flags = get_integer<uint16_t>(in + kFlagsAt);
     header.has_hard_state = (flags & kHardStateFlag) != 0;
     header.has_restart = (flags & kRestartFlag) != 0;
-    header.has_unknown_flags = (flags & ~(kHardStateFlag | kRestartFlag)) != 0;
+    header.is_seal = (flags & kSealFlag) != 0;
+    header.has_unknown_flags = (flags & ~(kHardStateFlag | kRestartFlag | kSealFlag)) != 0;
     header.vote_bytes = get_integer<uint16_t>(in + kVoteBytesAt);
     if (header.vote_bytes + (header.has_restart ? kRestartBytes : 0) > header.body_bytes) return std::nullopt;
     return header;

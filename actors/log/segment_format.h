@@ -4,6 +4,9 @@
 // is one durable step: hard state, restart, truncation and records together. Blocks carry one sequence that rises by
 // one through the whole life of the log, and the salt of their segment: what else may be in the file (zeros, the former
 // life of a recycled segment, a block that was torn) is never taken for the next block.
+//
+// After each sync a seal is written where the next block will go. Behind a bad last block it says that the block had
+// been acknowledged and was damaged since; without it, a crash has torn it.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +65,7 @@ struct BlockHeader {
     uint64_t hard_state_term = 0;
     bool has_restart =
         false;  // The body holds, after the vote, the index and term of the entry that the log restarts after.
+    bool is_seal = false;            // No block of the log, but the mark that the one before it was synced.
     bool has_unknown_flags = false;  // Of a later version; only when decoded.
     uint16_t vote_bytes = 0;
 
@@ -69,6 +73,8 @@ struct BlockHeader {
 };
 
 std::string encode_block_header(const BlockHeader& header);  // kBlockHeaderBytes long.
+// Stands where the next block will, and has its number. Also kBlockHeaderBytes long.
+std::string encode_seal(uint64_t sequence, uint32_t salt);
 // Nothing unless `bytes` begins with a whole header whose own CRC is right. Says nothing about the body.
 std::optional<BlockHeader> decode_block_header(std::string_view bytes);
 // Quick test that decode_block_header would need to look further: the magic is there.

@@ -3,9 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/disk_error.h"
 #include "runtime/text.h"
 
 namespace sandstore {
+
+void append_set_aside(DiskCall* call, const std::string& file, std::vector<std::string>* set_aside) {
+    const std::string to = file + std::string(kDamagedSuffix);
+    for (const std::string& before : *set_aside) {
+        if (before != to) call->remove(before);
+    }
+    call->rename(file, to);
+    *set_aside = {to};
+}
 
 SnapshotRecovery::SnapshotRecovery(const pb::StartSnapshots& start) : start_(start) {}
 
@@ -18,7 +28,13 @@ DiskCall SnapshotRecovery::begin() const {
 
 SnapshotRecovery::Progress SnapshotRecovery::on_reply(const DiskCall& call, const pb::DiskReply& reply,
                                                       const Payload& payload, DiskCall* next) {
-    if (reply.error() != 0 && (phase_ != Phase::kCheck || reply.sync_failed())) {
+    // A file that cannot be read twice in a row is damaged; whatever else went wrong says nothing about it.
+    const bool unreadable = phase_ == Phase::kCheck && is_unreadable(reply.error());
+    if (unreadable && std::exchange(unreadable_place_, place_ + 1) != place_ + 1) {
+        *next = call;
+        return Progress::kMore;
+    }
+    if (reply.error() != 0 && !unreadable) {
         return refuse(str_cat("The snapshots cannot be read back: ", describe_failure(call.request, reply),
                               ". Check the disk, then start the node again"));
     }
@@ -53,7 +69,7 @@ SnapshotRecovery::Progress SnapshotRecovery::on_list(const pb::DiskReply& reply,
         } else if (name.ends_with(kTemporarySuffix)) {
             unwanted_.push_back(path(name));
         } else if (name.ends_with(kDamagedSuffix)) {
-            damaged_before_.push_back(path(name));
+            result_.damaged.push_back(path(name));
         } else {
             notes_.push_back(str_cat("ignoring the unknown file ", path(name)));
         }
@@ -109,15 +125,10 @@ SnapshotRecovery::Progress SnapshotRecovery::accept(DiskCall* next) {
 
 SnapshotRecovery::Progress SnapshotRecovery::set_aside(std::string why, DiskCall* next) {
     const std::string file = path(files_[place_].file);
-    const std::string to = file + std::string(kDamagedSuffix);
-    notes_.push_back(
-        str_cat("the snapshot ", file, " is damaged (", why, ") and is kept as ", to, "; the one before it is used"));
+    append_set_aside(next, file, &result_.damaged);
+    notes_.push_back(str_cat("the snapshot ", file, " is damaged (", why, ") and is kept as ", result_.damaged.front(),
+                             "; the one before it is used"));
     phase_ = Phase::kSetAside;
-    for (const std::string& before : damaged_before_) {
-        if (before != to) next->remove(before);
-    }
-    damaged_before_.clear();
-    next->rename(file, to);
     return Progress::kMore;
 }
 

@@ -28,10 +28,14 @@ struct KeptSnapshot {
 inline constexpr size_t kSnapshotsKept = 2;
 
 struct RecoveredSnapshots {
-    std::vector<KeptSnapshot> kept;  // Newest first.
+    std::vector<KeptSnapshot> kept;    // Newest first.
+    std::vector<std::string> damaged;  // Files that were set aside, now or before.
     std::optional<pb::SnapshotMeta> incoming;
     uint64_t incoming_bytes = 0;
 };
+
+// Renames a damaged file for the operator, and removes those that were set aside before: the newest of them is kept.
+void append_set_aside(DiskCall* call, const std::string& file, std::vector<std::string>* set_aside);
 
 class SnapshotRecovery {
  public:
@@ -72,12 +76,12 @@ class SnapshotRecovery {
 
     pb::StartSnapshots start_;
     Phase phase_ = Phase::kList;
-    std::vector<File> files_;  // Newest first.
-    size_t place_ = 0;         // Which of them is looked at.
+    std::vector<File> files_;      // Newest first.
+    size_t place_ = 0;             // Which of them is looked at.
+    size_t unreadable_place_ = 0;  // One more than the place of one that could not be read once.
     std::optional<SnapshotChecker> checker_;
     bool has_incoming_meta_ = false;
     std::optional<uint64_t> incoming_file_bytes_;
-    std::vector<std::string> damaged_before_;
     std::vector<std::string> unwanted_;
     RecoveredSnapshots result_;
     std::string refusal_;

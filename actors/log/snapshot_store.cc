@@ -5,6 +5,7 @@
 
 #include "actors/log/snapshot_store_parts.h"
 #include "runtime/check.h"
+#include "runtime/disk_error.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
 
@@ -18,9 +19,10 @@ pb::Status make_status(pb::StatusCode code, std::string message) {
 }
 
 pb::Status status_of_failure(const DiskCall& call, const pb::DiskReply& reply) {
-    const pb::StatusCode code = is_out_of_space(reply)    ? pb::STATUS_ENOSPC
-                                : reply.error() == ENOENT ? pb::STATUS_ENOENT
-                                                          : pb::STATUS_EIO;
+    const pb::StatusCode code = is_out_of_space(reply)                 ? pb::STATUS_ENOSPC
+                                : reply.error() == ENOENT              ? pb::STATUS_ENOENT
+                                : is_passing_disk_error(reply.error()) ? pb::STATUS_RESOURCE_EXHAUSTED
+                                                                       : pb::STATUS_EIO;
     return make_status(code, describe_failure(call.request, reply));
 }
 
@@ -40,6 +42,8 @@ void SnapshotStore::receive(Message message, Context& context) {
             return on_snapshot_receive(std::move(message), context);
         case pb::Envelope::kSnapshotRead:
             return on_snapshot_read(message, context);
+        case pb::Envelope::kSnapshotVerify:
+            return on_snapshot_verify(message, context);
         case pb::Envelope::kReadSection:
             return on_read_section(message, context);
         case pb::Envelope::kDiskReply:
@@ -68,8 +72,8 @@ void SnapshotStore::on_start_snapshots(const pb::StartSnapshots& start, Context&
 }
 
 void SnapshotStore::on_boot_reply(const pb::DiskReply& reply, const Payload& payload, Context& context) {
-    if (is_out_of_space(reply) && !reply.sync_failed()) {
-        context.warn("The disk is full; the snapshots wait for space",
+    if ((is_out_of_space(reply) || is_passing_disk_error(reply.error())) && !reply.sync_failed()) {
+        context.warn("The disk is full or short of something; the snapshots wait",
                      {{"error", describe_failure(tasks_[kBoot].call.request, reply)}});
         return retry_later(kBoot, kOutOfSpaceRetryUs, context);
     }
@@ -88,6 +92,7 @@ void SnapshotStore::finish_recovery(Context& context) {
     for (const std::string& note : recovery_->notes()) context.warn(note);
     RecoveredSnapshots& found = recovery_->result();
     kept_ = std::move(found.kept);
+    set_aside_ = std::move(found.damaged);
     if (found.incoming) {
         receiving_ = std::make_unique<Receiving>();
         receiving_->meta = *found.incoming;
@@ -146,6 +151,8 @@ void SnapshotStore::on_disk_reply(const Message& message, Context& context) {
             return on_save_reply(reply, context);
         case kReceive:
             return on_receive_reply(reply, message.payload, context);
+        case kSetAside:
+            return on_set_aside_reply(reply, context);
         default:
             return on_retire_reply(reply, context);
     }

@@ -4,10 +4,12 @@
 //      SaveSnapshot, a request from RaftNode: writes what the state machine has frozen
 //      SnapshotReceive, a request from RaftNode: bytes of a leader's snapshot, in order
 //      SnapshotRead, a request from RaftNode: bytes of a snapshot's file, for a peer
+//      SnapshotVerify, a request from RaftNode: is all of a snapshot as it was written?
 //      ReadSection, a request from StateMachine: one piece of a snapshot, its checksum verified
 //      StatePiece, DiskReply, RequestFailed, TimerFired
 // Out: SnapshotsRecovered to RAFT, once; then requests are served
-//      ReadState to STATE_MACHINE; SnapshotSaved, SnapshotReceived, SnapshotBytes, SnapshotSection: the replies
+//      ReadState to STATE_MACHINE; SnapshotSaved, SnapshotReceived, SnapshotBytes, SnapshotVerified, SnapshotSection:
+//        the replies
 //      DiskRequest to PORT_CHUNK_DISK
 //
 // Persists: the two newest snapshots, and what has arrived of the one that is being received, in snapshots/;
@@ -39,8 +41,8 @@ class SnapshotStore final : public Actor {
  public:
     static constexpr uint64_t kSyncBytes = uint64_t{4} << 20;     // Written between two syncs, about.
     static constexpr uint64_t kReadBytesMax = uint64_t{4} << 20;  // Of one SnapshotBytes.
-    static constexpr size_t kReadsMax = 32;                       // SnapshotReads and ReadSections under way.
-    static constexpr size_t kReceivesMax = 16;                    // SnapshotReceives that wait.
+    static constexpr size_t kReadsMax = 32;     // SnapshotReads, -Verifies and ReadSections under way.
+    static constexpr size_t kReceivesMax = 16;  // SnapshotReceives that wait.
     static constexpr uint64_t kSectionGuessBytes = uint64_t{512} << 10;
     static constexpr uint64_t kDiskTimeoutUs = 300'000'000;  // After that the node stops: a dead disk.
     static constexpr uint64_t kStateTimeoutUs = 60'000'000;
@@ -54,7 +56,7 @@ class SnapshotStore final : public Actor {
  private:
     enum class State { kNew, kRecovering, kRunning, kStopped };
     // Each has one request to the disk at a time. Also the tags of the timers with which they try again.
-    enum Task : uint32_t { kBoot = 0, kSave = 1, kReceive = 2, kRetire = 3, kTasks = 4 };
+    enum Task : uint32_t { kBoot = 0, kSave = 1, kReceive = 2, kRetire = 3, kSetAside = 4, kTasks = 5 };
     struct TaskCall {
         DiskCall call;
         RequestId request = 0;
@@ -116,6 +118,14 @@ class SnapshotStore final : public Actor {
     void on_read_reply(std::unique_ptr<Reading> reading, const pb::DiskReply& reply, const Payload& payload,
                        Context& context);
     void on_section_bytes(std::unique_ptr<Reading> reading, const Payload& payload, Context& context);
+    void reply_bytes(const Reading& reading, const pb::Status& status, Payload payload, Context& context);
+    void on_snapshot_verify(const Message& message, Context& context);
+    void verify_more(std::unique_ptr<Reading> reading, Context& context);
+    void on_verify_bytes(std::unique_ptr<Reading> reading, const Payload& payload, Context& context);
+    void set_aside(std::unique_ptr<Reading> reading, std::string problem, Context& context);
+    void set_aside_next(Context& context);
+    void on_set_aside_reply(const pb::DiskReply& reply, Context& context);
+    void reply_verified(const Reading& reading, const pb::Status& status, Context& context);
     void fail_read(const Reading& reading, pb::StatusCode code, std::string_view why, Context& context);
 
     void stop(std::string reason, Context& context);
@@ -125,8 +135,10 @@ class SnapshotStore final : public Actor {
     std::unique_ptr<SnapshotRecovery> recovery_;
     std::array<TaskCall, kTasks> tasks_;
 
-    std::vector<KeptSnapshot> kept_;   // Newest first.
-    std::deque<std::string> retired_;  // Files to remove.
+    std::vector<KeptSnapshot> kept_;                // Newest first.
+    std::deque<std::string> retired_;               // Files to remove.
+    std::deque<std::unique_ptr<Reading>> damaged_;  // Verified and found bad: the files to set aside, and who asked.
+    std::vector<std::string> set_aside_;            // Earlier ones, under their new names: the newest is kept.
 
     uint64_t next_temporary_ = 1;
     std::unique_ptr<Saving> saving_;

@@ -47,9 +47,13 @@ struct SnapshotStore::Arrival {
 };
 
 struct SnapshotStore::Reading {
+    enum class For { kBytes, kSection, kVerify };
     ReplyTo reply_to;
-    bool section = false;  // A ReadSection, else a SnapshotRead.
+    For what = For::kBytes;
+    pb::SnapshotMeta asked;  // Index and term, as in the request.
     KeptSnapshot snapshot;
+    std::optional<SnapshotChecker> checker;  // Of kVerify.
+    std::string problem;                     // What it found.
     DiskCall call;
     uint64_t offset = 0;
     uint64_t length = 0;

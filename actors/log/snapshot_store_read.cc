@@ -1,4 +1,4 @@
-// SnapshotStore's reading side: bytes for a peer, sections for the state machine.
+// SnapshotStore's reading side: bytes for a peer, sections for the state machine, whole files to be verified.
 #include <algorithm>
 
 #include "actors/log/snapshot_store.h"
@@ -14,6 +14,8 @@ void SnapshotStore::on_snapshot_read(const Message& message, Context& context) {
     const pb::SnapshotRead& read = message->snapshot_read();
     auto reading = std::make_unique<Reading>();
     reading->reply_to = reply_to(message);
+    reading->asked.set_index(read.index());
+    reading->asked.set_term(read.term());
     reading->offset = read.offset();
     const KeptSnapshot* snapshot = find(read.index(), read.term());
     if (snapshot == nullptr) return fail_read(*reading, pb::STATUS_ENOENT, "there is no such snapshot", context);
@@ -29,7 +31,7 @@ void SnapshotStore::on_read_section(const Message& message, Context& context) {
     const pb::ReadSection& read = message->read_section();
     auto reading = std::make_unique<Reading>();
     reading->reply_to = reply_to(message);
-    reading->section = true;
+    reading->what = Reading::For::kSection;
     const KeptSnapshot* snapshot = find(read.index(), read.term());
     if (snapshot == nullptr) return fail_read(*reading, pb::STATUS_ENOENT, "there is no such snapshot", context);
     reading->snapshot = *snapshot;
@@ -61,14 +63,24 @@ void SnapshotStore::on_read_reply(std::unique_ptr<Reading> reading, const pb::Di
         const pb::Status status = status_of_failure(reading->call, reply);
         return fail_read(*reading, status.code(), status.message(), context);
     }
+    if (payload.size() != reading->length && reading->what == Reading::For::kVerify) {
+        return set_aside(std::move(reading), "it is shorter than it was", context);
+    }
     if (payload.size() != reading->length) {
         return fail_read(*reading, pb::STATUS_CORRUPTED, "the snapshot's file is shorter than it was", context);
     }
-    if (reading->section) return on_section_bytes(std::move(reading), payload, context);
+    if (reading->what == Reading::For::kSection) return on_section_bytes(std::move(reading), payload, context);
+    if (reading->what == Reading::For::kVerify) return on_verify_bytes(std::move(reading), payload, context);
+    reply_bytes(*reading, {}, payload, context);
+}
+
+void SnapshotStore::reply_bytes(const Reading& reading, const pb::Status& status, Payload payload, Context& context) {
     pb::SnapshotBytes bytes;
-    bytes.mutable_status();
-    bytes.set_offset(reading->offset);
-    context.reply(reading->reply_to, message_of(std::move(bytes), payload));
+    *bytes.mutable_status() = status;
+    bytes.set_index(reading.asked.index());
+    bytes.set_term(reading.asked.term());
+    bytes.set_offset(reading.offset);
+    context.reply(reading.reply_to, message_of(std::move(bytes), std::move(payload)));
 }
 
 void SnapshotStore::on_section_bytes(std::unique_ptr<Reading> reading, const Payload& payload, Context& context) {
@@ -95,15 +107,85 @@ void SnapshotStore::on_section_bytes(std::unique_ptr<Reading> reading, const Pay
 
 void SnapshotStore::fail_read(const Reading& reading, pb::StatusCode code, std::string_view why, Context& context) {
     const pb::Status status = make_status(code, std::string(why));
-    if (reading.section) {
-        pb::SnapshotSection section;
-        *section.mutable_status() = status;
-        return context.reply(reading.reply_to, message_of(std::move(section)));
+    if (reading.what == Reading::For::kVerify) return reply_verified(reading, status, context);
+    if (reading.what == Reading::For::kBytes) return reply_bytes(reading, status, {}, context);
+    pb::SnapshotSection section;
+    *section.mutable_status() = status;
+    context.reply(reading.reply_to, message_of(std::move(section)));
+}
+
+// --- Verifying
+
+void SnapshotStore::on_snapshot_verify(const Message& message, Context& context) {
+    const pb::SnapshotVerify& verify = message->snapshot_verify();
+    auto reading = std::make_unique<Reading>();
+    reading->reply_to = reply_to(message);
+    reading->what = Reading::For::kVerify;
+    reading->asked.set_index(verify.index());
+    reading->asked.set_term(verify.term());
+    const KeptSnapshot* snapshot = find(verify.index(), verify.term());
+    if (snapshot == nullptr) return fail_read(*reading, pb::STATUS_ENOENT, "there is no such snapshot", context);
+    reading->snapshot = *snapshot;
+    reading->checker.emplace(start_.cluster_id(), snapshot->meta.file_bytes());
+    verify_more(std::move(reading), context);
+}
+
+void SnapshotStore::verify_more(std::unique_ptr<Reading> reading, Context& context) {
+    reading->offset = reading->checker->fed_bytes();
+    const uint64_t left = reading->snapshot.meta.file_bytes() - reading->offset;
+    ask_read(std::move(reading), std::min(SnapshotRecovery::kReadBytes, left), context);
+}
+
+void SnapshotStore::on_verify_bytes(std::unique_ptr<Reading> reading, const Payload& payload, Context& context) {
+    const SnapshotChecker::Verdict verdict = reading->checker->feed(payload);
+    if (verdict == SnapshotChecker::Verdict::kMore) return verify_more(std::move(reading), context);
+    const bool is_right = verdict == SnapshotChecker::Verdict::kWhole &&
+                          reading->checker->meta().checksum() == reading->snapshot.meta.checksum();
+    if (is_right || planted("damaged-snapshot-sent")) return reply_verified(*reading, {}, context);
+    const std::string problem = reading->checker->problem();
+    set_aside(std::move(reading), problem.empty() ? "it is another one" : problem, context);
+}
+
+void SnapshotStore::set_aside(std::unique_ptr<Reading> reading, std::string problem, Context& context) {
+    reading->problem = std::move(problem);
+    damaged_.push_back(std::move(reading));
+    set_aside_next(context);
+}
+
+// One after the other; who asked is answered when the name is free again for a new snapshot of the same entry.
+void SnapshotStore::set_aside_next(Context& context) {
+    if (damaged_.empty() || tasks_[kSetAside].busy()) return;
+    const pb::SnapshotMeta& meta = damaged_.front()->snapshot.meta;
+    if (find(meta.index(), meta.term()) == nullptr) return on_set_aside_reply({}, context);  // It was, or is too old.
+    DiskCall call;
+    append_set_aside(&call, path(snapshot_file(meta.index(), meta.term())), &set_aside_);
+    ask_task(kSetAside, std::move(call), context);
+}
+
+void SnapshotStore::on_set_aside_reply(const pb::DiskReply& reply, Context& context) {
+    const std::unique_ptr<Reading> found = std::move(damaged_.front());
+    damaged_.pop_front();
+    const pb::SnapshotMeta& meta = found->snapshot.meta;
+    const std::string file = path(snapshot_file(meta.index(), meta.term()));
+    if (reply.error() != 0) {
+        context.warn("A damaged snapshot could not be set aside",
+                     {{"file", file}, {"error", describe_failure(tasks_[kSetAside].call.request, reply)}});
     }
-    pb::SnapshotBytes bytes;
-    *bytes.mutable_status() = status;
-    bytes.set_offset(reading.offset);
-    context.reply(reading.reply_to, message_of(std::move(bytes)));
+    std::erase_if(kept_, [&](const KeptSnapshot& kept) {
+        return kept.meta.index() == meta.index() && kept.meta.term() == meta.term();
+    });
+    const std::string why = str_cat("the snapshot ", file, " is damaged: ", found->problem);
+    reply_verified(*found, make_status(pb::STATUS_CORRUPTED, why), context);
+    set_aside_next(context);
+}
+
+void SnapshotStore::reply_verified(const Reading& reading, const pb::Status& status, Context& context) {
+    pb::SnapshotVerified verified;
+    *verified.mutable_status() = status;
+    verified.set_index(reading.asked.index());
+    verified.set_term(reading.asked.term());
+    for (const KeptSnapshot& kept : kept_) *verified.add_kept() = kept.meta;
+    context.reply(reading.reply_to, message_of(std::move(verified)));
 }
 
 }  // namespace sandstore

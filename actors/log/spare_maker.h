@@ -21,7 +21,8 @@ class SpareMaker {
     SpareMaker();
 
     bool busy() const { return !spare_.file.empty(); }
-    void begin(SpareSegment spare);
+    // Not while less than half of the disk's reserve (disk_reserve.h) would be left free, unless a write waits for it.
+    void begin(SpareSegment spare, uint64_t disk_reserve_bytes);
     // Gives up; what is there of the file should be removed.
     std::string abandon();
     // The next piece; a large one when a log write waits for the whole.
@@ -35,6 +36,8 @@ class SpareMaker {
 
     Payload zeros_;
     SpareSegment spare_;
+    uint64_t disk_reserve_bytes_ = 0;
+    bool asks_space_ = false;  // Before it begins.
     uint64_t made_bytes_ = 0;
     uint64_t step_bytes_ = 0;
 };

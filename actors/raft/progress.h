@@ -17,6 +17,11 @@ struct PeerHealth {
 };
 
 // Invariant: match < next.
+//
+// What a peer has acknowledged it may lose (a disk that came back older, or without its end). Requests are numbered and
+// answers repeat the number, so that such a loss is told from a refusal that was overtaken: who refuses, at or below
+// match, a request that was sent after match was known, has lost acknowledged entries. From then on the peer owes them:
+// what it answered to earlier requests is believed no more, and until it has everything again it counts for nothing.
 class Progress {
  public:
     enum class State {
@@ -30,6 +35,11 @@ class Progress {
 
     State state() const { return state_; }
     uint64_t match() const { return match_; }
+    // What counts toward a commit: nothing of a peer that owes entries.
+    uint64_t counted_match() const { return owed_index_ == 0 ? match_ : 0; }
+    // It acknowledged entries up to here, and has not got them all any more. 0: it owes nothing.
+    uint64_t owed_index() const { return owed_index_; }
+    uint64_t owed_term() const { return owed_term_; }
     uint64_t next() const { return next_; }
     uint64_t in_flight() const { return window_.size(); }
     uint64_t in_flight_bytes() const { return window_bytes_; }
@@ -53,10 +63,29 @@ class Progress {
         window_.push_back({last, bytes});
         window_bytes_ += bytes;
     }
+    // The number of the next request to the peer.
+    uint64_t next_sequence() { return ++sequence_; }
+    // An answer to a request from before the loss may tell of what is lost.
+    bool is_believed(uint64_t sequence) const { return sequence >= loss_sequence_; }
+    // The request was sent after everything up to match was known to be there.
+    bool is_after_match(uint64_t sequence) const { return sequence > match_sequence_; }
+    // A refusal of the request `sequence` proves that something up to match is gone; `term` is that of the entry there.
+    void lose_acknowledged(uint64_t term, uint64_t sequence) {
+        if (match_ > owed_index_) {
+            owed_index_ = match_;
+            owed_term_ = term;
+        }
+        match_ = 0;
+        loss_sequence_ = sequence;
+    }
     // The peer has everything up to `index`. True when that is news.
     bool matched(uint64_t index, uint64_t now_us) {
         const bool news = index > match_;
-        if (news) match_ = index;
+        if (news) {
+            match_ = index;
+            match_sequence_ = sequence_;
+        }
+        if (match_ >= owed_index_) owed_index_ = 0;
         if (next_ <= match_) next_ = match_ + 1;
         while (!window_.empty() && window_.front().last <= match_) {
             window_bytes_ -= window_.front().bytes;
@@ -88,12 +117,21 @@ class Progress {
         return waiting && now_us - sent_at_us_ >= patience_us;
     }
 
-    void contact(uint64_t now_us) { last_contact_us_ = now_us; }
+    void contact(uint64_t now_us) {
+        last_contact_us_ = now_us;
+        was_heard_ = true;
+    }
     uint64_t last_contact_us() const { return last_contact_us_; }
+    bool was_heard() const { return was_heard_; }  // In this leadership.
     void confirm_round(uint64_t round) {
         if (round > round_) round_ = round;
     }
     uint64_t round() const { return round_; }
+    // Until then it elects nobody else.
+    void promise_until(uint64_t time_us) {
+        if (time_us > promised_until_us_) promised_until_us_ = time_us;
+    }
+    uint64_t promised_until_us() const { return promised_until_us_; }
     // One heartbeat at a time is timed: the first one sent after the answer to the one before.
     void time_round(uint64_t round, uint64_t now_us) {
         if (timed_round_ != 0) return;
@@ -138,7 +176,14 @@ class Progress {
     bool reading_ = false;
     uint64_t sent_at_us_ = 0;
     uint64_t last_contact_us_ = 0;
+    bool was_heard_ = false;
+    uint64_t sequence_ = 0;        // Of the last request.
+    uint64_t match_sequence_ = 0;  // Of the last request that was sent before match was known.
+    uint64_t loss_sequence_ = 0;   // Of the request whose refusal proved the last loss.
+    uint64_t owed_index_ = 0;
+    uint64_t owed_term_ = 0;
     uint64_t round_ = 0;
+    uint64_t promised_until_us_ = 0;
     uint64_t timed_round_ = 0;  // 0: none.
     uint64_t timed_since_us_ = 0;
     uint64_t leaving_at_ = 0;

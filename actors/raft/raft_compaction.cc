@@ -30,17 +30,29 @@ bool RaftCore::on_install_snapshot(RaftInput input, std::string_view from, const
         reply.set_snapshot_term(request.meta().term());
         reply.set_checksum(request.meta().checksum());
         reply.set_installed(!of_the_past);
-        send(from, message_of(std::move(reply)), Gate::kTerm);
+        if (!of_the_past) reply.set_sequence(request.sequence());
+        // What is committed here need not be on this disk yet.
+        const bool waits = !of_the_past && !planted("installed-before-durable");
+        send(from, message_of(std::move(reply)), waits ? Gate::kAll : Gate::kTerm);
     }
     finish_event();
     return !of_the_past && !known;
 }
 
-void RaftCore::reply_to_install(RaftInput input, std::string_view to, pb::InstallSnapshotReply reply) {
+void RaftCore::reply_to_install(RaftInput input, std::string_view to, uint64_t request_term,
+                                pb::InstallSnapshotReply reply) {
     start_event(input);
     reply.set_term(term_);
-    send(to, message_of(std::move(reply)), Gate::kTerm);
+    if (request_term != term_) reply.clear_sequence();
+    // The log's new beginning, or the entries that the snapshot made known as committed, may be on their way to disk.
+    const bool waits = reply.installed() && !planted("installed-before-durable");
+    send(to, message_of(std::move(reply)), waits ? Gate::kAll : Gate::kTerm);
     finish_event();
+}
+
+uint64_t RaftCore::next_sequence(std::string_view peer) {
+    const auto found = peers_.find(peer);
+    return found == peers_.end() ? 0 : found->second.next_sequence();
 }
 
 RaftCore::InstallOutcome RaftCore::install_snapshot(RaftInput input, const pb::SnapshotMeta& meta) {
@@ -74,8 +86,8 @@ bool RaftCore::on_install_reply(RaftInput input, std::string_view from, const pb
     Progress& progress = found->second;
     progress.contact(input.now_us);
     const bool is_waiting = progress.state() == Progress::State::kSnapshot;
-    if (reply.installed() && reply.index() <= commit_index_) {
-        if (progress.matched(reply.index(), input.now_us)) advance_commit();
+    if (reply.installed() && reply.index() <= commit_index_ && progress.is_believed(reply.sequence())) {
+        if (note_match(found->first, progress, reply.index())) advance_commit();
         // Committing may have ended this leadership, or the peer's membership.
         found = peers_.find(from);
         if (found != peers_.end()) send_appends(found->first, found->second);

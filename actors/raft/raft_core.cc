@@ -275,8 +275,9 @@ uint64_t RaftCore::next_deadline_us() const {
 void RaftCore::advance_commit() {
     const uint64_t index = configuration().reached_by_quorum([this](const std::string& voter) {
         if (is_self(voter) && planted("own-entries-counted-before-sync")) return terms_.last_index();
-        return is_self(voter) ? persisted_index_  // Our own disk is one replica, not more.
-                              : peers_.at(voter).match();
+        return is_self(voter)                    ? persisted_index_  // Our own disk is one replica, not more.
+               : planted("lost-entries-counted") ? peers_.at(voter).match()
+                                                 : peers_.at(voter).counted_match();
     });
     // Entries of earlier terms are committed only by one of this term after them (paper, figure 8).
     const bool of_this_term = terms_.matches(index, term_) || planted("old-term-committed-by-counting");

@@ -66,6 +66,11 @@ struct RaftEffects {
         uint64_t token;
         uint64_t index;
     };
+    struct Loss {  // A peer no longer has what it acknowledged, up to this index; or, `repaired`, has it again.
+        std::string peer;
+        uint64_t index;
+        bool repaired;
+    };
     std::vector<Outgoing> messages;
     std::optional<Message> write;  // A LogWrite.
     std::vector<ReadForPeer> reads_for_peers;
@@ -73,6 +78,7 @@ struct RaftEffects {
     std::vector<ReadReady> reads_ready;
     std::vector<uint64_t> reads_failed;  // Leadership is lost.
     std::vector<RoundTrip> round_trips;
+    std::vector<Loss> losses;
     bool role_changed = false;  // Role, term or known leader.
     bool commit_advanced = false;
     bool configuration_changed = false;  // Another one is in force, or it is committed now.
@@ -97,7 +103,9 @@ class RaftCore {
     void on_peer_up(RaftInput input, std::string_view peer);
     void on_peer_down(RaftInput input, std::string_view peer);
     void on_records(RaftInput input, std::string_view peer, uint64_t first_index, uint32_t count, Payload records);
-    void on_disk_space(RaftInput input, bool full);
+    // Full: what room is left is for entries that free space or govern. Exhausted: for terms and votes.
+    void on_disk_space(RaftInput input, bool full, bool exhausted);
+    void on_disk_space(RaftInput input, bool full) { on_disk_space(input, full, full); }
 
     enum class ProposeOutcome { kAccepted, kNotLeader, kTooMuchUncommitted, kTransferring, kDiskFull };
     struct Proposal {
@@ -128,7 +136,10 @@ class RaftCore {
     }
     // A leader's piece. True: take its bytes. False: it was answered, or is of the past.
     bool on_install_snapshot(RaftInput input, std::string_view from, const pb::InstallSnapshot& request);
-    void reply_to_install(RaftInput input, std::string_view to, pb::InstallSnapshotReply reply);
+    // `request_term`: of the piece that is answered. What is said to be installed is said when it is durable.
+    void reply_to_install(RaftInput input, std::string_view to, uint64_t request_term, pb::InstallSnapshotReply reply);
+    // For the next InstallSnapshot to the peer. 0: it is no peer of ours any more.
+    uint64_t next_sequence(std::string_view peer);
     enum class InstallOutcome {
         kKnown,      // Committed here before: nothing to do.
         kLogKept,    // The log holds the entry: apply on.
@@ -164,8 +175,13 @@ class RaftCore {
     const std::vector<std::string>& voters() const { return configuration().voters(); }
     const std::map<std::string, Progress, std::less<>>& peers() const { return peers_; }
     bool is_reachable(std::string_view peer) const { return !unreachable_.contains(peer); }
+    // This node once acknowledged more than its log holds now, up to here, as its leader told it. 0: it owes nothing.
+    uint64_t owed_index() const { return is_up_to(owed_, {terms_.last_term(), terms_.last_index()}) ? 0 : owed_.index; }
     const std::string& transferring_to() const { return transfer_target_; }
     bool is_disk_full() const { return disk_full_; }
+    // Why this leader should take no entries but those that free space or govern: a sentence about the disks that have
+    // no room for the log, this one's or too many others'. Empty: it may take all.
+    std::string why_no_room() const;
     bool is_disk_slow(uint64_t now_us) const;
     bool has_lease(uint64_t now_us) const;
     uint64_t next_deadline_us() const;
@@ -177,6 +193,15 @@ class RaftCore {
  private:
     // What an outgoing message waits for.
     enum class Gate { kNone, kTerm, kAll };
+    // Where a log ends.
+    struct LogEnd {
+        uint64_t term = 0;
+        uint64_t index = 0;
+    };
+    // A log that ends with `b` holds no less than one that ends with `a` (paper 5.4.1).
+    static bool is_up_to(const LogEnd& a, const LogEnd& b) {
+        return a.term != b.term ? a.term < b.term : a.index <= b.index;
+    }
 
     void start_event(RaftInput input);
     void finish_event();
@@ -212,6 +237,9 @@ class RaftCore {
     void adopt_records(const std::vector<Record>& records);
     void refuse_append(std::string_view from, const pb::AppendEntries& request);
     void on_append_reply(std::string_view from, const pb::AppendReply& reply);
+    bool on_refusal(const std::string& peer, Progress& progress, const pb::AppendReply& reply);
+    void note_loss(const std::string& peer, Progress& progress, uint64_t sequence);
+    bool note_match(const std::string& peer, Progress& progress, uint64_t index);
     void append_own(std::vector<Proposal> proposals);
     void send_appends_to_all();
     void send_appends(const std::string& peer, Progress& progress);
@@ -223,6 +251,9 @@ class RaftCore {
     // Heartbeats and reads (raft_reads.cc)
     void send_heartbeats();
     void send_heartbeat(const std::string& peer, Progress& progress);
+    uint64_t known_commit(const Progress& progress) const;
+    void note_owed(const pb::Heartbeat& heartbeat);
+    void note_promise(Progress& progress, const pb::HeartbeatReply& reply);
     void on_heartbeat(std::string_view from, const pb::Heartbeat& heartbeat);
     void on_heartbeat_reply(std::string_view from, const pb::HeartbeatReply& reply);
     void resend_to(const std::string& peer, Progress& progress);
@@ -234,6 +265,8 @@ class RaftCore {
     // Membership (raft_membership.cc)
     std::string why_no_change_now() const;
     std::string why_not_caught_up(const pb::ChangeMembership& request) const;
+    std::string why_not_committable(const Configuration& planned) const;
+    bool is_heard(const std::string& node) const;
     void append_configuration(const pb::RaftConfiguration& configuration);
     void follow_configuration();
     void drop_leavers();
@@ -269,7 +302,9 @@ class RaftCore {
     uint64_t leader_contact_us_ = 0;  // 0: none heard in this boot.
     uint64_t campaign_started_us_ = 0;
     uint64_t told_removed_at_ = 0;  // A newer configuration, committed at this index, is without this node.
+    LogEnd owed_;                   // How far our log once reached, as a leader says who had it acknowledged.
     bool disk_full_ = false;
+    bool disk_exhausted_ = false;
     std::pair<uint64_t, bool> noted_configuration_{0, false};  // Index, committed: as the last effects told.
 
     // Leader
@@ -278,8 +313,7 @@ class RaftCore {
     uint64_t heartbeat_due_us_ = 0;
     uint64_t round_ = 0;
     uint64_t confirmed_round_ = 0;
-    std::deque<std::pair<uint64_t, uint64_t>> rounds_in_flight_;  // (round, when it was sent)
-    uint64_t lease_start_us_ = 0;                                 // When the newest confirmed round was sent.
+    std::deque<uint64_t> rounds_sent_us_;  // When the newest rounds were sent; the last one of them is round_.
     ReadQueue reads_;
     std::vector<uint64_t> reads_before_commit_;              // Tokens that wait for the term's first commit.
     uint64_t uncommitted_bytes_ = 0;                         // Of proposals of this leader.

@@ -45,8 +45,7 @@ void RaftCore::lose_leadership() {
     for (uint64_t token : reads_before_commit_) effects_.reads_failed.push_back(token);
     reads_before_commit_.clear();
     peers_.clear();
-    rounds_in_flight_.clear();
-    lease_start_us_ = 0;
+    rounds_sent_us_.clear();
     uncommitted_.clear();
     uncommitted_bytes_ = 0;
     transfer_target_.clear();
@@ -75,13 +74,16 @@ bool RaftCore::has_live_leader() const {
 bool RaftCore::may_stand() const {
     if (options_.election_priority == 0 || configuration().empty() || is_disk_slow(input_.now_us)) return false;
     if (is_removed() && !planted("removed-node-stands")) return false;
+    if (owed_index() != 0 && !planted("debtor-stands")) return false;
     return configuration().is_voter(options_.node_id) || !is_configuration_committed();
 }
 
+// What this node once acknowledged counts like what it holds: a commit may rest on it.
 bool RaftCore::is_log_up_to_date(uint64_t last_index, uint64_t last_term) const {
     if (planted("vote-for-shorter-log")) return true;
-    if (last_term != terms_.last_term()) return last_term > terms_.last_term();
-    return last_index >= terms_.last_index();
+    const LogEnd candidate{last_term, last_index};
+    if (!is_up_to(owed_, candidate) && !planted("debtor-votes")) return false;
+    return is_up_to({terms_.last_term(), terms_.last_index()}, candidate);
 }
 
 void RaftCore::start_pre_vote() {

@@ -30,7 +30,7 @@ std::string RaftCore::why_no_change_now() const {
     if (!is_change_done() && !planted("two-changes-at-once"))
         return "another change is on its way: try again when it is done";
     if (!transfer_target_.empty()) return "leadership is being handed over: try again in a moment";
-    if (disk_full_) return "the leader's disk is full";
+    if (disk_exhausted_) return "the leader's disk is full";
     return "";
 }
 
@@ -48,6 +48,28 @@ std::string RaftCore::why_not_caught_up(const pb::ChangeMembership& request) con
     return "";
 }
 
+bool RaftCore::is_heard(const std::string& node) const {
+    if (is_self(node)) return true;
+    const auto peer = peers_.find(node);
+    return peer != peers_.end() && peer->second.was_heard() &&
+           input_.now_us - peer->second.last_contact_us() < options_.election_timeout_max_us;
+}
+
+// A change that no quorum can commit would be in force at once and for ever: it cannot even be taken back, since that
+// would be another change.
+std::string RaftCore::why_not_committable(const Configuration& planned) const {
+    if (planted("change-without-quorum")) return "";
+    const auto heard = [this](const std::string& node) { return is_heard(node); };
+    if (configuration().is_quorum(heard) && planned.is_quorum(heard)) return "";
+    std::string silent;
+    for (const auto& [node, progress] : peers_) {
+        const bool counts = configuration().is_voter(node) || planned.is_voter(node);
+        if (counts && !is_heard(node)) str_append(&silent, silent.empty() ? "" : ", ", node);
+    }
+    return str_cat("too few voters would be left to decide anything while these do not answer: ", silent,
+                   ". Start them again, or remove those first that are down");
+}
+
 RaftCore::RequestOutcome RaftCore::change_membership(RaftInput input, const pb::ChangeMembership& request,
                                                      std::string* problem) {
     start_event(input);
@@ -57,6 +79,7 @@ RaftCore::RequestOutcome RaftCore::change_membership(RaftInput input, const pb::
     pb::RaftConfiguration planned;
     if (!plan_change(configuration(), request, &planned, problem)) return RequestOutcome::kImpossible;
     *problem = why_not_caught_up(request);
+    if (problem->empty()) *problem = why_not_committable(Configuration(planned));
     if (!problem->empty()) return RequestOutcome::kNotNow;
     append_configuration(planned);
     send_appends_to_all();
@@ -93,7 +116,7 @@ void RaftCore::drop_leavers() {
     std::erase_if(peers_, [&](const auto& entry) {
         const Progress& progress = entry.second;
         if (progress.leaving_at() == 0 || !is_configuration_committed()) return false;
-        const bool told = std::min(commit_index_, progress.match()) >= progress.leaving_at();
+        const bool told = known_commit(progress) >= progress.leaving_at();
         return told || input_.now_us - progress.leaving_since_us() > patience_us;
     });
 }

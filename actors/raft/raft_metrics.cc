@@ -31,6 +31,10 @@ RaftMetrics::RaftMetrics(MetricsRegistry& registry)
       elections_lost(registry.counter(kElectionsName, kElectionsHelp, {{"result", "lost"}})),
       snapshots_failed(
           registry.counter("sandstore_snapshot_failures_total", "Snapshots that could not be taken or saved.")),
+      snapshots_damaged(registry.counter("sandstore_snapshot_damaged_total",
+                                         "Snapshots that were found damaged when a peer needed them.")),
+      transfers_failed(registry.counter("sandstore_snapshot_transfer_failures_total",
+                                        "Transfers of a snapshot to a peer that failed and were put off.")),
       snapshot_save(registry.histogram("sandstore_snapshot_save_duration_seconds",
                                        "From the decision to take a snapshot until it is durable.")),
       snapshot_install(
@@ -47,6 +51,13 @@ RaftMetrics::RaftMetrics(MetricsRegistry& registry)
 
 void RaftMetrics::proposals_failed(pb::StatusCode code, uint64_t count) {
     registry_.counter(kFailedName, kFailedHelp, {{"reason", std::string(reason_of(code))}}).add(count);
+}
+
+void RaftMetrics::acknowledged_lost(const std::string& peer) {
+    registry_
+        .counter("sandstore_raft_acknowledged_lost_total",
+                 "How often a peer was found to have lost log entries that it had acknowledged.", {{"peer", peer}})
+        .add();
 }
 
 void RaftMetrics::round_trip(const std::string& peer, uint64_t took_us) {

@@ -87,6 +87,7 @@ void RaftNode::receive(Message message, Context& context) {
         case pb::Envelope::kSnapshotTaken:
         case pb::Envelope::kSnapshotSaved:
         case pb::Envelope::kSnapshotBytes:
+        case pb::Envelope::kSnapshotVerified:
         case pb::Envelope::kSnapshotReceived:
         case pb::Envelope::kSnapshotRestored:
         case pb::Envelope::kRequestFailed:
@@ -147,7 +148,7 @@ void RaftNode::begin_when_ready(Context& context) {
     recovered_.reset();
     snapshots_recovered_.reset();
     carry_out(context);
-    core_->on_disk_space(input(context), disk_full_);
+    core_->on_disk_space(input(context), disk_full_, disk_exhausted_);
     carry_out(context);
 }
 
@@ -167,6 +168,10 @@ void RaftNode::on_propose(Message message, Context& context) {
     if (!core_->is_leader()) return refuse_proposal(asker, pb::STATUS_NOT_LEADER, "not the leader", context);
     if (message.payload.size() > kRecordDataBytesMax && !planted("oversized-command-taken")) {
         return refuse_proposal(asker, pb::STATUS_INVALID_ARGUMENT, "the command is too large for the log", context);
+    }
+    if (!message->propose().on_full_disk()) {
+        const std::string why = core_->why_no_room();
+        if (!why.empty()) return refuse_proposal(asker, pb::STATUS_ENOSPC, why, context);
     }
     if (batch_bytes_ >= core_->room_for_proposals() && !planted("uncommitted-tail-unbounded")) {
         return refuse_proposal(asker, pb::STATUS_RESOURCE_EXHAUSTED, "too much waits to be committed", context);
@@ -226,9 +231,11 @@ void RaftNode::on_log_space(const pb::LogSpace& space, Context& context) {
     if (space.full() && !disk_full_) context.warn("Disk full", {{"why", space.detail()}});
     if (!space.full() && disk_full_) context.info("Disk has room again");
     disk_full_ = space.full();
+    disk_exhausted_ = space.exhausted();
     if (core_ == nullptr) return;  // It is told when it begins.
-    core_->on_disk_space(input(context), disk_full_);
+    core_->on_disk_space(input(context), disk_full_, disk_exhausted_);
     carry_out(context);
+    consider_snapshot(context);
 }
 
 // The answer to a request of ours, or its failure.
@@ -280,6 +287,7 @@ void RaftNode::on_timer(Context& context) {
     if (context.now_us() >= core_->next_deadline_us()) core_->on_tick(input(context));
     carry_out(context);
     look_after_transfers(context);
+    if (disk_full_) relieve_disk(context);
 }
 
 // --- Effects of the core
@@ -308,6 +316,7 @@ void RaftNode::carry_out(Context& context) {
     for (const RaftEffects::RoundTrip& trip : effects.round_trips) metrics_->round_trip(trip.peer, trip.took_us);
     if (effects.damaged_message) context.warn("a peer's entries did not check out and were ignored");
     if (!effects.notice.empty()) context.warn(effects.notice);
+    log_losses(effects.losses, context);
     if (effects.role_changed) announce_role(context);
     if (effects.configuration_changed) announce_configuration(context);
     settle_requests(context);
@@ -418,6 +427,18 @@ void RaftNode::log_members(Context& context) {
     context.info("Members changed", {{"index", core_->configuration_index()},
                                      {"voters", joined(now.voters())},
                                      {"learners", joined(now.learners())}});
+}
+
+void RaftNode::log_losses(const std::vector<RaftEffects::Loss>& losses, Context& context) {
+    for (const RaftEffects::Loss& loss : losses) {
+        if (loss.repaired) {
+            context.info("a peer has again what it had acknowledged", {{"peer", loss.peer}, {"index", loss.index}});
+            continue;
+        }
+        metrics_->acknowledged_lost(loss.peer);
+        context.warn("a peer has lost entries that it had acknowledged; it does not count until it has them again",
+                     {{"peer", loss.peer}, {"acknowledged", loss.index}});
+    }
 }
 
 void RaftNode::log_role(Context& context) {

@@ -6,12 +6,13 @@
 //   RequestVote, VoteReply, AppendEntries, AppendReply, Heartbeat, HeartbeatReply, TimeoutNow, InstallSnapshot,
 //   InstallSnapshotReply from RaftNodes of other nodes; Propose, ReadIndex, RaftStatusRequest, ChangeMembership,
 //   TransferLeadership, RequestSnapshot (requests); LogPersisted, LogRecords, LogSpace from the LogStore; Applied,
-//   SnapshotTaken, SnapshotRestored from the StateMachine; SnapshotSaved, SnapshotBytes, SnapshotReceived from the
-//   SnapshotStore; ReadIndexReply from the leader's RaftNode; PeerUp, PeerDown; Flush from itself.
+//   SnapshotTaken, SnapshotRestored from the StateMachine; SnapshotSaved, SnapshotBytes, SnapshotVerified,
+//   SnapshotReceived from the SnapshotStore; ReadIndexReply from the leader's RaftNode; PeerUp, PeerDown; Flush from
+//   itself.
 // Says: LogWrite, LogRead, LogCompact to the LogStore; the peers' messages; Apply, TakeSnapshot, DropSnapshot,
-//   RestoreSnapshot to the StateMachine; SaveSnapshot, SnapshotRead, SnapshotReceive to the SnapshotStore; the replies;
-//   RoleChanged and ConfigurationChanged to FileService, StatusService, Repairer and EtcdPoller, the latter to the
-//   transport too.
+//   RestoreSnapshot to the StateMachine; SaveSnapshot, SnapshotRead, SnapshotVerify, SnapshotReceive to the
+//   SnapshotStore; the replies; RoleChanged and ConfigurationChanged to FileService, StatusService, Repairer and
+//   EtcdPoller, the latter to the transport too.
 // Persists: term, vote and entries through the LogStore, snapshots through the SnapshotStore; nothing itself.
 // Never: believes anyone but the log about who votes; retries a proposal (the outcome of a lost one is unknown).
 //
@@ -74,6 +75,7 @@ class RaftNode final : public Actor {
     void announce_configuration(Context& context);
     void log_role(Context& context);
     void log_members(Context& context);
+    void log_losses(const std::vector<RaftEffects::Loss>& losses, Context& context);
     void pump(Context& context);
     void count_elections(const pb::RoleChanged& now);
     void arm_tick(Context& context);
@@ -97,6 +99,8 @@ class RaftNode final : public Actor {
     // raft_node_snapshots.cc
     void on_request_snapshot(const Message& message, Context& context);
     void consider_snapshot(Context& context);
+    void relieve_disk(Context& context);
+    bool log_can_shrink() const;
     void take_snapshot(Context& context);
     bool on_snapshot_answer(const Message& message, Context& context);
     void on_snapshot_taken(const Message& message, Context& context);
@@ -104,13 +108,21 @@ class RaftNode final : public Actor {
     void snapshot_failed(pb::Status status, Context& context);
     void compact_log(Context& context);
     void on_install_snapshot(const Message& message, Context& context);
-    void on_snapshot_received(const Message& message, const std::string& leader, Context& context);
+    struct Sender {  // Of a piece that is on its way to our disk.
+        std::string leader;
+        uint64_t term;
+        uint64_t sequence;
+    };
+    void on_snapshot_received(const Message& message, const Sender& sender, Context& context);
     void install(const pb::SnapshotReceived& received, Context& context);
     void end_install(Context& context);
     void restore(const pb::SnapshotMeta& meta, Context& context);
     void on_snapshot_restored(const Message& message, Context& context);
     void begin_transfers(const std::vector<std::string>& peers, Context& context);
     void begin_transfer(const std::string& peer, Context& context);
+    void on_snapshot_verified(const Message& message, const std::string& peer, Context& context);
+    void transfer_failed(const std::string& peer, std::string_view why, Context& context);
+    void replace_snapshots(const google::protobuf::RepeatedPtrField<pb::SnapshotMeta>& kept, Context& context);
     void ask_how_far(const std::string& peer, const SnapshotTransfer& transfer, Context& context);
     void send_pieces(const std::string& peer, SnapshotTransfer& transfer, Context& context);
     void on_install_reply(const Message& message, Context& context);
@@ -130,6 +142,8 @@ class RaftNode final : public Actor {
     std::optional<pb::SnapshotsRecovered> snapshots_recovered_;
     std::optional<uint64_t> state_machine_index_;
     bool disk_full_ = false;
+    bool disk_exhausted_ = false;
+    uint64_t relieved_at_us_ = 0;
     std::unique_ptr<RaftCore> core_;
 
     std::deque<Held> held_;  // By after_write.
@@ -170,9 +184,11 @@ class RaftNode final : public Actor {
     bool installing_ = false;        // What is being restored came from a leader.
     uint64_t installing_index_ = 0;  // Of the leader's snapshot that is being received or restored; 0: none.
     uint64_t install_began_us_ = 0;  // With its first piece.
-    std::map<RequestId, std::string> receiving_;            // Pieces on their way to our disk, and who sent them.
+    std::map<RequestId, Sender> receiving_;
     std::map<std::string, SnapshotTransfer> transfers_;     // By peer, on the leader.
+    std::map<std::string, TransferBackoff> backoffs_;       // Of peers whose last transfer failed.
     std::map<RequestId, std::string> reads_for_transfers_;  // By peer.
+    std::map<RequestId, std::string> verifies_;             // By peer.
 };
 
 }  // namespace sandstore

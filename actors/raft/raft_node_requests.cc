@@ -184,6 +184,7 @@ void RaftNode::on_status_request(const Message& message, Context& context) {
     status.set_disk_slow(core_->is_disk_slow(context.now_us()));
     status.set_transferring_to(core_->transferring_to());
     status.set_election_priority(options_->election_priority);
+    status.set_owed_index(core_->owed_index());
     for (const auto& [peer, progress] : core_->peers()) {
         pb::RaftPeerStatus* line = status.add_peers();
         line->set_node_id(peer);
@@ -192,6 +193,7 @@ void RaftNode::on_status_request(const Message& message, Context& context) {
         line->set_reachable(core_->is_reachable(peer));
         line->set_state(state_of(progress));
         line->set_learner(core_->configuration().is_learner(peer));
+        line->set_owed_index(progress.owed_index());
         if (auto transfer = transfers_.find(peer); transfer != transfers_.end()) {
             line->set_snapshot_sent_bytes(transfer->second.acknowledged_bytes());
             line->set_snapshot_bytes(transfer->second.meta().file_bytes());

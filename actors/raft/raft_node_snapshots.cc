@@ -17,6 +17,10 @@ constexpr uint64_t kWholeTimeoutUs = 3'600'000'000;  // Of writing or restoring 
 // While a snapshot travels, the next one is put off, up to a log of so many times the usual size: the peer must find
 // the entries after it, or it would be sent snapshots for ever.
 constexpr uint64_t kLogGrowthDuringTransfer = 4;
+// On a full disk snapshots are what makes the log shrink: they are taken so often, until it holds no more than what
+// came after the older one, and then when it has grown by so much.
+constexpr uint64_t kReliefEveryUs = 5'000'000;
+constexpr uint64_t kReliefLogBytes = uint64_t{1} << 20;
 
 pb::Status status_of(const Message& answer, const pb::Status& own) {
     return answer->has_request_failed() ? answer->request_failed().status() : own;
@@ -44,8 +48,31 @@ void RaftNode::on_request_snapshot(const Message& message, Context& context) {
 void RaftNode::consider_snapshot(Context& context) {
     if (options_->snapshot_log_bytes == 0 || take_request_ != 0 || save_request_ != 0 || applier_.paused()) return;
     const uint64_t log_bytes = applier_.sent_bytes() - sent_bytes_at_snapshot_;
+    const bool relief = disk_full_ && context.now_us() - snapshot_began_us_ >= kReliefEveryUs &&
+                        (log_can_shrink() || log_bytes >= kReliefLogBytes);
+    if (relief && applier_.applied_index() > snapshot_index()) return take_snapshot(context);
     const uint64_t limit = options_->snapshot_log_bytes * (transfers_.empty() ? 1 : kLogGrowthDuringTransfer);
     if (log_bytes >= limit && applier_.applied_index() > snapshot_index()) take_snapshot(context);
+}
+
+// With two snapshots it holds what the older one does not.
+bool RaftNode::log_can_shrink() const {
+    return snapshots_.size() < 2 || core_->first_index() <= snapshots_.back().index();
+}
+
+// When nobody writes, there is nothing for a second snapshot to hold that the first one does not: the leader sees to
+// that.
+void RaftNode::relieve_disk(Context& context) {
+    consider_snapshot(context);
+    const bool busy = take_request_ != 0 || save_request_ != 0 || applier_.applied_index() != snapshot_index();
+    if (!core_->is_leader() || !log_can_shrink() || busy || snapshot_index() == 0) return;
+    if (context.now_us() - relieved_at_us_ < kReliefEveryUs) return;
+    relieved_at_us_ = context.now_us();
+    uint64_t index = 0;
+    std::vector<RaftCore::Proposal> nothing;
+    nothing.push_back({RecordType::kNoOp, {}});
+    core_->propose(input(context), std::move(nothing), &index);
+    carry_out(context);
 }
 
 void RaftNode::take_snapshot(Context& context) {
@@ -67,6 +94,8 @@ bool RaftNode::on_snapshot_answer(const Message& message, Context& context) {
         on_snapshot_received(message, received.mapped(), context);
     } else if (auto read = reads_for_transfers_.extract(request); !read.empty()) {
         on_snapshot_bytes(message, read.mapped(), context);
+    } else if (auto verified = verifies_.extract(request); !verified.empty()) {
+        on_snapshot_verified(message, verified.mapped(), context);
     } else {
         return false;
     }
@@ -156,14 +185,15 @@ void RaftNode::on_install_snapshot(const Message& message, Context& context) {
     *receive.mutable_meta() = request.meta();
     receive.set_offset(request.offset());
     const Address store = neighbour(pb::ACTOR_SNAPSHOTS, context);
-    receiving_[context.ask(store, message_of(std::move(receive), message.payload), kAnswerTimeoutUs)] =
-        message->from_node();
+    receiving_[context.ask(store, message_of(std::move(receive), message.payload), kAnswerTimeoutUs)] = {
+        message->from_node(), request.term(), request.sequence()};
 }
 
-void RaftNode::on_snapshot_received(const Message& message, const std::string& leader, Context& context) {
+void RaftNode::on_snapshot_received(const Message& message, const Sender& sender, Context& context) {
     const pb::SnapshotReceived& received = message->snapshot_received();
     const pb::Status status = status_of(message, received.status());
-    const bool is_bad = status.code() == pb::STATUS_CORRUPTED;
+    // What arrived is thrown away: it is of no use to send it again at once.
+    const bool is_bad = status.code() == pb::STATUS_CORRUPTED || status.code() == pb::STATUS_ENOSPC;
     if (status.code() != pb::STATUS_OK && !is_bad) {
         context.warn("a leader's snapshot cannot be taken in", {{"why", status.message()}});
         return;  // The leader asks again.
@@ -176,7 +206,8 @@ void RaftNode::on_snapshot_received(const Message& message, const std::string& l
     reply.set_next_offset(is_bad ? 0 : received.next_offset());
     reply.set_installed(received.complete());
     reply.set_failed(is_bad);
-    core_->reply_to_install(input(context), leader, std::move(reply));
+    reply.set_sequence(sender.sequence);
+    core_->reply_to_install(input(context), sender.leader, sender.term, std::move(reply));
     carry_out(context);
 }
 
@@ -235,22 +266,77 @@ void RaftNode::on_snapshot_restored(const Message& message, Context& context) {
 // --- Sending
 
 void RaftNode::begin_transfers(const std::vector<std::string>& peers, Context& context) {
-    for (const std::string& peer : peers) begin_transfer(peer, context);
+    for (const std::string& peer : peers) {
+        const auto backoff = backoffs_.find(peer);
+        if (backoff == backoffs_.end() || backoff->second.is_over(context.now_us())) begin_transfer(peer, context);
+    }
 }
 
+// Nothing is sent before the whole file was read back: the receiver would find the damage at its very end, and ask for
+// all of it again. Without any snapshot one is being taken, and look_after_transfers comes back.
 void RaftNode::begin_transfer(const std::string& peer, Context& context) {
-    SANDSTORE_CHECK(!snapshots_.empty(), "the log was compacted and there is no snapshot");
+    if (snapshots_.empty()) {
+        transfers_.erase(peer);
+        return;
+    }
+    const pb::SnapshotMeta& meta = snapshots_.front();
+    const auto known = transfers_.find(peer);
+    if (known != transfers_.end() && known->second.verified() && known->second.meta().checksum() == meta.checksum() &&
+        known->second.meta().index() == meta.index()) {
+        known->second.begin_again(context.now_us());  // It was away for a moment.
+        return ask_how_far(peer, known->second, context);
+    }
     transfers_.erase(peer);
-    const auto [transfer, is_new] =
-        transfers_.try_emplace(peer, snapshots_.front(), options_->snapshot_piece_bytes, context.now_us());
-    context.info("sending a snapshot",
-                 {{"to", peer}, {"index", snapshots_.front().index()}, {"bytes", snapshots_.front().file_bytes()}});
-    ask_how_far(peer, transfer->second, context);
+    transfers_.try_emplace(peer, meta, options_->snapshot_piece_bytes, context.now_us());
+    pb::SnapshotVerify verify;
+    verify.set_index(meta.index());
+    verify.set_term(meta.term());
+    const Address store = neighbour(pb::ACTOR_SNAPSHOTS, context);
+    verifies_[context.ask(store, message_of(std::move(verify)), kWholeTimeoutUs)] = peer;
+}
+
+void RaftNode::on_snapshot_verified(const Message& message, const std::string& peer, Context& context) {
+    const pb::SnapshotVerified& verified = message->snapshot_verified();
+    const pb::Status status = status_of(message, verified.status());
+    if (status.code() == pb::STATUS_CORRUPTED) {
+        metrics_->snapshots_damaged.add();
+        context.error("A snapshot is damaged and was set aside; another one is used", {{"why", status.message()}});
+        replace_snapshots(verified.kept(), context);
+    }
+    const auto transfer = transfers_.find(peer);
+    if (transfer == transfers_.end() || transfer->second.verified()) return;
+    const pb::SnapshotMeta& meta = transfer->second.meta();
+    const bool is_about_this = verified.index() == meta.index() && verified.term() == meta.term();
+    if (status.code() == pb::STATUS_OK && is_about_this) {
+        context.info("sending a snapshot", {{"to", peer}, {"index", meta.index()}, {"bytes", meta.file_bytes()}});
+        transfer->second.set_verified(context.now_us());
+        return ask_how_far(peer, transfer->second, context);
+    }
+    if (message->has_request_failed() || is_about_this) transfer_failed(peer, status.message(), context);
+}
+
+// What was found damaged is not there any more. The one before it will do, since the log goes on from it; a fresh one
+// makes two again.
+void RaftNode::replace_snapshots(const google::protobuf::RepeatedPtrField<pb::SnapshotMeta>& kept, Context& context) {
+    snapshots_.assign(kept.begin(), kept.end());
+    const bool can_take = take_request_ == 0 && save_request_ == 0 && !applier_.paused();
+    if (can_take && applier_.applied_index() > snapshot_index()) take_snapshot(context);
+}
+
+// Begins anew with the newest snapshot there is then.
+void RaftNode::transfer_failed(const std::string& peer, std::string_view why, Context& context) {
+    transfers_.erase(peer);
+    metrics_->transfers_failed.add();
+    const uint64_t wait_us = planted("transfers-repeated-at-once") ? 0 : backoffs_[peer].failed(context.now_us());
+    context.warn("a snapshot could not be sent to a peer",
+                 {{"peer", peer}, {"why", why}, {"again_in", str_cat(wait_us / 1000, "ms")}});
+    if (wait_us == 0) begin_transfer(peer, context);
 }
 
 void RaftNode::ask_how_far(const std::string& peer, const SnapshotTransfer& transfer, Context& context) {
     pb::InstallSnapshot question;
     question.set_term(core_->term());
+    question.set_sequence(core_->next_sequence(peer));
     *question.mutable_meta() = transfer.meta();
     context.send(peer_address(peer, context), message_of(std::move(question)));
 }
@@ -271,18 +357,25 @@ void RaftNode::on_snapshot_bytes(const Message& message, const std::string& peer
     const auto transfer = transfers_.find(peer);
     if (transfer == transfers_.end() || !core_->is_leader()) return;
     const pb::SnapshotBytes& bytes = message->snapshot_bytes();
+    const pb::SnapshotMeta& meta = transfer->second.meta();
+    const bool is_about_this = bytes.index() == meta.index() && bytes.term() == meta.term();
+    // Bytes of the snapshot before would make a file of two halves.
+    if (!message->has_request_failed() && !is_about_this) return;
     const pb::Status status = status_of(message, bytes.status());
+    if (status.code() == pb::STATUS_ENOENT || status.code() == pb::STATUS_CORRUPTED) {
+        // Two newer ones have replaced it, or it was set aside: begin anew with what is there.
+        return transfer_failed(peer, status.message(), context);
+    }
     if (status.code() != pb::STATUS_OK) {
-        // Two newer ones have replaced it, or the disk refused: begin anew with what is there.
         context.warn("a snapshot cannot be read for a peer", {{"peer", peer}, {"why", status.message()}});
-        if (snapshots_.front().index() != transfer->second.meta().index()) begin_transfer(peer, context);
-        return;
+        return;  // It stalls, and begins again.
     }
     transfer->second.add_read(bytes.offset(), message.payload);
     while (std::optional<std::pair<uint64_t, Payload>> piece = transfer->second.next_to_send()) {
         pb::InstallSnapshot install;
         install.set_term(core_->term());
-        *install.mutable_meta() = transfer->second.meta();
+        install.set_sequence(core_->next_sequence(peer));
+        *install.mutable_meta() = meta;
         install.set_offset(piece->first);
         context.send(peer_address(peer, context), message_of(std::move(install), std::move(piece->second)));
     }
@@ -297,25 +390,30 @@ void RaftNode::on_install_reply(const Message& message, Context& context) {
     const auto transfer = transfers_.find(peer);
     if (transfer == transfers_.end()) return;
     const pb::SnapshotMeta& meta = transfer->second.meta();
-    const bool is_about_this = reply.index() == meta.index() && reply.snapshot_term() == meta.term();
-    if (goes_on && is_about_this) {
-        if (reply.failed()) {
-            context.warn("a peer received a damaged snapshot; it is sent again", {{"peer", peer}});
-            transfer->second.begin_again(context.now_us());
-        }
+    const bool is_about_this = reply.index() == meta.index() && reply.snapshot_term() == meta.term() &&
+                               reply.checksum() == meta.checksum() && transfer->second.verified();
+    if (goes_on && is_about_this && reply.failed()) {
+        transfer_failed(peer, "it arrived damaged, or there is no room for it", context);
+    } else if (goes_on && is_about_this) {
         transfer->second.on_reply(reply.next_offset(), context.now_us());
         send_pieces(peer, transfer->second, context);
     }
     look_after_transfers(context);
 }
 
-// Transfers end with the peer's need for them; those that hear nothing ask again.
+// Transfers end with the peer's need for them; those that failed begin anew in their time, those that hear nothing ask
+// again.
 void RaftNode::look_after_transfers(Context& context) {
-    if (transfers_.empty()) return;
-    std::erase_if(transfers_, [this](const auto& entry) {
+    const auto is_over = [this](const auto& entry) {
         const auto peer = core_->peers().find(entry.first);
         return peer == core_->peers().end() || peer->second.state() != Progress::State::kSnapshot;
-    });
+    };
+    std::erase_if(transfers_, is_over);
+    std::erase_if(backoffs_, is_over);
+    for (const auto& [peer, progress] : core_->peers()) {
+        const bool needs_one = progress.state() == Progress::State::kSnapshot && !transfers_.contains(peer);
+        if (needs_one) begin_transfers({peer}, context);
+    }
     for (auto& [peer, transfer] : transfers_) {
         if (!transfer.is_stalled(context.now_us(), options_->election_timeout_max_us)) continue;
         transfer.begin_again(context.now_us());

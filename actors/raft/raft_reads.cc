@@ -5,28 +5,41 @@
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/planted.h"
+#include "runtime/text.h"
 
 namespace sandstore {
 
 namespace {
-// A lease ends this early, in tenths of the time for which followers elect nobody else: clocks may differ in rate by a
-// fifth of it. A lease begins when the round that confirms it is sent, so delays only shorten it.
+// A lease ends this early, in tenths of the time for which followers promise to elect nobody else: clocks may differ in
+// rate by a fifth of it. A lease begins when the round that confirms it is sent, so delays only shorten it.
 constexpr uint64_t kLeaseTenths = 8;
+// Heartbeat rounds whose time of sending is remembered; an answer to an older one renews no lease.
+constexpr size_t kRoundsRemembered = 256;
 }  // namespace
 
 void RaftCore::send_heartbeat(const std::string& peer, Progress& progress) {
     progress.time_round(round_, input_.now_us);
     pb::Heartbeat heartbeat;
     heartbeat.set_term(term_);
-    heartbeat.set_leader_commit(std::min(commit_index_, progress.match()));
+    heartbeat.set_leader_commit(known_commit(progress));
+    heartbeat.set_leader_commit_term(terms_.term_at(heartbeat.leader_commit()).value_or(0));
     heartbeat.set_round(round_);
+    heartbeat.set_owed_index(progress.owed_index());
+    heartbeat.set_owed_term(progress.owed_index() == 0 ? 0 : progress.owed_term());
     send(peer, message_of(std::move(heartbeat)), Gate::kNone);
+}
+
+// The last committed entry that the peer is known to hold, if its term is still known here.
+uint64_t RaftCore::known_commit(const Progress& progress) const {
+    const uint64_t index = std::min(commit_index_, progress.match());
+    return terms_.term_at(index).has_value() ? index : 0;
 }
 
 void RaftCore::send_heartbeats() {
     round_++;
     heartbeat_due_us_ = input_.now_us + options_.heartbeat_interval_us;
-    rounds_in_flight_.push_back({round_, input_.now_us});
+    rounds_sent_us_.push_back(input_.now_us);
+    if (rounds_sent_us_.size() > kRoundsRemembered) rounds_sent_us_.pop_front();
     for (auto& [peer, progress] : peers_) {
         if (!unreachable_.contains(peer)) send_heartbeat(peer, progress);
     }
@@ -37,8 +50,13 @@ void RaftCore::send_heartbeats() {
 void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbeat) {
     if (heartbeat.term() >= term_) {
         hear_leader(heartbeat.term(), from);
-        // The leader knows that we hold everything up to here.
-        set_commit(std::min(heartbeat.leader_commit(), terms_.last_index()));
+        // The leader knew that we held everything up to here. A disk may have lost it since, and an older entry be in
+        // its place.
+        const bool has_it = terms_.matches(heartbeat.leader_commit(), heartbeat.leader_commit_term());
+        if (has_it || planted("heartbeat-commits-unseen")) {
+            set_commit(std::min(heartbeat.leader_commit(), terms_.last_index()));
+        }
+        note_owed(heartbeat);
     }
     pb::HeartbeatReply reply;
     reply.set_term(term_);
@@ -46,7 +64,22 @@ void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbea
     reply.set_election_priority(options_.election_priority);
     reply.set_disk_full(disk_full_);
     reply.set_disk_slow(is_disk_slow(input_.now_us));
+    // Without lease reads a node that restarts does not wait for what it may have promised.
+    if (options_.lease_reads) reply.set_promise_us(options_.election_timeout_min_us);
     send(from, message_of(std::move(reply)), Gate::kTerm);
+}
+
+// A leader that had it from us says how far our log once reached. That is over when our log is there again, not when
+// another leader, who cannot know, says nothing.
+void RaftCore::note_owed(const pb::Heartbeat& heartbeat) {
+    const LogEnd owed{heartbeat.owed_term(), heartbeat.owed_index()};
+    if (owed.index == 0 || is_up_to(owed, owed_)) return;
+    owed_ = owed;
+    if (owed_index() == 0) return;
+    effects_.notice = str_cat("entries that this node had acknowledged are gone from its log: it ends with entry ",
+                              terms_.last_index(), " instead of ", owed.index,
+                              "; until the leader has sent them again this node does not lead, and votes for no log "
+                              "without them. Check the disk");
 }
 
 void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatReply& reply) {
@@ -63,9 +96,20 @@ void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatRepl
         effects_.round_trips.push_back({found->first, *took_us});
     }
     progress.health = {reply.election_priority(), reply.disk_full(), reply.disk_slow()};
+    note_promise(progress, reply);
     confirm_reads();  // A new round may drop a peer that has left.
     found = peers_.find(from);
     if (found != peers_.end()) resend_to(found->first, found->second);
+}
+
+// The promise counts from when the follower heard the heartbeat; that was not before it was sent.
+void RaftCore::note_promise(Progress& progress, const pb::HeartbeatReply& reply) {
+    const uint64_t age = round_ - std::min(reply.round(), round_);
+    if (age >= rounds_sent_us_.size() || reply.round() > round_) return;
+    const uint64_t promise_us = planted("own-timeout-taken-for-promise") ? options_.election_timeout_min_us
+                                                                         : static_cast<uint64_t>(reply.promise_us());
+    const uint64_t sent_us = rounds_sent_us_[rounds_sent_us_.size() - 1 - age];
+    progress.promise_until(sent_us + promise_us * kLeaseTenths / 10);
 }
 
 void RaftCore::resend_to(const std::string& peer, Progress& progress) {
@@ -87,12 +131,16 @@ bool RaftCore::has_committed_in_term() const {
     return terms_.matches(commit_index_, term_) || planted("read-before-own-commit");
 }
 
-// While it lasts, no quorum elects another leader: each of its members heard from us and withholds its vote. Not when
-// one of them was asked to stand at once, for then it, and those it asks, do not.
+// While it lasts, no quorum elects another leader: each of its members heard from us and withholds its vote, for as
+// long as it said itself. Not when one of them was asked to stand at once, for then it, and those it asks, do not.
 bool RaftCore::has_lease(uint64_t now_us) const {
-    if (!is_leader() || !options_.lease_reads || lease_start_us_ == 0) return false;
+    if (!is_leader() || !options_.lease_reads) return false;
     if (timeout_now_sent_ && !planted("lease-kept-through-transfer")) return false;
-    return now_us < lease_start_us_ + options_.election_timeout_min_us * kLeaseTenths / 10;
+    return configuration().is_quorum([&](const std::string& voter) {
+        if (is_self(voter)) return true;
+        const Progress& progress = peers_.at(voter);
+        return progress.owed_index() == 0 && now_us < progress.promised_until_us();
+    });
 }
 
 bool RaftCore::read_index(RaftInput input, uint64_t token) {
@@ -122,13 +170,13 @@ void RaftCore::admit_waiting_reads() {
 }
 
 void RaftCore::confirm_reads() {
-    const uint64_t confirmed = configuration().reached_by_quorum(
-        [this](const std::string& voter) { return is_self(voter) ? round_ : peers_.at(voter).round(); });
+    // Who lost entries may have lost a vote for another leader with them.
+    const uint64_t confirmed = configuration().reached_by_quorum([this](const std::string& voter) {
+        if (is_self(voter)) return round_;
+        const Progress& progress = peers_.at(voter);
+        return progress.owed_index() == 0 ? progress.round() : 0;
+    });
     confirmed_round_ = std::max(confirmed_round_, confirmed);
-    while (!rounds_in_flight_.empty() && rounds_in_flight_.front().first <= confirmed_round_) {
-        lease_start_us_ = rounds_in_flight_.front().second;
-        rounds_in_flight_.pop_front();
-    }
     for (const ReadQueue::Read& read : reads_.take_confirmed(confirmed_round_)) {
         effects_.reads_ready.push_back({read.token, read.index});
     }

@@ -15,7 +15,7 @@ void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries&
         pb::AppendReply reply;
         reply.set_term(term_);
         reply.set_prev_log_index(request.prev_log_index());
-        send(from, message_of(std::move(reply)), Gate::kTerm);
+        send(from, message_of(std::move(reply)), Gate::kTerm);  // The sequence means nothing in this term.
         return;
     }
     hear_leader(request.term(), from);
@@ -33,7 +33,7 @@ void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries&
     const uint64_t last_of_request = request.prev_log_index() + records.size();
     // What room is left is for terms and votes. The leader sends the entries again.
     const bool has_news = !records.empty() && !terms_.matches(last_of_request, records.back().term);
-    if (disk_full_ && has_news && last_of_request >= terms_.first_index()) return;
+    if (disk_exhausted_ && has_news && last_of_request >= terms_.first_index()) return;
     adopt_records(records);
     // What the request proved, never our own longer log: it may hold what the leader does not have.
     const uint64_t match = planted("match-from-own-log") ? terms_.last_index() : std::max(last_of_request, compacted);
@@ -43,6 +43,7 @@ void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries&
     reply.set_success(true);
     reply.set_prev_log_index(request.prev_log_index());
     reply.set_match_index(match);
+    reply.set_sequence(request.sequence());
     send(from, message_of(std::move(reply)), Gate::kAll);
 }
 
@@ -107,6 +108,7 @@ void RaftCore::refuse_append(std::string_view from, const pb::AppendEntries& req
     reply.set_prev_log_index(request.prev_log_index());
     reply.set_hint_index(hint);
     reply.set_hint_term(terms_.term_at(hint).value_or(0));
+    reply.set_sequence(request.sequence());
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 
@@ -116,7 +118,7 @@ RaftCore::ProposeOutcome RaftCore::propose(RaftInput input, std::vector<Proposal
     start_event(input);
     if (!is_leader()) return ProposeOutcome::kNotLeader;
     if (!transfer_target_.empty() && !planted("writes-during-transfer")) return ProposeOutcome::kTransferring;
-    if (disk_full_) return ProposeOutcome::kDiskFull;
+    if (disk_exhausted_) return ProposeOutcome::kDiskFull;
     if (uncommitted_bytes_ >= options_.uncommitted_bytes_max && !planted("uncommitted-tail-unbounded")) {
         return ProposeOutcome::kTooMuchUncommitted;
     }
@@ -193,6 +195,7 @@ void RaftCore::send_records(const std::string& peer, Progress& progress, uint64_
     request.set_prev_log_term(terms_.term_at(previous).value());
     request.set_record_count(count);
     request.set_leader_commit(commit_index_);
+    request.set_sequence(progress.next_sequence());
     progress.sent(last_index, records.size(), input_.now_us);
     send(peer, message_of(std::move(request), std::move(records)), Gate::kNone);
 }
@@ -226,26 +229,57 @@ void RaftCore::on_append_reply(std::string_view from, const pb::AppendReply& rep
     if (reply.success()) {
         SANDSTORE_CHECK(reply.match_index() <= terms_.last_index() || planted("match-from-own-log"), from, " claims ",
                         reply.match_index(), " of a log that ends at ", terms_.last_index());
-        const bool is_news = progress.matched(std::min(reply.match_index(), terms_.last_index()), input_.now_us);
-        if (is_news) advance_commit();
+        if (!progress.is_believed(reply.sequence()) && !planted("lost-entries-counted")) return;
+        if (note_match(found->first, progress, std::min(reply.match_index(), terms_.last_index()))) advance_commit();
         go_on_with_transfer();
-    } else {
-        const bool is_probe = progress.state() == Progress::State::kProbe;
-        // An answer to an earlier attempt, overtaken by what we know now.
-        const bool is_late =
-            is_probe ? reply.prev_log_index() + 1 != progress.next() : reply.prev_log_index() <= progress.match();
-        if (is_late && !planted("late-refusal-believed")) return;
-        if (progress.state() == Progress::State::kSnapshot) return;
-        const bool beyond_log = reply.hint_index() + 1 < terms_.first_index();
-        const uint64_t agree =
-            beyond_log ? reply.hint_index() : terms_.last_at_or_below(reply.hint_index(), reply.hint_term());
-        progress.probe_from(
-            (planted("one-entry-back-at-a-time") ? progress.next() - 2 : std::min(agree, reply.prev_log_index() - 1)) +
-            1);
+    } else if (!on_refusal(found->first, progress, reply)) {
+        return;
     }
     // Committing may have ended this leadership, or the peer's membership.
     found = peers_.find(from);
     if (found != peers_.end()) send_appends(found->first, found->second);
+}
+
+// False: nothing is to be sent because of it. Each refusal that counts moves the next request further back, or was the
+// first to say that entries are gone: a peer that refuses for ever is asked once an election timeout.
+bool RaftCore::on_refusal(const std::string& peer, Progress& progress, const pb::AppendReply& reply) {
+    const uint64_t refused = reply.prev_log_index();
+    if (planted("late-refusal-believed")) {
+        const uint64_t hint = terms_.last_at_or_below(reply.hint_index(), reply.hint_term());
+        if (progress.state() != Progress::State::kSnapshot) progress.probe_from(std::min(hint, refused - 1) + 1);
+        return progress.state() != Progress::State::kSnapshot;
+    }
+    // To another leadership, or of the place where all logs agree.
+    if (reply.sequence() == 0 || refused == 0) return false;
+    if (refused <= progress.match()) {
+        // Overtaken by what we know now, or a loss.
+        if (!progress.is_after_match(reply.sequence()) || planted("lost-tail-not-believed")) return false;
+        note_loss(peer, progress, reply.sequence());
+    } else if (progress.state() == Progress::State::kProbe && refused + 1 != progress.next()) {
+        return false;  // An answer to an earlier attempt.
+    }
+    if (progress.state() == Progress::State::kSnapshot) return false;
+    const bool beyond_log = reply.hint_index() + 1 < terms_.first_index();
+    const uint64_t agree =
+        beyond_log ? reply.hint_index() : terms_.last_at_or_below(reply.hint_index(), reply.hint_term());
+    const bool is_slow = planted("one-entry-back-at-a-time");
+    progress.probe_from((is_slow ? progress.next() - 2 : std::min(agree, refused - 1)) + 1);
+    return true;
+}
+
+// What was committed stays so: it is on a quorum, or was, and nobody could tell which entry may be taken back.
+void RaftCore::note_loss(const std::string& peer, Progress& progress, uint64_t sequence) {
+    const uint64_t lost = progress.match();
+    // The term of what was compacted is not known any more, but nobody who lacks that can be elected.
+    progress.lose_acknowledged(terms_.term_at(std::max(lost, terms_.first_index() - 1)).value(), sequence);
+    effects_.losses.push_back({peer, lost, false});
+}
+
+bool RaftCore::note_match(const std::string& peer, Progress& progress, uint64_t index) {
+    const uint64_t owed = progress.owed_index();
+    const bool is_news = progress.matched(index, input_.now_us);
+    if (owed != 0 && progress.owed_index() == 0) effects_.losses.push_back({peer, owed, true});
+    return is_news;
 }
 
 }  // namespace sandstore

@@ -17,11 +17,26 @@ constexpr uint64_t kHandOverEvery = 10;
 constexpr uint64_t kSettledAfter = 2;
 }  // namespace
 
-void RaftCore::on_disk_space(RaftInput input, bool full) {
+void RaftCore::on_disk_space(RaftInput input, bool full, bool exhausted) {
     start_event(input);
     disk_full_ = full && !planted("full-disk-not-told");
+    disk_exhausted_ = exhausted && disk_full_;
     if (!full && !writes_in_flight_.empty()) writes_in_flight_.front().since_us = input.now_us;
     finish_event();
+}
+
+std::string RaftCore::why_no_room() const {
+    if (disk_exhausted_) return str_cat("the disk of ", options_.node_id, ", which leads, has no room for the log");
+    std::string full;
+    const auto has_room = [&](const std::string& voter) {
+        const auto peer = peers_.find(voter);
+        const bool is_full = is_self(voter) ? disk_full_ : peer != peers_.end() && peer->second.health.disk_full;
+        if (is_full) str_append(&full, full.empty() ? "" : ", ", voter);
+        return !is_full;
+    };
+    if (configuration().is_quorum(has_room)) return "";
+    return str_cat("the disks of ", full,
+                   " have no room for the log, so that no majority has: remove files, or give them ", "more space");
 }
 
 // No sync has ended for an election timeout, although there is something to sync.
@@ -33,8 +48,8 @@ bool RaftCore::is_disk_slow(uint64_t now_us) const {
 bool RaftCore::can_lead(const std::string& node, const Progress& progress) const {
     const bool heard = input_.now_us - progress.last_contact_us() < options_.election_timeout_max_us;
     return configuration().is_voter(node) && heard && !unreachable_.contains(node) &&
-           progress.state() == Progress::State::kReplicate && !progress.health.disk_slow &&
-           progress.health.election_priority != 0;
+           progress.state() == Progress::State::kReplicate && progress.owed_index() == 0 &&
+           !progress.health.disk_slow && progress.health.election_priority != 0;
 }
 
 // The voter that is furthest; of equals the one of the highest priority. Empty: none.

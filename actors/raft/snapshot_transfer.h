@@ -1,5 +1,5 @@
 // One snapshot on its way to one peer: which bytes to send next. The peer says how far it is, so that a broken
-// connection or a restarted receiver costs only what was on the way.
+// connection or a restarted receiver costs only what was on the way. Nothing is sent of a file that was not verified.
 #pragma once
 
 #include <algorithm>
@@ -28,6 +28,12 @@ class SnapshotTransfer {
     const pb::SnapshotMeta& meta() const { return meta_; }
     uint64_t acknowledged_bytes() const { return acknowledged_; }
 
+    // The file was read back and is right: the peer may be asked how far it is.
+    void set_verified(uint64_t now_us) {
+        verified_ = true;
+        progress_at_us_ = now_us;
+    }
+    bool verified() const { return verified_; }
     // Forgets what is on the way; the peer is to be asked how far it is.
     void begin_again(uint64_t now_us) {
         asking_ = true;
@@ -67,7 +73,9 @@ class SnapshotTransfer {
         to_send_ += piece.second.size();
         return piece;
     }
-    bool is_stalled(uint64_t now_us, uint64_t patience_us) const { return now_us - progress_at_us_ >= patience_us; }
+    bool is_stalled(uint64_t now_us, uint64_t patience_us) const {
+        return verified_ && now_us - progress_at_us_ >= patience_us;
+    }
 
  private:
     pb::SnapshotMeta meta_;
@@ -76,8 +84,28 @@ class SnapshotTransfer {
     uint64_t to_read_ = 0;
     uint64_t to_send_ = 0;
     std::map<uint64_t, Payload> read_;  // By offset, not sent yet.
+    bool verified_ = false;
     bool asking_ = true;
     uint64_t progress_at_us_;
+};
+
+// When a peer may be sent a snapshot again, after transfers that failed: each time it waits twice as long.
+class TransferBackoff {
+ public:
+    static constexpr uint64_t kFirstUs = 250'000;
+    static constexpr uint64_t kLongestUs = 60'000'000;
+
+    // For how long.
+    uint64_t failed(uint64_t now_us) {
+        wait_us_ = wait_us_ == 0 ? kFirstUs : std::min(wait_us_ * 2, kLongestUs);
+        until_us_ = now_us + wait_us_;
+        return wait_us_;
+    }
+    bool is_over(uint64_t now_us) const { return now_us >= until_us_; }
+
+ private:
+    uint64_t wait_us_ = 0;
+    uint64_t until_us_ = 0;
 };
 
 }  // namespace sandstore

@@ -295,4 +295,14 @@ std::string ClusterOperator::snapshot(const std::string& node, pb::SnapshotSaved
     return status.message().empty() ? str_cat("it failed with code ", status.code()) : status.message();
 }
 
+std::string ClusterOperator::allow_deletions(const std::string& node) {
+    if (std::string problem = look(); !problem.empty()) return problem;
+    pb::AllowDeletions request;
+    request.set_node_id(node);
+    const Message reply = calls_.ask(message_of(std::move(request)), time_left_us());
+    const pb::Status& status =
+        reply->has_status_reply() ? reply->status_reply().status() : reply->request_failed().status();
+    return status.code() == pb::STATUS_OK ? "" : status.message();
+}
+
 }  // namespace sandstore

@@ -39,6 +39,7 @@ class ClusterOperator {
                                       const std::string& new_address, bool force);
     [[nodiscard]] std::string transfer(const std::string& node);  // Empty: to the best one.
     [[nodiscard]] std::string snapshot(const std::string& node, pb::SnapshotSaved* saved);
+    [[nodiscard]] std::string allow_deletions(const std::string& node);
 
     // The last look at the cluster.
     const pb::ClusterStatus& status() const { return status_; }

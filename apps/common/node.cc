@@ -3,6 +3,7 @@
 #include <event2/event.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -21,6 +22,7 @@
 #include "net/figures_sampler.h"
 #include "net/http_server.h"
 #include "net/transport.h"
+#include "runtime/descriptors.h"
 #include "runtime/event_runtime.h"
 #include "runtime/fault_points.h"
 #include "runtime/message_of.h"
@@ -38,12 +40,15 @@ constexpr uint64_t kHandOverUs = 500'000;         // SIGTERM to exit: for anothe
 constexpr uint64_t kDrainUs = 300'000;            // and for what is queued.
 constexpr uint64_t kStatusTimeoutUs = 1'500'000;  // Of a question over HTTP; StatusService answers sooner.
 
+constexpr size_t kConnectionsKept = 128;  // At most, for operators and peers.
+
 constexpr uint64_t kSecondUs = 1'000'000;
 constexpr uint64_t kSessionTimeoutUs = 3600 * kSecondUs;
 constexpr uint32_t kSessionsMax = 10'000;
 constexpr uint64_t kChunkCommitWindowUs = 600 * kSecondUs;
 // A chunk that could still be committed is not garbage, however far the clocks are apart.
 constexpr uint64_t kOrphanGraceUs = 3 * kChunkCommitWindowUs;
+static_assert(kOrphanGraceUs > kChunkCommitWindowUs + Repairer::kClockStepMaxUs);
 constexpr uint32_t kFileRequestsMax = 8'192;
 constexpr uint64_t kChunkStatsIntervalMs = 2'000;
 constexpr uint64_t kRepairIntervalMs = 10'000;
@@ -114,6 +119,7 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     const auto send = [&](auto start) { dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(start))); };
     pb::StartLog log;
     log.set_segment_bytes(options.segment_bytes);
+    log.set_disk_reserve_bytes(options.disk_reserve_bytes);
     send(log);
     send(pb::StartSnapshots());
     send(raft_configuration(options));
@@ -130,10 +136,12 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     pb::StartChunks chunks;
     chunks.set_chunk_bytes_max(options.chunk_bytes_max);
     chunks.set_stats_interval_ms(kChunkStatsIntervalMs);
+    if (options.chunks_on_disk) chunks.set_disk_reserve_bytes(options.disk_reserve_bytes);
     send(chunks);
     pb::StartRepairer repairer;
     repairer.set_interval_ms(kRepairIntervalMs);
     repairer.set_orphan_grace_us(kOrphanGraceUs);
+    repairer.set_chunk_commit_window_us(kChunkCommitWindowUs);
     send(repairer);
     pb::StartMover mover;
     mover.set_copies(options.copies);
@@ -171,6 +179,17 @@ void send_start(Dispatcher& dispatcher, const NodeOptions& options) {
     dispatcher.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(start)));
 }
 
+// A part of the connections is kept: half of it for operators, half for peers.
+TransportOptions transport_options_for(const DescriptorPlan& descriptors) {
+    TransportOptions options;
+    options.inbound_max = std::min(options.inbound_max, descriptors.connections);
+    const size_t kept = std::min(options.inbound_max / 4, kConnectionsKept);
+    options.operators_max = options.inbound_max - kept / 2;
+    options.clients_max = options.inbound_max - kept;
+    options.accepted_below = descriptors.accepted_below;
+    return options;
+}
+
 // HTTP's way to the StatusService.
 AskStatus ask_status(Dispatcher& dispatcher) {
     return [&dispatcher](pb::ClusterStatusRequest request, StatusDone done) {
@@ -202,14 +221,18 @@ std::string Node::start() {
     std::string error;
     parts_->recording = begin_recording(dispatcher, options_, &error);
     if (!error.empty()) return error;
-    TransportOptions transport_options;
+    const DescriptorPlan descriptors = plan_descriptors(raise_descriptor_limit());
+    TransportOptions transport_options = transport_options_for(descriptors);
     transport_options.software_version = version_number();
+    transport_options.memory_budget_bytes = options_.memory_budget_bytes;
     parts_->transport = &runtime.own_port(
         {pb::PORT_TRANSPORT}, std::make_unique<Transport>(runtime.base(), dispatcher, std::move(transport_options)));
     if (const std::string problem = parts_->transport->listen(options_.listen); !problem.empty()) {
         return str_cat(problem, " (--listen chooses another address)");
     }
-    parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, options_.node_id, ask_status(dispatcher));
+    parts_->http = std::make_unique<HttpServer>(runtime.base(), dispatcher, options_.node_id, ask_status(dispatcher),
+                                                HttpServerOptions{.connections_max = descriptors.http_connections,
+                                                                  .accepted_below = descriptors.accepted_below});
     if (options_.debug_faults) {
         options_.faults = &parts_->faults;
         parts_->http->add_handler("/debug/faults", debug_faults_handler(parts_->faults));

@@ -41,10 +41,13 @@ struct NodeOptions {
     uint64_t segment_bytes = 16 << 20;
     uint64_t snapshot_log_bytes = 256 << 20;  // Log since the last snapshot. 0: only on request.
     uint64_t snapshot_piece_bytes = 1 << 20;
+    uint64_t disk_reserve_bytes = 256 << 20;  // Less on a small disk. 0: none.
+    bool chunks_on_disk = true;
 
     uint32_t copies = 3;  // Of each chunk; of as many nodes as there are when they are fewer.
     uint64_t chunk_bytes_max = 8 << 20;
     uint64_t repair_delay_us = 600'000'000;  // A node away for longer gets its chunks' copies made elsewhere.
+    uint64_t memory_budget_bytes = 256 << 20;  // That clients may make the node hold.
 };
 
 }  // namespace sandstore

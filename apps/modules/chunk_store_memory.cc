@@ -20,6 +20,11 @@ void add_to_node(EventRuntime& runtime, const NodeOptions&) {
                                                         parse_size(FLAGS_chunk_memory).value()));
 }
 
+// Chunks take nothing of the disk that the log is on.
+void read_flags(NodeOptions* options) {
+    options->chunks_on_disk = false;
+}
+
 // Nobody shall find out from lost files.
 void start(Dispatcher& dispatcher, const NodeOptions& options) {
     dispatcher.logger().write(
@@ -36,6 +41,7 @@ const Module& chunk_store_module() {
         .option = "CHUNK_STORE",
         .value = "memory",
         .node_flags = {"chunk_memory"},
+        .read_flags = read_flags,
         .add_to_node = add_to_node,
         .start = start,
     };

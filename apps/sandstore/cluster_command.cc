@@ -23,6 +23,8 @@ constexpr Command kCommands[] = {
     {"demote", cluster_demote, "make a voter a learner", "demote NODE"},
     {"transfer", cluster_transfer, "hand leadership over", "transfer [NODE]"},
     {"snapshot", cluster_snapshot, "have a node take a snapshot now", "snapshot [NODE]"},
+    {"allow-deletions", cluster_allow_deletions, "let a node delete the many chunks that it has stopped at",
+     "allow-deletions NODE"},
 };
 
 // Those of this build: its modules' first.

@@ -69,7 +69,9 @@ std::vector<MemberLine> member_lines(const pb::ClusterStatus& status) {
 }
 
 std::string progress_text(const pb::RaftPeerStatus& peer) {
-    if (peer.state() != pb::RaftPeerStatus::SNAPSHOT) return std::string(peer_state_name(peer.state()));
+    if (peer.state() != pb::RaftPeerStatus::SNAPSHOT) {
+        return str_cat(peer_state_name(peer.state()), peer.owed_index() == 0 ? "" : ", lost entries");
+    }
     const uint64_t percent = peer.snapshot_bytes() == 0 ? 0 : 100 * peer.snapshot_sent_bytes() / peer.snapshot_bytes();
     return str_cat("snapshot ", percent, " %");
 }
@@ -266,6 +268,19 @@ int cluster_snapshot(int argc, char** argv) {
             std::printf("snapshot of everything up to entry %llu (term %llu), %s\n", number(saved.meta().index()),
                         number(saved.meta().term()), format_bytes(saved.meta().file_bytes()).c_str());
         }
+        return problem;
+    });
+}
+
+int cluster_allow_deletions(int argc, char** argv) {
+    static const CommandSpec kSpec = spec_of(
+        "cluster allow-deletions",
+        "Lets a node delete, once, the chunks that the namespace knows nothing of. It stops when they are many or "
+        "older than the namespace: `sandstore status` says so. Make sure first that it is the right cluster.",
+        "sandstore cluster allow-deletions NODE [flags]", 1, 1, "NODE");
+    return run(argc, argv, kSpec, 1, [](ClusterOperator& cluster, const std::vector<std::string>& words) {
+        const std::string problem = cluster.allow_deletions(words[0]);
+        if (problem.empty()) std::printf("%s deletes them in its next round\n", words[0].c_str());
         return problem;
     });
 }

@@ -12,5 +12,6 @@ int cluster_demote(int argc, char** argv);
 int cluster_replace(int argc, char** argv);
 int cluster_transfer(int argc, char** argv);
 int cluster_snapshot(int argc, char** argv);
+int cluster_allow_deletions(int argc, char** argv);
 
 }  // namespace sandstore

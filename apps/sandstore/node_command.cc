@@ -24,9 +24,13 @@ DEFINE_string(data_dir, "/var/lib/sandstore", "where this node keeps its data; o
 DEFINE_string(peers, "", "all members as id=host:port,...: a fixed list");
 DEFINE_string(snapshot_log_size, "256MiB",
               "a snapshot is taken when the log has grown by this since the last one; 0: only on request");
+DEFINE_string(disk_reserve, "256MiB",
+              "what file data leave free on the disk for the log and snapshots; at most an eighth of it. 0: none");
 DEFINE_string(chunk_size, "8MiB", "the longest run of a file's bytes that is stored as one piece");
 DEFINE_string(repair_delay, "10m",
               "a node that is away for longer gets copies of its chunks made on other nodes, where there are any");
+DEFINE_string(memory_budget, "256MiB",
+              "memory that clients may make this node hold: half-received requests, writes under way, unread answers");
 DEFINE_string(log_dir, "", "also write the log to <node-id>.log in this directory");
 DEFINE_string(log_file_size, "64MiB", "a log file of --log-dir is not continued beyond this; 0: it grows");
 DEFINE_uint32(log_files, 5, "log files that are kept in --log-dir, the one being written included");
@@ -47,8 +51,10 @@ void keep_freed_memory() {
 const FlagRule kListenRule("listen", listen_address());
 const FlagRule kHttpListenRule("http_listen", listen_address());
 const FlagRule kSnapshotLogRule("snapshot_log_size", size_between(0, uint64_t{1} << 40));
+const FlagRule kDiskReserveRule("disk_reserve", size_between(0, uint64_t{1} << 40));
 const FlagRule kChunkSizeRule("chunk_size", size_between(64 << 10, 8 << 20));
 const FlagRule kRepairDelayRule("repair_delay", duration_between(1'000'000, 86'400'000'000));
+const FlagRule kMemoryBudgetRule("memory_budget", size_between(64 << 20, uint64_t{1} << 40));
 const FlagRule kLogFileSizeRule("log_file_size", size_between(0, uint64_t{1} << 40));
 const FlagRule kLogFilesRule("log_files", number_between(2, 1'000));
 const FlagRule kDataDirectoryRule("data_dir", not_empty("directory"));
@@ -71,7 +77,8 @@ const CommandSpec& spec() {
         .groups = {{"Node", {"node_id", "cluster_id", "data_dir", "listen", "http_listen"}},
                    group("Discovery", {&discovery_module()}, {"peers"}),
                    group("Replication", {&replicator_module()}, {}),
-                   group("Storage", {&chunk_store_module()}, {"snapshot_log_size", "chunk_size", "repair_delay"}),
+                   group("Storage", {&chunk_store_module()},
+                         {"snapshot_log_size", "disk_reserve", "chunk_size", "memory_budget", "repair_delay"}),
                    group("Logging", {&communicator_module(), &trace_module()},
                          {"log_level", "log_format", "log_dir", "log_file_size", "log_files"}),
                    {"Testing", {"debug_faults"}}},
@@ -95,8 +102,10 @@ NodeOptions node_options(std::vector<pb::Member> peers) {
         if (module->read_flags) module->read_flags(&options);
     }
     options.snapshot_log_bytes = parse_size(FLAGS_snapshot_log_size).value();
+    options.disk_reserve_bytes = parse_size(FLAGS_disk_reserve).value();
     options.chunk_bytes_max = parse_size(FLAGS_chunk_size).value();
     options.repair_delay_us = parse_duration_us(FLAGS_repair_delay).value();
+    options.memory_budget_bytes = parse_size(FLAGS_memory_budget).value();
     return options;
 }
 

@@ -61,6 +61,7 @@ std::string remarks(const pb::NodeStatus& node) {
     const pb::RaftStatus& raft = node.raft();
     say(raft.disk_full(), "disk full: no writes");
     say(raft.disk_slow(), "disk does not answer");
+    say(!node.repair().problem().empty(), node.repair().problem());
     say(node.figures().chunks_missing() > 0, str_cat("lacks ", node.figures().chunks_missing(), " of its chunks"));
     say(node.figures().etcd() == pb::NodeFigures::LOST, "etcd does not answer");
     say(!raft.transferring_to().empty(), str_cat("hands leadership over to ", raft.transferring_to()));

@@ -228,6 +228,11 @@ void Faults::apply_to_disk(const SimEvent& event) {
             disk.set_capacity(disk.used_bytes());
             after(for_us, [this, id] { cluster_.disk(id).set_capacity(kDiskBytes); });
             break;
+        case SimEventKind::kShortDisk:
+            sync_errors_.insert(id);  // A node that starts meanwhile may give up.
+            disk.set_shortage(3);
+            after(for_us, [this, id] { cluster_.disk(id).set_shortage(0); });
+            break;
         case SimEventKind::kFlippedBit:
             flip_bit(id, static_cast<uint64_t>(event.argument(1)));
             start_later(id, for_us);
@@ -293,6 +298,7 @@ void Faults::heal() {
         disk.set_hung(false);
         disk.clear_faults();
         disk.set_capacity(kDiskBytes);
+        disk.set_shortage(0);
         disk.set_delays({.operation_us = 20, .sync_us = 150, .jitter_us = 200});
         cluster_.runtime().resume_node(id);
         if (power_failing_.contains(id)) cluster_.power_cut(id);

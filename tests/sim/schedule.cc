@@ -37,6 +37,7 @@ const std::array<KindFacts, 38>& kind_table() {
         {"hung_disk", {"node", "for_us"}},
         {"sync_error", {"node", "skip", "for_us"}},
         {"full_disk", {"node", "for_us"}},
+        {"short_disk", {"node", "for_us"}},
         {"flipped_bit", {"node", "where", "for_us"}},
         {"wall_jump", {"node", "us"}},
         {"etcd_down", {"for_us"}},

@@ -34,6 +34,7 @@ enum class SimEventKind : uint8_t {
     kHungDisk,
     kSyncError,
     kFullDisk,
+    kShortDisk,  // Of descriptors and memory.
     kFlippedBit,
     // Clocks, etcd
     kWallJump,

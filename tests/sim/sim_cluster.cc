@@ -34,6 +34,8 @@ struct SimCluster::Ports {
 
 namespace {
 
+constexpr uint64_t kDiskReserveBytes = 64 * 1024;
+
 template <typename SomeActor>
 void add(Dispatcher& dispatcher, pb::ActorKind kind, bool restartable = false) {
     dispatcher.add_actor({{kind, 0}, [] { return std::make_unique<SomeActor>(); }, restartable});
@@ -117,9 +119,12 @@ void SimCluster::start(const std::string& id) {
 void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& id) {
     pb::StartLog log;
     log.set_segment_bytes(options_.segment_bytes);
+    log.set_disk_reserve_bytes(kDiskReserveBytes);
     pb::StartRaft raft;
-    raft.set_election_timeout_min_ms(options_.election_min_ms);
-    raft.set_election_timeout_max_ms(options_.election_max_ms);
+    const auto patience = options_.patience.find(id);
+    const uint64_t times = patience == options_.patience.end() ? 1 : patience->second;
+    raft.set_election_timeout_min_ms(options_.election_min_ms * times);
+    raft.set_election_timeout_max_ms(options_.election_max_ms * times);
     raft.set_heartbeat_interval_ms(options_.heartbeat_ms);
     raft.set_append_window(options_.append_window);
     raft.set_append_bytes_max(options_.append_bytes_max);
@@ -144,6 +149,7 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     pb::StartChunks chunks;
     chunks.set_chunk_bytes_max(256 * 1024);
     chunks.set_stats_interval_ms(1000);
+    chunks.set_disk_reserve_bytes(kDiskReserveBytes);
     pb::StartRepairer repairer;
     repairer.set_interval_ms(2000);
     repairer.set_orphan_grace_us(1'800'000'000);
@@ -152,6 +158,7 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     mover.set_chunk_bytes_max(256 * 1024);
     mover.set_interval_ms(2000);
     mover.set_repair_delay_us(3'000'000);
+    repairer.set_chunk_commit_window_us(600'000'000);
     pb::StartStatus status;
     status.set_node_id(id);
     pb::StartNode node;

@@ -40,6 +40,7 @@ struct SimOptions {
     uint64_t snapshot_log_bytes = 0;
     uint64_t snapshot_piece_bytes = 4096;
     std::map<std::string, uint32_t> priorities;  // By node; without: RaftNode's own default.
+    std::map<std::string, uint64_t> patience;    // By node: its election timeouts are so many times as long.
     uint64_t uncommitted_bytes_max = 0;          // 0: RaftNode's own default.
 };
 

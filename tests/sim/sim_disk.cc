@@ -73,6 +73,7 @@ pb::DiskReply SimDisk::execute(const pb::DiskRequest& request, const Payload& in
             }
         }
         if (error == 0) continue;
+        doubtful_ = doubtful_ || error == EIO;
         reply.set_error(error);
         reply.set_failed_operation(static_cast<uint32_t>(i));
         reply.set_sync_failed(sync_failed);
@@ -91,6 +92,10 @@ int SimDisk::carry_out(const pb::DiskOperation& operation, bool interrupted, con
         *sync_failed = operation.has_sync();
         if (operation.has_sync()) fail_sync(file);
         return error;
+    }
+    if (shortage_one_in_ > 0 && random_.below(shortage_one_in_) == 0) {
+        constexpr int kErrors[] = {EMFILE, ENFILE, ENOMEM};
+        return kErrors[random_.below(std::size(kErrors))];
     }
     const auto next_bytes = [&](uint64_t length) {
         std::string bytes = in.slice(*taken, length).to_string();
@@ -287,6 +292,7 @@ int SimDisk::take_fault(const pb::DiskOperation& operation) {
 bool SimDisk::flip_bit(std::string_view file, uint64_t offset, int bit) {
     auto known = names_.find(file);
     if (known == names_.end() || offset >= known->second->live.size()) return false;
+    doubtful_ = true;
     const char mask = static_cast<char>(1 << bit);
     known->second->live[offset] ^= mask;
     if (offset < known->second->stable.size()) known->second->stable[offset] ^= mask;

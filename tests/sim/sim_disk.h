@@ -4,7 +4,8 @@
 // What it models: bytes that were written but not synced survive a crash or not, sector by sector (512 bytes) and each
 // on its own, so that a write is torn and later ones overtake earlier ones; names (creations, renames, removals)
 // survive up to some point of their order unless the directory was synced; a failed sync leaves the cache clean and the
-// disk without the bytes; errors, a full disk, flipped bits, lost and misdirected writes, slow and hung operations.
+// disk without the bytes; errors, a full disk, want of descriptors and memory, flipped bits, lost and misdirected
+// writes, slow and hung operations.
 // What it does not: sectors that are garbage after a torn write (each is old or new), directories that vanish, sizes
 // that grow without the bytes, delays (it only says how long; the caller waits).
 #pragma once
@@ -50,13 +51,20 @@ class SimDisk {
     };
     void add_fault(Fault fault) { faults_.push_back(std::move(fault)); }
     void clear_faults() { faults_.clear(); }
+    // One operation in so many fails for want of descriptors or memory, and has no effect then. 0: none.
+    void set_shortage(uint64_t one_in) { shortage_one_in_ = one_in; }
+    // Whether anything was done that makes bytes wrong or unreadable: else nobody may call anything damaged.
+    bool doubtful() const { return doubtful_; }
     void set_capacity(uint64_t bytes) { capacity_bytes_ = bytes; }
     uint64_t used_bytes() const;
     // On the disk itself: a crash does not undo it. False when there is no such byte.
     bool flip_bit(std::string_view file, uint64_t offset, int bit = 0);
     // The next write succeeds, but lands so many bytes further on (misdirected), or nowhere (lost).
-    void misdirect_next_write(uint64_t shift_bytes) { misdirect_bytes_ = shift_bytes; }
-    void lose_next_write() { lose_write_ = true; }
+    void misdirect_next_write(uint64_t shift_bytes) {
+        misdirect_bytes_ = shift_bytes;
+        doubtful_ = true;
+    }
+    void lose_next_write() { lose_write_ = doubtful_ = true; }
 
     struct Delays {
         uint64_t operation_us = 0;
@@ -128,6 +136,8 @@ class SimDisk {
     uint64_t operations_ = 0;
     std::optional<uint64_t> operations_left_;
     bool powered_off_ = false;
+    uint64_t shortage_one_in_ = 0;
+    bool doubtful_ = false;
 };
 
 }  // namespace sandstore

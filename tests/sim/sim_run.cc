@@ -74,6 +74,7 @@ class Run {
 
  private:
     void count(const Message& message);
+    void check_damage(const std::string& id, const pb::ChunkListReply& list);
     void prepare();
     void do_harm(Faults& faults);
     void converge();
@@ -99,10 +100,20 @@ void Run::count(const Message& message) {
     if (message->has_snapshot_restored()) figures.snapshots_restored++;
 }
 
+// Running out of something, being slow or full is no damage.
+void Run::check_damage(const std::string& id, const pb::ChunkListReply& list) {
+    if (cluster_.disk(id).doubtful()) return;
+    for (const pb::ChunkStatus& chunk : list.chunks()) {
+        demand(!chunk.damaged(), "intact_chunks_are_not_called_damaged",
+               str_cat(id, ": ", chunk.id().term(), ".", chunk.id().number()));
+    }
+}
+
 // Without faults: a cluster that does not even come up is a failure like any other.
 void Run::prepare() {
     cluster_.on_deliver = [this](const std::string& id, const Message& message) {
         count(message);
+        if (message->has_chunk_list_reply()) check_damage(id, message->chunk_list_reply());
         if (options_.on_deliver) options_.on_deliver(cluster_.runtime().now_us(), id, message);
     };
     if (!options_.trace_directory.empty()) {

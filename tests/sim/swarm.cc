@@ -177,6 +177,7 @@ void Draw::draw_fault(SimEventKind kind) {
         case SimEventKind::kPause:
         case SimEventKind::kHungDisk:
         case SimEventKind::kFullDisk:
+        case SimEventKind::kShortDisk:
             return add(kind, {any_node(), for_us});
         case SimEventKind::kKillAll:
         case SimEventKind::kPowerCutAll:

@@ -34,6 +34,11 @@ uint64_t match_of(const RaftCore& core, const std::string& peer) {
     return found == core.peers().end() ? 0 : found->second.match();
 }
 
+uint64_t owed_by(const RaftCore& core, const std::string& peer) {
+    const auto found = core.peers().find(peer);
+    return found == core.peers().end() ? 0 : found->second.owed_index();
+}
+
 using Reading = std::string (*)(const RaftNode&);
 const std::map<std::string, Reading, std::less<>>& readings() {
     static const std::map<std::string, Reading, std::less<>> kReadings = {
@@ -52,6 +57,7 @@ const std::map<std::string, Reading, std::less<>>& readings() {
         {"learners", [](const RaftNode& node) { return joined(node.core()->configuration().learners()); }},
         {"removed", [](const RaftNode& node) { return std::string(node.core()->is_removed() ? "yes" : "no"); }},
         {"transferring-to", [](const RaftNode& node) { return node.core()->transferring_to(); }},
+        {"owes", [](const RaftNode& node) { return std::to_string(node.core()->owed_index()); }},
         {"disk-full", [](const RaftNode& node) { return std::string(node.core()->is_disk_full() ? "yes" : "no"); }},
     };
     return kReadings;
@@ -113,13 +119,13 @@ std::vector<Quantities::Quantity> Quantities::parse(Arguments& arguments) {
 }
 
 std::vector<Quantities::Quantity> Quantities::of_nodes(const std::string& name, Arguments& arguments) {
-    static const std::set<std::string> kOthers = {"stopped", "running", "entry-term", "match"};
+    static const std::set<std::string> kOthers = {"stopped", "running", "entry-term", "match", "owed"};
     if (!kOthers.contains(name) && !readings().contains(name)) {
         throw ScriptError(str_cat("nothing is known as '", name, "'"));
     }
     uint64_t index = 0;
     if (name == "entry-term") index = arguments.number("an index");
-    if (name == "match") {
+    if (name == "match" || name == "owed") {
         const std::string leader = arguments.node();
         return {of_node(name, leader, 0, arguments.node())};
     }
@@ -139,6 +145,7 @@ Quantities::Quantity Quantities::of_node(const std::string& name, const std::str
         const RaftNode* raft = cluster_.raft(node);
         if (raft == nullptr) return "down";
         if (raft->core() == nullptr) return "booting";
+        if (name == "owed") return std::to_string(owed_by(*raft->core(), peer));
         if (!peer.empty()) return std::to_string(match_of(*raft->core(), peer));
         if (index == 0) return readings().find(name)->second(*raft);
         const std::optional<uint64_t> term = raft->core()->terms().term_at(index);

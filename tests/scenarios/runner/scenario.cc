@@ -89,7 +89,7 @@ void Scenario::execute(const Statement& statement) {
     arguments.end();
 }
 
-// cluster 3 [spare 1] [seed 7] [lease-reads] [priority node-1 10] [option value]...
+// cluster 3 [spare 1] [seed 7] [lease-reads] [priority node-1 10] [patience node-1 10] [option value]...
 void Scenario::make_cluster(Arguments& arguments) {
     if (world_ != nullptr) throw ScriptError("the section has its cluster already");
     const auto nodes = static_cast<int>(arguments.number("how many nodes"));
@@ -117,6 +117,9 @@ void Scenario::make_cluster(Arguments& arguments) {
             start = false;
         } else if (option == "session-timeout") {
             options.session_timeout_us = arguments.duration_us();
+        } else if (option == "patience") {
+            const std::string id = arguments.text("a node");
+            options.patience[id] = arguments.number("how many times as long its election timeouts are");
         } else if (option == "priority") {
             const std::string id = arguments.text("a node");
             options.priorities[id] = static_cast<uint32_t>(arguments.number("a priority"));

@@ -1,3 +1,7 @@
+#include <cerrno>
+#include <map>
+#include <set>
+
 #include "runtime/crc32c.h"
 #include "tests/unit/chunk/chunk_fixture.h"
 
@@ -21,7 +25,32 @@ class ChunkFetchTest : public ChunkServiceTest {
         pb::ChunkGetReply reply;
         reply.set_chunk_length(data.size());
         reply.set_payload_crc32c(crc32c(piece));
+        reply.set_table_crc32c(table_checksum(block_checksums(Payload(data))));
         kit->answer(asked, message_of(reply, Payload(piece)));
+    }
+
+    // Plays the others: each has damage in the blocks given, and gives everything else. How many bytes they gave.
+    uint64_t serve_around(const std::string& data, const std::map<std::string, std::set<uint64_t>>& damage) {
+        uint64_t bytes = 0;
+        for (run_disk(); std::optional<Message> asked = kit->try_take(Body::kChunkGet); run_disk()) {
+            const pb::ChunkGet& get = asked->envelope().chunk_get();
+            const std::set<uint64_t>& blocks = damage.at(asked->envelope().to_node());
+            const auto first = blocks.lower_bound(get.offset() / kChunkBlockBytes);
+            if (first != blocks.end() && *first * kChunkBlockBytes < get.offset() + get.length()) {
+                refuse_piece(*asked, pb::STATUS_CORRUPTED);
+            } else {
+                bytes += std::min(get.length(), data.size() - get.offset());
+                serve_piece(*asked, data);
+            }
+        }
+        return bytes;
+    }
+
+    void damage_blocks(const std::string& data, const std::set<uint64_t>& blocks) {
+        for (const uint64_t block : blocks) {
+            disk.flip_bit(chunk_path(kKey), head_bytes(data.size()) + block * kChunkBlockBytes + 5);
+        }
+        EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
     }
 
     void refuse_piece(const Message& asked, pb::StatusCode code) {
@@ -55,10 +84,9 @@ TEST_F(ChunkFetchTest, falls_over_to_another_replica) {
     const uint64_t id = fetch(place_of(kKey), repairer_);
     serve_piece(kit->take_to(Body::kChunkGet, "node-2"), data);
     refuse_piece(kit->take_to(Body::kChunkGet, "node-2"), pb::STATUS_CORRUPTED);
-    const Message first = kit->take_to(Body::kChunkGet, "node-3");
-    EXPECT_EQ(first->chunk_get().offset(), 0u);
-    serve_piece(first, data);
-    serve_piece(kit->take_to(Body::kChunkGet, "node-3"), data);
+    const Message second = kit->take_to(Body::kChunkGet, "node-3");
+    EXPECT_EQ(second->chunk_get().offset(), 1024u * 1024u);
+    serve_piece(second, data);
     run_disk();
     EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
     EXPECT_EQ(get(kKey, 0, 3'000'000).payload.to_string(), data);
@@ -101,11 +129,73 @@ TEST_F(ChunkFetchTest, a_damaged_chunk_is_replaced) {
     disk.flip_bit(chunk_path(kKey), chunk_file_bytes(4) - 1);
     EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
     const uint64_t id = fetch(place_of(kKey), repairer_);
+    run_disk();
     serve_piece(kit->take(Body::kChunkGet), "good");
     run_disk();
     EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
     EXPECT_EQ(get(kKey, 0, 10).payload.to_string(), "good");
     EXPECT_FALSE(disk.has(damaged_chunk_path(kKey)));
+}
+
+TEST_F(ChunkFetchTest, only_damaged_pieces_come_from_others) {
+    const std::string data = sample_bytes(kChunkBytesMax);
+    store(kKey, data);
+    damage_blocks(data, {100});
+    const uint64_t id = fetch(place_of(kKey), repairer_);
+    EXPECT_EQ(serve_around(data, {{"node-2", {}}, {"node-3", {}}}), 1024u * 1024u);
+    EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
+    EXPECT_EQ(get(kKey, 0, kChunkBytesMax).payload.to_string(), data);
+    EXPECT_FALSE(disk.has(damaged_chunk_path(kKey)));
+}
+
+TEST_F(ChunkFetchTest, three_copies_with_different_damaged_blocks_make_a_whole_one) {
+    const std::string data = sample_bytes(3'000'000);
+    store(kKey, data);
+    damage_blocks(data, {0, 17, 45});
+    const uint64_t id = fetch(place_of(kKey), repairer_);
+    serve_around(data, {{"node-2", {1, 18, 44}}, {"node-3", {2, 19, 43}}});
+    EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
+    EXPECT_EQ(get(kKey, 0, kChunkBytesMax).payload.to_string(), data);
+}
+
+TEST_F(ChunkFetchTest, a_block_that_is_damaged_everywhere_is_not_made_up) {
+    const std::string data = sample_bytes(300'000);
+    store(kKey, data);
+    damage_blocks(data, {2});
+    const uint64_t id = fetch(place_of(kKey), repairer_);
+    serve_around(data, {{"node-2", {2}}, {"node-3", {2}}});
+    EXPECT_EQ(status_answer(id).code(), pb::STATUS_UNAVAILABLE);
+    EXPECT_EQ(get(kKey, 0, 10).payload.to_string(), data.substr(0, 10));
+    EXPECT_TRUE(disk.has(damaged_chunk_path(kKey)));
+}
+
+TEST_F(ChunkFetchTest, pieces_of_other_bytes_are_not_put_together) {
+    const std::string data = sample_bytes(1'500'000);
+    const std::string other = sample_bytes(1'500'000, 2);
+    const uint64_t id = fetch(place_of(kKey), repairer_);
+    serve_piece(kit->take_to(Body::kChunkGet, "node-2"), data);
+    refuse_piece(kit->take_to(Body::kChunkGet, "node-2"), pb::STATUS_CORRUPTED);
+    serve_piece(kit->take_to(Body::kChunkGet, "node-3"), other);
+    refuse_piece(kit->take_to(Body::kChunkGet, "node-2"), pb::STATUS_CORRUPTED);  // Its first block.
+    EXPECT_EQ(status_answer(id).code(), pb::STATUS_UNAVAILABLE);
+    kit->expect_nothing();
+}
+
+TEST_F(ChunkFetchTest, what_was_set_aside_and_is_intact_comes_back) {
+    const std::string data = sample_bytes(2'500'000);
+    store(kKey, data);
+    disk.fail_next({.operation = pb::DiskOperation::kRead, .error = EIO, .times = 2});
+    EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
+    ASSERT_TRUE(disk.has(damaged_chunk_path(kKey)));
+    start();
+    const uint64_t id = fetch(place_of(kKey), repairer_);
+    run_disk();
+    EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
+    EXPECT_EQ(get(kKey, 0, kChunkBytesMax).payload.to_string(), data);
+    EXPECT_TRUE(disk.durable(chunk_path(kKey)));
+    EXPECT_FALSE(disk.has(damaged_chunk_path(kKey)));
+    EXPECT_FALSE(list().chunks(0).damaged());
+    kit->expect_nothing();
 }
 
 TEST_F(ChunkFetchTest, what_is_here_already_is_not_fetched) {

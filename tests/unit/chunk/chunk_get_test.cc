@@ -133,10 +133,36 @@ TEST_F(ChunkGetTest, a_file_that_lost_its_end_is_damaged) {
     expect_damage_noticed("found at start");
 }
 
-TEST_F(ChunkGetTest, an_unreadable_sector_is_damage) {
-    disk.fail_next({pb::DiskOperation::kRead, EIO});
-    EXPECT_EQ(get_code(kKey), pb::STATUS_EIO);
+TEST_F(ChunkGetTest, a_sector_that_cannot_be_read_twice_is_damage) {
+    disk.fail_next({.operation = pb::DiskOperation::kRead, .error = EIO, .times = 4});
     expect_damage_noticed("EIO");
+}
+
+TEST_F(ChunkGetTest, a_sector_that_can_be_read_at_the_second_try_is_none) {
+    disk.fail_next({pb::DiskOperation::kRead, EIO});
+    EXPECT_EQ(get(kKey, 0, 300'000).payload.to_string(), data_);
+    EXPECT_TRUE(disk.has(path_));
+}
+
+TEST_F(ChunkGetTest, running_out_of_something_fails_one_request_and_condemns_nothing) {
+    for (const int error : {EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN, ENOSPC, EACCES}) {
+        disk.fail_next({pb::DiskOperation::kRead, error});
+        EXPECT_NE(get_code(kKey), pb::STATUS_OK) << error;
+        EXPECT_EQ(get(kKey, 0, 300'000).payload.to_string(), data_) << error;
+        EXPECT_FALSE(list().chunks(0).damaged()) << error;
+    }
+    EXPECT_FALSE(kit->logged("damaged"));
+}
+
+TEST_F(ChunkGetTest, the_intact_blocks_of_a_damaged_chunk_are_served_on) {
+    disk.flip_bit(path_, head_bytes(200'000) + 65'536 + 77);
+    EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
+    for (int run = 0; run < 2; run++) {
+        EXPECT_EQ(get(kKey, 0, 65'536).payload.to_string(), data_.substr(0, 65'536));
+        EXPECT_EQ(get(kKey, 65'536, 1)->chunk_get_reply().status().code(), pb::STATUS_CORRUPTED);
+        EXPECT_EQ(get(kKey, 131'072, 100'000).payload.to_string(), data_.substr(131'072));
+        start();  // And after a restart.
+    }
 }
 
 TEST_F(ChunkGetTest, a_file_that_vanished_is_missed) {

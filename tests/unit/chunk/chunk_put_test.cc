@@ -348,6 +348,22 @@ TEST_F(ChunkPutTest, a_full_disk_is_reported_and_recovered_from) {
     store(kKey, data);
 }
 
+TEST_F(ChunkPutTest, running_out_of_descriptors_refuses_puts_and_keeps_what_is_stored) {
+    const std::string data = sample_bytes(100);
+    store(kKey, data);
+    start();
+    disk.fail_next({.operation = pb::DiskOperation::kRead, .error = EMFILE});
+    const uint64_t again = send_put(put_of(kKey, data), data, client_);
+    run_disk();
+    EXPECT_EQ(put_answer(again).status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EMFILE});
+    const uint64_t other = send_put(put_of({9, 9}, data), data, client_);
+    run_disk();
+    EXPECT_EQ(put_answer(other).status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    EXPECT_EQ(get(kKey, 0, 100).payload.to_string(), data);
+    EXPECT_FALSE(kit->logged("unreadable"));
+}
+
 TEST_F(ChunkPutTest, a_failed_sync_stops_the_node) {
     const std::string data = sample_bytes(4096);
     send_put(put_of(kKey, data), data, client_);

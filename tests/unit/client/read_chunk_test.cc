@@ -55,6 +55,29 @@ TEST_F(ClientReadChunkTest, a_replica_without_it_with_a_damaged_one_or_with_othe
     EXPECT_EQ(code_of(request), pb::STATUS_OK);
 }
 
+TEST_F(ClientReadChunkTest, what_is_damaged_here_and_there_is_put_together) {
+    constexpr uint64_t kBlock = 65'536;
+    const std::map<std::string, uint64_t> damaged_block{{"@b:1", 0}, {"@c:1", 5}};
+    const std::string content = pattern(5 * kBlock + 17);
+    const uint64_t request = ask({"b:1", "c:1"}, content.size());
+    while (auto get = kit_->try_take(pb::Envelope::kChunkGet)) {
+        const pb::ChunkGet& asked = (*get)->chunk_get();
+        const uint64_t damage = damaged_block.at((*get)->to_node()) * kBlock;
+        if (asked.offset() < damage + kBlock && damage < asked.offset() + asked.length()) {
+            fail(*get, pb::STATUS_CORRUPTED);
+            continue;
+        }
+        const std::string part = content.substr(asked.offset(), asked.length());
+        pb::ChunkGetReply reply;
+        reply.set_chunk_length(content.size());
+        reply.set_payload_crc32c(crc32c(part));
+        kit_->answer(*get, message_of(reply, Payload(part)));
+    }
+    std::string bytes;
+    EXPECT_EQ(code_of(request, &bytes), pb::STATUS_OK);
+    EXPECT_TRUE(bytes == content);
+}
+
 TEST_F(ClientReadChunkTest, when_no_replica_has_it_the_answer_is_an_error_at_once) {
     const uint64_t request = ask({"b:1", "c:1"});
     fail(take_get(), pb::STATUS_ENOENT);

@@ -209,6 +209,28 @@ TEST(ClientRead, a_chunk_that_nobody_has_intact_is_an_input_output_error) {
     kit->expect_nothing();
 }
 
+// Three replicas of one chunk, each with damaged blocks of its own.
+TEST(ClientRead, a_chunk_damaged_everywhere_in_different_blocks_is_read_whole) {
+    constexpr uint64_t kBlock = 65'536;
+    const std::map<std::string, uint64_t> damaged_block{{"@b:1", 0}, {"@c:1", 1}, {"@d:1", 7}};
+    const std::string content = pattern(8 * kBlock + 17);
+    for (const auto& [offset, length] : {std::pair<uint64_t, uint64_t>{0, content.size()}, {100, 7 * kBlock + 1}}) {
+        auto kit = client_kit();
+        const uint64_t request = kit->request(read_message(0, length), kProgram);
+        kit->answer(kit->take(pb::Envelope::kQuery), extents_of(length, {extent(0, length, 1, offset)}));
+        while (auto get = kit->try_take(pb::Envelope::kChunkGet)) {
+            const pb::ChunkGet& asked = (*get)->chunk_get();
+            const uint64_t damage = damaged_block.at((*get)->to_node()) * kBlock;
+            if (asked.offset() < damage + kBlock && damage < asked.offset() + asked.length()) {
+                kit->answer(*get, get_failed(pb::STATUS_CORRUPTED));
+            } else {
+                serve(*kit, *get, content);
+            }
+        }
+        EXPECT_TRUE(kit->take_answer(request).payload.to_string() == content.substr(offset, length)) << offset;
+    }
+}
+
 TEST(ClientRead, a_place_without_addresses_is_an_input_output_error) {
     auto kit = client_kit();
     const uint64_t request = kit->request(read_message(0, 100), kProgram);

@@ -59,7 +59,12 @@ class HoldsTest : public testing::Test {
         *mutation.mutable_make_directory()->mutable_at() = at("/any");
         (void)apply(mutation);
     }
-    size_t chunks() { return state_.files().chunk_count(); }
+    // So much later that what was released before is not kept for those who are just reading it.
+    void later() {
+        now_us_ += kReleasedKeptUs;
+        something();
+    }
+    size_t chunks() { return state_.files().chunks().size(); }
     std::vector<std::string> audit_of(const std::string& node) {
         pb::Query query;
         query.mutable_chunks_of_node()->set_node_id(node);
@@ -77,11 +82,91 @@ class HoldsTest : public testing::Test {
     pb::StatusCode code_ = pb::STATUS_OK;
 };
 
-TEST_F(HoldsTest, a_removed_file_s_chunk_goes_at_once_without_a_hold) {
+TEST_F(HoldsTest, without_a_hold_a_removed_file_s_chunk_goes_when_those_who_are_reading_it_are_done) {
     put("/a", 1);
     remove("/a");
+    EXPECT_EQ(state_.files().chunk_count(), 0u) << "no file uses it";
+    now_us_ += kReleasedKeptUs - 1;
+    something();
+    EXPECT_EQ(chunks(), 1u);
+    now_us_ += 1;
+    something();
     EXPECT_EQ(chunks(), 0u);
 }
+
+// --- Collected chunks
+
+TEST_F(HoldsTest, what_is_left_to_do_and_when_is_told) {
+    EXPECT_EQ(state_.files().work_due_us(), 0u);
+    put("/a", 1);
+    EXPECT_EQ(state_.files().work_due_us(), 0u);
+    remove("/a");
+    EXPECT_EQ(state_.files().work_due_us(), now_us_ + kReleasedKeptUs);
+    later();
+    EXPECT_EQ(state_.files().work_due_us(), 0u);
+    put("/b", 2);
+    hold(2 * kReleasedKeptUs);
+    remove("/b");
+    EXPECT_EQ(state_.files().work_due_us(), now_us_ + 2 * kReleasedKeptUs) << "when the hold ends";
+}
+
+TEST_F(HoldsTest, a_node_that_asks_about_its_chunks_is_told_which_were_collected) {
+    put("/a", 1);
+    put("/b", 2);
+    remove("/a");
+    later();
+    pb::Query query;
+    query.mutable_chunks_of_node()->set_node_id("node-1");
+    for (const uint64_t number : {1, 2, 3}) {
+        pb::ChunkStatus* candidate = query.mutable_chunks_of_node()->add_candidates();
+        *candidate->mutable_id() = extent(0, 100, number, 0, 100).chunk().id();
+        candidate->set_allocated_at_us(extent(0, 100, number, 0, 100).chunk().allocated_at_us());
+    }
+    pb::QueryResult result;
+    state_.answer(query, &result);
+    ASSERT_EQ(result.verdicts_size(), 3);
+    EXPECT_EQ(result.verdicts(0), pb::CHUNK_COLLECTED);
+    EXPECT_EQ(result.verdicts(1), pb::CHUNK_WANTED);
+    EXPECT_EQ(result.verdicts(2), pb::CHUNK_UNKNOWN);
+    EXPECT_EQ(result.clock_us(), now_us_);
+    EXPECT_EQ(result.began_us(), kStartUs);
+    query.mutable_chunks_of_node()->set_node_id("node-9");
+    result.Clear();
+    state_.answer(query, &result);
+    EXPECT_EQ(result.verdicts(1), pb::CHUNK_ELSEWHERE);
+}
+
+TEST_F(HoldsTest, a_collected_chunk_cannot_be_committed_again) {
+    put("/a", 1);
+    remove("/a");
+    later();
+    pb::Mutation mutation;
+    *mutation.mutable_create_file()->mutable_at() = at("/b");
+    (void)apply(mutation);
+    *mutation.mutable_commit_extents() = commit("/b", 0, {extent(0, 100, 1, 0, 100)});
+    EXPECT_EQ(apply(mutation).status().code(), pb::STATUS_ESTALE);
+    EXPECT_EQ(chunks(), 0u);
+    // In a snapshot, too.
+    StateWriter writer(state_);
+    StateRestorer restorer(test_settings());
+    while (!writer.done()) ASSERT_TRUE(restorer.read(writer.next_piece())) << restorer.problem();
+    ASSERT_TRUE(restorer.finish(state_.applied_index())) << restorer.problem();
+    EXPECT_EQ(restorer.state().hash(), state_.hash());
+    state_ = restorer.state();
+    EXPECT_EQ(apply(mutation).status().code(), pb::STATUS_ESTALE);
+}
+
+TEST_F(HoldsTest, a_chunk_is_remembered_as_collected_no_longer_than_it_could_be_committed) {
+    put("/a", 1);
+    remove("/a");
+    later();
+    EXPECT_EQ(state_.files().chunks().collected().size(), 1u);
+    now_us_ += test_settings().chunk_commit_window_us();
+    something();
+    EXPECT_EQ(state_.files().chunks().collected().size(), 0u);
+}
+
+// --- Holds
 
 TEST_F(HoldsTest, chunks_of_removed_cut_and_overwritten_files_stay_while_held_and_nodes_are_told_to_keep_them) {
     put("/removed", 1);
@@ -99,6 +184,7 @@ TEST_F(HoldsTest, chunks_of_removed_cut_and_overwritten_files_stay_while_held_an
     *mutation.mutable_commit_extents() = commit("/overwritten", 0, {extent(0, 100, 5, 0, 100)});
     (void)apply(mutation);
     EXPECT_EQ(chunks(), 5u);
+    later();
     EXPECT_EQ(audit_of("node-1"), (std::vector<std::string>{"1", "2", "3", "4", "5"}));
     EXPECT_EQ(release(id), pb::STATUS_OK);
     EXPECT_EQ(audit_of("node-1"), (std::vector<std::string>{"4", "5"}));
@@ -112,6 +198,7 @@ TEST_F(HoldsTest, a_younger_hold_does_not_keep_what_went_before_it) {
     remove("/a");
     const uint64_t second = hold();
     remove("/b");
+    later();
     EXPECT_EQ(chunks(), 2u);
     EXPECT_EQ(release(first), pb::STATUS_OK);
     EXPECT_EQ(audit_of("node-1"), std::vector<std::string>{"2"});
@@ -127,22 +214,24 @@ TEST_F(HoldsTest, a_held_chunk_that_comes_into_use_again_is_an_ordinary_one) {
     EXPECT_EQ(release(id), pb::STATUS_OK);
     EXPECT_EQ(chunks(), 1u);
     remove("/b");
+    later();
     EXPECT_EQ(chunks(), 0u);
 }
 
 TEST_F(HoldsTest, a_hold_ends_by_the_cluster_s_clock_unless_it_is_prolonged) {
     put("/a", 1);
-    const uint64_t id = hold(1000);
+    constexpr uint64_t kLifetime = 2 * kReleasedKeptUs;
+    const uint64_t id = hold(kLifetime);
     remove("/a");
-    now_us_ += 999;
-    EXPECT_EQ(hold(1000, id), id);
-    now_us_ += 999;
+    now_us_ += kLifetime - 1;
+    EXPECT_EQ(hold(kLifetime, id), id);
+    now_us_ += kLifetime - 1;
     something();
     EXPECT_EQ(chunks(), 1u);
     now_us_ += 1;
     something();
     EXPECT_EQ(chunks(), 0u);
-    EXPECT_EQ(hold(1000, id), 0u);
+    EXPECT_EQ(hold(kLifetime, id), 0u);
     EXPECT_EQ(code_, pb::STATUS_ENOENT);
 }
 

@@ -41,14 +41,14 @@ class PlacementTest : public testing::Test {
         pb::ChunkPlace place;
         std::string why;
         const auto random = [this] { return random_.next(); };
-        EXPECT_TRUE(placement_.choose(copies, kChunkBytes, random, &place, &why)) << why;
+        EXPECT_EQ(placement_.choose(copies, kChunkBytes, random, &place, &why), Placement::Choice::kMade) << why;
         return place;
     }
     std::string refusal(uint32_t copies = 3) {
         pb::ChunkPlace place;
         std::string why;
         const auto random = [this] { return random_.next(); };
-        EXPECT_FALSE(placement_.choose(copies, kChunkBytes, random, &place, &why));
+        EXPECT_EQ(placement_.choose(copies, kChunkBytes, random, &place, &why), Placement::Choice::kTooFewUp);
         return why;
     }
     static std::set<std::string> nodes(const pb::ChunkPlace& place) {

@@ -44,6 +44,9 @@ class Replica {
     }
     pb::Applied apply(bool want_results = true) {
         send_apply(want_results);
+        while (!kit_.has(pb::Envelope::kApplied)) {
+            kit_.deliver(kit_.take(pb::Envelope::kFlush), pb::ACTOR_STATE_MACHINE);
+        }
         return kit_.take(pb::Envelope::kApplied)->applied();
     }
     void send_apply(bool want_results = true) {

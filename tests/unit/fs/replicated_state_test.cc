@@ -145,11 +145,11 @@ TEST_F(ReplicatedStateTest, removing_a_large_file_is_one_short_step_and_the_rest
     *create.mutable_create_file()->mutable_at() = at("/f");
     apply(create);
     uint64_t sequence = 2;
-    for (uint64_t chunk = 1; chunk <= 3 * 2048; chunk += 2048) {
+    for (uint64_t chunk = 1; chunk <= 3 * 2048; chunk += 1024) {
         pb::Mutation write = in_session(session, sequence++);
         pb::CommitExtents& extents = *write.mutable_commit_extents();
         extents = commit("/f", chunk * 10, {});
-        for (uint64_t i = 0; i < 2048; ++i) *extents.add_extents() = extent(i * 10, 10, chunk + i);
+        for (uint64_t i = 0; i < 1024; ++i) *extents.add_extents() = extent(i * 10, 10, chunk + i);
         ASSERT_EQ(apply(write).status().code(), pb::STATUS_OK);
     }
     pb::Mutation remove = in_session(session, sequence);

@@ -47,6 +47,7 @@ class LogBench {
         node_id_ = std::move(node_id);
     }
     void set_segment_bytes(uint64_t bytes) { segment_bytes_ = bytes; }
+    void set_disk_reserve_bytes(uint64_t bytes) { disk_reserve_bytes_ = bytes; }
     void set_directory(std::string directory) { directory_ = std::move(directory); }
 
     // A new process on the same disk. Runs until the log is recovered or refused.
@@ -62,6 +63,7 @@ class LogBench {
         start.set_node_id(node_id_);
         start.set_segment_bytes(segment_bytes_);
         start.set_directory(directory_);
+        start.set_disk_reserve_bytes(disk_reserve_bytes_);
         kit_->deliver(message_of(start), {pb::ACTOR_BOOTSTRAP});
     }
     void crash() {
@@ -190,6 +192,7 @@ class LogBench {
     std::string node_id_ = "node-1";
     uint64_t segment_bytes_ = 64 << 10;
     std::string directory_;
+    uint64_t disk_reserve_bytes_ = 0;
     uint64_t next_write_id_ = 1;
     std::unique_ptr<StepKit> kit_;
 };

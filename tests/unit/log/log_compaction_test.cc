@@ -301,6 +301,59 @@ TEST(LogSpace, writes_wait_unacknowledged_and_go_on_when_compaction_frees_a_segm
     EXPECT_EQ(log.take_recovered().last_index(), last + 1);
 }
 
+// Fills what there is, a kilobyte at a time, and says which of the two levels are told on the way.
+TEST(LogSpace, a_segment_is_kept_in_reserve_and_the_last_half_of_one_for_terms_and_votes) {
+    SimDisk disk(1);
+    LogBench log(&disk);
+    log.set_segment_bytes(64 << 10);
+    log.set_disk_reserve_bytes(64 << 10);
+    log.start();
+    EXPECT_EQ(spares_on(disk), kSparesMax);
+    disk.set_capacity(disk.used_bytes());
+    uint64_t bytes_at_full = 0;
+    uint64_t bytes_at_exhausted = 0;
+    uint64_t last = 0;
+    while (bytes_at_exhausted == 0 && last < 400) {
+        log.append(1, ++last, std::string(1000, 'x'));
+        log.run();
+        ASSERT_EQ(log.take_persisted().size(), 1u) << "nothing waits while there is a reserve";
+        while (const auto space = log.kit().try_take(pb::Envelope::kLogSpace)) {
+            EXPECT_TRUE((*space)->log_space().full());
+            ((*space)->log_space().exhausted() ? bytes_at_exhausted : bytes_at_full) = last * 1000;
+        }
+    }
+    // Told when the first spare came into use; then a segment and most of another one were written.
+    EXPECT_GT(bytes_at_full, 0u);
+    EXPECT_GT(bytes_at_exhausted, bytes_at_full + (64 << 10));
+    log.write(hard_state_of(2, "node-2"), {});
+    log.run();
+    EXPECT_EQ(log.take_persisted().size(), 1u);
+    disk.set_capacity(uint64_t{1} << 30);
+    log.kit().advance(LogStore::kOutOfSpaceRetryUs);
+    log.run();
+    pb::LogSpace told;
+    while (const auto space = log.kit().try_take(pb::Envelope::kLogSpace)) told = (*space)->log_space();
+    EXPECT_FALSE(told.full());
+    EXPECT_FALSE(told.exhausted());
+    EXPECT_EQ(spares_on(disk), kSparesMax);
+}
+
+TEST(LogSpace, segments_leave_room_for_snapshots) {
+    SimDisk disk(1);
+    LogBench log(&disk);
+    log.set_segment_bytes(64 << 10);
+    log.set_disk_reserve_bytes(100 << 10);
+    disk.set_capacity(2 << 20);
+    disk.set_contents("other", std::string((2 << 20) - (64 << 10) - (50 << 10) + 1, 'x'));
+    log.start();
+    EXPECT_EQ(spares_on(disk), 0u);
+    EXPECT_TRUE(log.kit().take(pb::Envelope::kLogSpace)->log_space().full());
+    disk.set_contents("other", "");
+    log.kit().advance(LogStore::kOutOfSpaceRetryUs);
+    log.run();
+    EXPECT_EQ(spares_on(disk), kSparesMax);
+}
+
 // --- Crashes
 
 // Writes, truncates, compacts, restarts, with a power cut at one operation; then looks at what is there.

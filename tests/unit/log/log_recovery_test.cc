@@ -31,6 +31,7 @@ std::vector<uint64_t> write_three_blocks(SimDisk* disk, LogBench* log) {
     const std::string bytes = disk->contents(kFirstSegment);
     uint64_t offset = kSegmentHeaderBytes;
     while (auto header = decode_block_header(std::string_view(bytes).substr(offset))) {
+        if (header->is_seal) break;
         places.push_back(offset);
         offset += header->block_bytes();
     }
@@ -39,12 +40,23 @@ std::vector<uint64_t> write_three_blocks(SimDisk* disk, LogBench* log) {
     return places;
 }
 
+// As if the process had died before the last block was synced.
+void remove_seal(SimDisk* disk) {
+    std::string bytes = disk->contents(kFirstSegment);
+    for (uint64_t at = kSegmentHeaderBytes; auto header = decode_block_header(std::string_view(bytes).substr(at));) {
+        if (header->is_seal) bytes.replace(at, kBlockHeaderBytes, kBlockHeaderBytes, '\0');
+        at += header->block_bytes();
+    }
+    disk->set_contents(kFirstSegment, bytes);
+}
+
 // --- The tail
 
 TEST(LogRecovery, a_last_block_torn_at_any_byte_is_dropped) {
     SimDisk disk(1);
     LogBench log(&disk);
     const std::vector<uint64_t> places = write_three_blocks(&disk, &log);
+    remove_seal(&disk);
     const std::string whole = disk.contents(kFirstSegment);
     const uint64_t body_bytes = decode_block_header(std::string_view(whole).substr(places[2]))->body_bytes;
     const uint64_t body_end = places[2] + kBlockHeaderBytes + body_bytes;
@@ -69,6 +81,7 @@ TEST(LogRecovery, the_log_goes_on_over_a_torn_tail) {
     SimDisk disk(1);
     LogBench log(&disk);
     const std::vector<uint64_t> places = write_three_blocks(&disk, &log);
+    remove_seal(&disk);
     ASSERT_TRUE(disk.flip_bit(kFirstSegment, places[2] + kBlockHeaderBytes + 3));
     log.start();
     EXPECT_EQ(log.take_recovered().last_index(), 2u);
@@ -116,6 +129,7 @@ TEST(LogRecovery, what_was_read_is_synced_before_it_is_reported) {
         log.append(1, 2, std::string(3000, 'b'));
         Message request = log.kit().take(pb::Envelope::kDiskRequest);
         pb::DiskRequest write_only = request->disk_request();
+        write_only.mutable_operations()->RemoveLast();  // The seal.
         ASSERT_TRUE(write_only.operations(write_only.operations_size() - 1).has_sync());
         write_only.mutable_operations()->RemoveLast();
         Payload read;
@@ -150,6 +164,39 @@ TEST(LogRecovery, any_flipped_bit_before_the_last_block_is_refused) {
     }
 }
 
+TEST(LogRecovery, any_flipped_bit_in_a_block_that_was_acknowledged_is_refused_also_in_the_last_one) {
+    SimDisk disk(1);
+    LogBench log(&disk);
+    const std::vector<uint64_t> places = write_three_blocks(&disk, &log);
+    const std::string whole = disk.contents(kFirstSegment);
+    const uint64_t body_bytes = decode_block_header(std::string_view(whole).substr(places[2]))->body_bytes;
+    for (uint64_t offset = places[2]; offset < places[2] + kBlockHeaderBytes + body_bytes; offset++) {
+        disk.set_contents(kFirstSegment, whole);
+        disk.flip_bit(kFirstSegment, offset, static_cast<int>(offset % 8));
+        log.start();
+        ASSERT_TRUE(log.stopped()) << "offset " << offset;
+        EXPECT_NE(log.reason().find("block 4 is at offset"), std::string::npos) << log.reason();
+    }
+}
+
+TEST(LogRecovery, a_damaged_seal_costs_nothing_and_is_made_anew) {
+    SimDisk disk(1);
+    LogBench log(&disk);
+    const std::vector<uint64_t> places = write_three_blocks(&disk, &log);
+    for (uint64_t offset = places[3]; offset < places[3] + kBlockHeaderBytes; offset++) {
+        disk.flip_bit(kFirstSegment, offset);
+        log.start();
+        ASSERT_FALSE(log.stopped()) << log.reason();
+        EXPECT_EQ(log.take_recovered().last_index(), 4u);
+        const auto seal = decode_block_header(std::string_view(disk.contents(kFirstSegment)).substr(places[3]));
+        ASSERT_TRUE(seal && seal->is_seal) << "offset " << offset;
+    }
+    log.append(2, 5, "e");
+    log.run();
+    log.restart();
+    EXPECT_EQ(log.take_recovered().last_index(), 5u);
+}
+
 TEST(LogRecovery, damage_is_reported_with_file_and_offset) {
     SimDisk disk(1);
     LogBench log(&disk);
@@ -179,6 +226,7 @@ TEST(LogRecovery, a_bad_last_block_of_an_earlier_segment_is_damage) {
     const std::string bytes = disk.contents(kSecondSegment);
     uint64_t last = 0;
     for (uint64_t at = kSegmentHeaderBytes; auto header = decode_block_header(std::string_view(bytes).substr(at));) {
+        if (header->is_seal) break;
         last = at;
         at += header->block_bytes();
     }
@@ -363,6 +411,7 @@ TEST(LogRecovery, data_that_looks_like_a_block_is_not_one) {
     }
     log.append(1, 2, data);
     log.run();
+    remove_seal(&disk);
     const std::string bytes = disk.contents(kFirstSegment);
     const auto first = decode_block_header(std::string_view(bytes).substr(kSegmentHeaderBytes));
     ASSERT_TRUE(first);

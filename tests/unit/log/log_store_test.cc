@@ -49,7 +49,8 @@ TEST(LogStore, an_append_is_acknowledged_only_after_its_sync) {
     EXPECT_TRUE(log.take_persisted().empty());
     const Message request = log.kit().take(pb::Envelope::kDiskRequest);
     const pb::DiskRequest& asked = request->disk_request();
-    EXPECT_TRUE(asked.operations(asked.operations_size() - 1).has_sync());
+    EXPECT_TRUE(asked.operations(asked.operations_size() - 2).has_sync());
+    EXPECT_TRUE(asked.operations(asked.operations_size() - 1).has_write()) << "the seal, for which nobody waits";
     EXPECT_EQ(receiver_of(request), Address(pb::PORT_LOG_DISK));
     EXPECT_TRUE(log.take_persisted().empty());
     Payload read;
@@ -455,6 +456,44 @@ TEST(LogStore, a_full_disk_at_the_naming_of_a_segment_is_waited_for) {
     log.kit().fire_next_timer();
     log.run();
     EXPECT_EQ(log.take_persisted().back().write_id(), 2u);
+}
+
+// Each of the operations by which a segment is made and written, short of something in its turn.
+TEST(LogStore, running_out_of_descriptors_or_memory_is_waited_for_at_every_operation) {
+    for (const int error : {EMFILE, ENFILE, ENOMEM}) {
+        for (uint64_t skip = 0; skip < 3; skip++) {
+            for (const auto operation : {pb::DiskOperation::kWrite, pb::DiskOperation::kRename,
+                                         pb::DiskOperation::kCreateZeroed, pb::DiskOperation::kList}) {
+                SimDisk disk(1);
+                disk.add_fault({operation, error, "", skip, 2});
+                LogBench log(&disk);
+                log.begin();
+                for (int tries = 0; tries < 8; tries++) {
+                    log.run();
+                    if (tries == 2) log.append(1, 1, "a");
+                    if (tries == 4) log.append(1, 2, "b");
+                    if (log.kit().timers() > 0) log.kit().fire_next_timer();
+                }
+                log.run();
+                ASSERT_FALSE(log.stopped()) << error << " " << operation << " " << skip;
+                EXPECT_EQ(log.take_persisted().back().write_id(), 2u);
+                log.restart();
+                EXPECT_EQ(log.read_all(1, 2).size(), 2u) << error << " " << operation << " " << skip;
+            }
+        }
+    }
+}
+
+TEST(LogStore, a_read_short_of_descriptors_fails_and_the_next_one_works) {
+    SimDisk disk(1);
+    LogBench log(&disk);
+    log.start();
+    log.append(1, 1, "a");
+    log.run();
+    disk.add_fault({pb::DiskOperation::kRead, EMFILE});
+    EXPECT_EQ(log.read(1, 1).entries.size(), 0u);
+    EXPECT_FALSE(log.stopped());
+    EXPECT_EQ(log.read(1, 1).entries.size(), 1u);
 }
 
 TEST(LogStore, a_busy_disk_queue_is_tried_again) {

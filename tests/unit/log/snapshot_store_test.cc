@@ -187,6 +187,29 @@ TEST(SnapshotStore, any_flipped_bit_makes_the_older_one_count) {
     }
 }
 
+TEST(SnapshotStore, only_what_cannot_be_read_twice_is_damaged) {
+    for (const int error : {EMFILE, ENOMEM, EIO}) {
+        for (const uint64_t times : {1, 2}) {
+            SimDisk disk(1);
+            SnapshotBench store(&disk);
+            store.start();
+            store.save(10);
+            store.save(20);
+            disk.add_fault(
+                {.operation = pb::DiskOperation::kRead, .error = error, .file_prefix = file_of(20), .times = times});
+            store.start();
+            for (int tries = 0; tries < 2 && store.kit().timers() > 0; tries++) {
+                store.kit().fire_next_timer();
+                store.run();
+            }
+            ASSERT_FALSE(store.stopped()) << error << ": " << store.reason();
+            const bool damaged = error == EIO && times == 2;
+            EXPECT_EQ(store.recovered(), (damaged ? Indices{10} : Indices{20, 10})) << error << " " << times;
+            EXPECT_EQ(disk.exists(file_of(20) + ".damaged"), damaged);
+        }
+    }
+}
+
 TEST(SnapshotStore, a_file_cut_or_lengthened_is_damaged) {
     const Remote remote = remote_snapshot(10);
     for (size_t bytes = 0; bytes < remote.bytes.size(); bytes += 53) {
@@ -285,6 +308,83 @@ TEST(SnapshotStore, a_file_that_goes_while_it_is_read_is_not_there) {
     Payload bytes;
     store.kit().answer(asked, message_of(disk.execute(asked->disk_request(), {}, &bytes)));
     EXPECT_EQ(store.kit().take_answer(id)->snapshot_bytes().status().code(), pb::STATUS_ENOENT);
+}
+
+// --- Verifying
+
+pb::SnapshotVerified verify(SnapshotBench* store, uint64_t index) {
+    pb::SnapshotVerify request;
+    request.set_index(index);
+    request.set_term(1);
+    const uint64_t id = store->kit().request(message_of(request), {pb::ACTOR_RAFT});
+    store->run();
+    return store->kit().take_answer(id)->snapshot_verified();
+}
+
+TEST(SnapshotVerify, finds_every_flipped_bit_and_sets_the_file_aside) {
+    for (uint64_t offset = 0;; offset += 37) {
+        SimDisk disk(1);
+        SnapshotBench store(&disk);
+        store.start();
+        store.save(10);
+        store.save(20);
+        if (offset >= disk.contents(file_of(20)).size()) break;
+        EXPECT_EQ(verify(&store, 20).status().code(), pb::STATUS_OK);
+        disk.flip_bit(file_of(20), offset);
+        const pb::SnapshotVerified verified = verify(&store, 20);
+        ASSERT_EQ(verified.status().code(), pb::STATUS_CORRUPTED) << "bit at " << offset;
+        ASSERT_EQ(verified.kept_size(), 1);
+        EXPECT_EQ(verified.kept(0).index(), 10u);
+        EXPECT_TRUE(disk.exists(file_of(20) + ".damaged"));
+        EXPECT_FALSE(disk.exists(file_of(20)));
+        EXPECT_EQ(verify(&store, 20).status().code(), pb::STATUS_ENOENT);
+        EXPECT_EQ(verify(&store, 10).status().code(), pb::STATUS_OK);
+    }
+}
+
+TEST(SnapshotVerify, of_a_damaged_file_leaves_its_name_to_a_new_one) {
+    SimDisk disk(1);
+    SnapshotBench store(&disk);
+    store.start();
+    store.save(10);
+    disk.set_contents(file_of(10), disk.contents(file_of(10)).substr(0, 200));
+    EXPECT_EQ(verify(&store, 10).status().code(), pb::STATUS_CORRUPTED);
+    EXPECT_EQ(store.save(10).status().code(), pb::STATUS_OK);
+    EXPECT_EQ(verify(&store, 10).status().code(), pb::STATUS_OK);
+    EXPECT_TRUE(disk.exists(file_of(10) + ".damaged"));
+}
+
+TEST(SnapshotVerify, asked_twice_at_once_sets_aside_once) {
+    SimDisk disk(1);
+    SnapshotBench store(&disk);
+    store.start();
+    store.save(10);
+    disk.flip_bit(file_of(10), 100);
+    pb::SnapshotVerify request;
+    request.set_index(10);
+    request.set_term(1);
+    const uint64_t first = store.kit().request(message_of(request), {pb::ACTOR_RAFT});
+    const uint64_t second = store.kit().request(message_of(request), {pb::ACTOR_RAFT});
+    store.run();
+    EXPECT_EQ(store.kit().take_answer(first)->snapshot_verified().status().code(), pb::STATUS_CORRUPTED);
+    EXPECT_EQ(store.kit().take_answer(second)->snapshot_verified().status().code(), pb::STATUS_CORRUPTED);
+    EXPECT_FALSE(store.kit().logged("could not be set aside"));
+}
+
+TEST(SnapshotVerify, keeps_the_newest_of_the_damaged_files) {
+    SimDisk disk(1);
+    disk.set_contents(file_of(5) + ".damaged", "before");
+    SnapshotBench store(&disk);
+    store.start();
+    store.save(10);
+    disk.flip_bit(file_of(10), 100);
+    verify(&store, 10);
+    EXPECT_FALSE(disk.exists(file_of(5) + ".damaged"));
+    store.save(20);
+    disk.flip_bit(file_of(20), 100);
+    verify(&store, 20);
+    EXPECT_FALSE(disk.exists(file_of(10) + ".damaged"));
+    EXPECT_TRUE(disk.exists(file_of(20) + ".damaged"));
 }
 
 // --- Receiving

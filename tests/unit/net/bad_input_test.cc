@@ -151,6 +151,7 @@ TEST(BadInput, who_stops_within_a_frame_is_closed_after_a_while) {
 TEST(BadInput, connections_beyond_the_limit_are_closed_and_the_others_stay) {
     TransportOptions options = TestNode::short_options();
     options.inbound_max = 3;
+    options.idle_before_eviction_us = 3600ull * 1'000'000;
     Target target(options);
     RawSocket a(target.port()), b(target.port()), c(target.port());
     ASSERT_TRUE(target.loop.until([&] { return target.node.transport->inbound_connections() == 3; }));
@@ -158,6 +159,19 @@ TEST(BadInput, connections_beyond_the_limit_are_closed_and_the_others_stay) {
     ASSERT_TRUE(target.loop.until([&] { return d.closed(); }));
     EXPECT_FALSE(a.closed());
     EXPECT_EQ(target.node.host.counter("sandstore_net_refused_total", "reason", "too_many_connections"), 1u);
+}
+
+TEST(BadInput, when_slots_run_out_the_oldest_of_those_who_say_nothing_makes_room) {
+    TransportOptions options = TestNode::short_options();
+    options.inbound_max = 3;
+    options.idle_before_eviction_us = 0;
+    Target target(options);
+    RawSocket a(target.port()), b(target.port()), c(target.port());
+    ASSERT_TRUE(target.loop.until([&] { return target.node.transport->inbound_connections() == 3; }));
+    target.expect_service();
+    EXPECT_TRUE(target.loop.until([&] { return a.closed(); }));
+    EXPECT_FALSE(b.closed());
+    EXPECT_FALSE(c.closed());
 }
 
 TEST(BadInput, a_hello_with_nonsense_is_refused_with_a_sentence) {

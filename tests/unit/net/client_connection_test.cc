@@ -175,6 +175,7 @@ TEST(ClientConnection, a_reply_that_is_too_large_becomes_a_failure) {
 TEST(ClientConnection, more_clients_than_allowed_are_turned_away_with_a_sentence) {
     TransportOptions options = TestNode::short_options();
     options.clients_max = 2;
+    options.idle_before_eviction_us = 3600ull * 1'000'000;
     ServerAndClient pair(TestNode::short_options(), options);
     RawSocket first(pair.server.transport->port()), second(pair.server.transport->port());
     first.send(client_hello_bytes());
@@ -185,6 +186,55 @@ TEST(ClientConnection, more_clients_than_allowed_are_turned_away_with_a_sentence
     ASSERT_TRUE(pair.loop.until([&] { return third.closed(); }));
     EXPECT_NE(third.received().find("try another one"), std::string::npos);
     EXPECT_FALSE(first.closed());
+}
+
+// Says hello, and if asked to also asks something that is not answered.
+std::unique_ptr<RawSocket> raw_client(ServerAndClient& pair, bool asks) {
+    auto socket = std::make_unique<RawSocket>(pair.server.transport->port());
+    const size_t before = pair.server.host.count(Body::kQuery);
+    Message query = message_of(pb::Query());
+    query->set_to_actor(pb::ACTOR_FILES);
+    query->set_request_id(1);
+    socket->send(client_hello_bytes() + (asks ? frame_bytes(std::move(query)) : ""));
+    EXPECT_TRUE(pair.loop.until([&] {
+        return !socket->received().empty() && pair.server.host.count(Body::kQuery) == before + (asks ? 1 : 0);
+    }));
+    return socket;
+}
+
+TEST(ClientConnection, when_slots_run_out_the_client_that_is_idle_for_longest_makes_room) {
+    TransportOptions options = TestNode::short_options();
+    options.clients_max = 3;
+    options.idle_before_eviction_us = 0;
+    ServerAndClient pair(TestNode::short_options(), options);
+    const auto busy = raw_client(pair, true);
+    const auto idle = raw_client(pair, false);
+    const auto idle_for_less = raw_client(pair, false);
+    pair.ask(1);
+    ASSERT_TRUE(pair.loop.until([&] { return pair.server.host.count(Body::kChunkPut) == 1; }));
+    EXPECT_TRUE(pair.loop.until([&] { return idle->closed(); }));
+    EXPECT_FALSE(busy->closed()) << "it waits for an answer";
+    EXPECT_FALSE(idle_for_less->closed());
+    EXPECT_EQ(pair.server.host.counter("sandstore_net_refused_total", "reason", "idle_client"), 1u);
+}
+
+TEST(ClientConnection, an_operator_and_peers_find_room_when_clients_have_taken_all_of_theirs) {
+    TransportOptions options = TestNode::short_options();
+    options.clients_max = 2;
+    options.operators_max = 3;
+    options.inbound_max = 5;
+    TransportOptions mine = TestNode::short_options();
+    mine.client_kind = pb::Hello::OPERATOR;
+    ServerAndClient pair(mine, options);
+    const auto one = raw_client(pair, true);
+    const auto two = raw_client(pair, true);
+    RawSocket three(pair.server.transport->port());
+    three.send(client_hello_bytes());
+    ASSERT_TRUE(pair.loop.until([&] { return three.closed(); })) << "nobody is idle";
+    pair.ask(1);
+    ASSERT_TRUE(pair.loop.until([&] { return pair.server.host.count(Body::kChunkPut) == 1; }));
+    pair.answer(1);
+    EXPECT_TRUE(pair.loop.until([&] { return pair.client.host.find(Body::kChunkPutReply) != nullptr; }));
 }
 
 TEST(ClientConnection, a_client_that_does_not_read_is_not_read_from_and_is_closed_in_the_end) {

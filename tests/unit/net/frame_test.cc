@@ -270,5 +270,30 @@ TEST(Frame, decoder_survives_random_damage_in_a_stream) {
     }
 }
 
+TEST(FrameDecoder, a_large_frame_is_not_read_before_it_was_given_its_memory) {
+    TestLoop loop;
+    FakeHost host;
+    MemoryBudget budget(loop.base(), host.metrics(), MemoryBudget::kBytesMin);
+    FrameDecoder decoder({.memory = &budget, .memory_waits = true});
+    const std::string small = frame_bytes(sample(), kNowUs);
+    EXPECT_EQ(decode(decoder, small, small.size()).size(), 1u);
+    const std::string bytes = frame_bytes(sample(std::string(200'000, 'x')), kNowUs);
+    std::string_view rest = bytes;
+    feed(decoder, &rest, 30);
+    Message message;
+    EXPECT_EQ(decoder.next(kNowUs, &message), Next::kMore);
+    EXPECT_EQ(decoder.memory_wanted(), bytes.size());
+    decoder.give_memory(budget.take(bytes.size(), true));
+    EXPECT_EQ(decoder.next(kNowUs, &message), Next::kMore);
+    EXPECT_EQ(budget.used(), bytes.size());
+    std::vector<Message> messages = decode(decoder, rest, 50'000);
+    ASSERT_EQ(messages.size(), 1u);
+    Payload held = messages[0].payload;
+    messages.clear();
+    EXPECT_EQ(budget.used(), bytes.size()) << "somebody still holds the bytes";
+    held = Payload();
+    EXPECT_EQ(budget.used(), 0u);
+}
+
 }  // namespace
 }  // namespace sandstore

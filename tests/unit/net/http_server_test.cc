@@ -323,6 +323,36 @@ TEST(HttpServer, slow_clients_are_closed_and_others_are_served_meanwhile) {
     EXPECT_TRUE(web.loop.until([&] { return silent.closed() && halfway.closed(); }));
 }
 
+TEST(HttpServer, those_who_only_connect_lock_nobody_out) {
+    Web web(HttpServerOptions{.timeout_us = 3600ull * 1'000'000, .connections_max = 4});
+    std::vector<std::unique_ptr<RawSocket>> silent;
+    for (int i = 0; i < 4; i++) silent.push_back(std::make_unique<RawSocket>(web.server.port()));
+    // Refused while the others are too young to be called idle, served from then on.
+    ASSERT_TRUE(web.loop.until([&] { return web.get("/livez").starts_with("HTTP/1.1 200 "); }));
+    EXPECT_TRUE(web.loop.until([&] { return silent[0]->closed(); }));
+    EXPECT_FALSE(silent[3]->closed());
+}
+
+TEST(HttpServer, a_request_that_comes_drop_by_drop_has_one_deadline) {
+    Web web(HttpServerOptions{.timeout_us = 200'000});
+    RawSocket slow(web.server.port());
+    slow.send("GET /livez HTTP/1.1\r\nX-Slow: ");
+    int drops = 0;
+    EXPECT_TRUE(web.loop.until([&] {
+        if (++drops < 4000) slow.send("a");  // Less than a head may have.
+        return slow.closed();
+    }));
+    EXPECT_EQ(slow.received(), "");
+}
+
+TEST(HttpServer, sockets_stay_below_the_numbers_that_belong_to_the_disk) {
+    HttpServerOptions options;
+    options.accepted_below = 0;
+    Web web(options);
+    EXPECT_EQ(web.get("/livez"), "");
+    EXPECT_EQ(web.host.counter("sandstore_net_refused_total", "reason", "no_descriptors"), 1u);
+}
+
 TEST(HttpServer, a_client_that_leaves_before_the_answer_harms_nobody) {
     Web web;
     web.silent = true;

@@ -140,6 +140,12 @@ void CoreCluster::take_snapshot(const std::string& name) {
     node.log_start += dropped;
 }
 
+void CoreCluster::lose_tail(const std::string& name, uint64_t last_kept) {
+    Node& node = nodes_[name];
+    SANDSTORE_CHECK(node.core == nullptr && last_kept >= node.log_start, name, " keeps ", last_kept);
+    node.log.resize(std::min<uint64_t>(node.log.size(), last_kept - node.log_start));
+}
+
 void CoreCluster::lose_snapshot(const std::string& name) {
     Node& node = nodes_[name];
     if (node.snapshots.size() == 2) node.snapshots.erase(node.snapshots.begin());
@@ -171,10 +177,10 @@ bool CoreCluster::transfer(const std::string& name, const std::string& target) {
     return outcome == RaftCore::RequestOutcome::kAccepted;
 }
 
-void CoreCluster::fill_disk(const std::string& name, bool full) {
+void CoreCluster::fill_disk(const std::string& name, bool full, bool exhausted) {
     Node& node = nodes_[name];
     if (node.core == nullptr) return;
-    node.core->on_disk_space(input(), full);
+    node.core->on_disk_space(input(), full, exhausted);
     carry_out(name);
 }
 
@@ -266,6 +272,7 @@ void CoreCluster::send_snapshot(const std::string& name, const std::string& peer
     if (progress == node.core->peers().end() || progress->second.state() != Progress::State::kSnapshot) return;
     pb::InstallSnapshot install;
     install.set_term(node.core->term());
+    install.set_sequence(node.core->next_sequence(peer));
     *install.mutable_meta() = node.snapshots.front();
     Message message;
     *message.envelope().mutable_install_snapshot() = std::move(install);
@@ -285,7 +292,8 @@ void CoreCluster::receive_snapshot(const std::string& name, const std::string& f
     reply.set_index(install.meta().index());
     reply.set_snapshot_term(install.meta().term());
     reply.set_installed(true);
-    node.core->reply_to_install(input(), from, std::move(reply));
+    reply.set_sequence(install.sequence());
+    node.core->reply_to_install(input(), from, install.term(), std::move(reply));
 }
 
 void CoreCluster::transmit(const std::string& from, const std::string& to, const Message& message) {

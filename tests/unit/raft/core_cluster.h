@@ -41,12 +41,15 @@ class CoreCluster {
     void add_node(const std::string& node);
     // Takes a snapshot of all that is committed, and compacts the log behind the one before.
     void take_snapshot(const std::string& node);
+    // Of a node that is down: its disk comes back without the entries after `last_kept`.
+    void lose_tail(const std::string& node, uint64_t last_kept);
     void lose_snapshot(const std::string& node);  // The newest is damaged; found out at the next start.
     RaftCore::RequestOutcome change(const std::string& leader, const pb::ChangeMembership& request);
     RaftCore::RequestOutcome change(const std::string& leader, pb::ChangeMembership::Change::Kind kind,
                                     const std::string& node);
     bool transfer(const std::string& leader, const std::string& target);
-    void fill_disk(const std::string& node, bool full);
+    void fill_disk(const std::string& node, bool full) { fill_disk(node, full, full); }
+    void fill_disk(const std::string& node, bool full, bool exhausted);
     // Before start_all(): how nodes are configured from their next start on.
     std::function<void(RaftOptions*)> adjust;
     void set_faults(Faults faults) { faults_ = faults; }

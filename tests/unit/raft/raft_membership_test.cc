@@ -306,5 +306,21 @@ TEST(LeavingMembers, keep_their_vote_until_they_are_removed_or_stay) {
     EXPECT_FALSE(plan_change(Configuration(first), one_change(Change::STAY, "n2"), &planned, &problem));
 }
 
+// It would be in force at once, and nothing could be decided any more, not even to take it back.
+TEST_F(Membership, no_change_leaves_voters_that_could_not_commit_it) {
+    const std::string down = follower();
+    std::string other;
+    for (const std::string name : {"n1", "n2", "n3"}) {
+        if (name != leader() && name != down) other = name;
+    }
+    cluster.crash(down);
+    cluster.run_for(kSecond);
+    EXPECT_EQ(cluster.change(leader(), Change::REMOVE, other), Outcome::kNotNow);
+    EXPECT_EQ(cluster.change(leader(), Change::DEMOTE, other), Outcome::kNotNow);
+    EXPECT_EQ(core(leader()).voters().size(), 3u);
+    EXPECT_TRUE(change_and_settle(Change::REMOVE, down));
+    EXPECT_EQ(core(leader()).voters().size(), 2u);
+}
+
 }  // namespace
 }  // namespace sandstore

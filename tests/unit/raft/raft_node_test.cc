@@ -73,6 +73,51 @@ class RaftNodeTest : public ::testing::Test {
         persist_all();
         ASSERT_TRUE(node().core()->is_leader());
     }
+    // A follower answers heartbeats meanwhile.
+    void wait_for_verify() {
+        while (!kit.has(Body::kSnapshotVerify)) {
+            pb::HeartbeatReply reply;
+            reply.set_term(node().core()->term());
+            kit.deliver(message_of(std::move(reply)), peer("node-2"));
+            ASSERT_TRUE(kit.fire_next_timer());
+        }
+    }
+    // The answer of the SnapshotStore: of the snapshot asked about, and what is left.
+    void verify(pb::StatusCode code, const std::vector<pb::SnapshotMeta>& kept = {}) {
+        const Message asked = kit.take(Body::kSnapshotVerify);
+        pb::SnapshotVerified verified;
+        verified.mutable_status()->set_code(code);
+        verified.set_index(asked->snapshot_verify().index());
+        verified.set_term(asked->snapshot_verify().term());
+        for (const pb::SnapshotMeta& left : kept) *verified.add_kept() = left;
+        kit.answer(asked, message_of(std::move(verified)));
+    }
+    // A leader whose log begins after the newer one of these.
+    void lead_with_snapshots(const std::vector<pb::SnapshotMeta>& newest_first) {
+        pb::SnapshotsRecovered snapshots;
+        for (const pb::SnapshotMeta& snapshot : newest_first) *snapshots.add_snapshots() = snapshot;
+        const uint64_t index = newest_first.front().index();
+        pb::LogRecovered recovered;
+        recovered.set_first_index(index + 1);
+        recovered.set_last_index(index);
+        recovered.mutable_hard_state()->set_term(1);
+        begin(recovered, snapshots);
+        pb::SnapshotRestored restored;
+        restored.set_index(index);
+        kit.answer(kit.take(Body::kRestoreSnapshot), message_of(std::move(restored)));
+        while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
+        vote("node-2", 2, true);
+        persist_all();
+        vote("node-2", 2, false);
+        persist_all();
+        ASSERT_TRUE(node().core()->is_leader());
+        kit.drop_effects();
+        pb::AppendReply refusal;  // node-3 has an empty log.
+        refusal.set_term(2);
+        refusal.set_prev_log_index(index);
+        refusal.set_sequence(1);
+        kit.deliver(message_of(std::move(refusal)), peer("node-3"));
+    }
     void acknowledge(const char* name, uint64_t index) {
         pb::AppendReply reply;
         reply.set_term(node().core()->term());
@@ -243,7 +288,12 @@ TEST_F(RaftNodeTest, a_leaders_snapshot_is_stored_piece_by_piece_installed_and_r
             EXPECT_FALSE(reply->install_snapshot_reply().installed());
         }
     }
-    EXPECT_EQ(kit.take(Body::kLogWrite)->log_write().restart().index(), 90u);
+    const Message write = kit.take(Body::kLogWrite);
+    EXPECT_EQ(write->log_write().restart().index(), 90u);
+    EXPECT_FALSE(kit.has(Body::kInstallSnapshotReply)) << "what the log was is still on the disk";
+    pb::LogPersisted persisted;
+    persisted.set_write_id(write->log_write().write_id());
+    kit.deliver(message_of(std::move(persisted)), pb::ACTOR_LOG);
     EXPECT_TRUE(kit.take(Body::kInstallSnapshotReply)->install_snapshot_reply().installed());
     const Message restore = kit.take(Body::kRestoreSnapshot);
     EXPECT_EQ(restore->restore_snapshot().meta().index(), 90u);
@@ -266,28 +316,9 @@ TEST_F(RaftNodeTest, a_leaders_snapshot_is_stored_piece_by_piece_installed_and_r
 }
 
 TEST_F(RaftNodeTest, a_snapshot_goes_out_in_a_window_and_resumes_where_the_peer_is) {
-    pb::SnapshotsRecovered snapshots;
-    *snapshots.add_snapshots() = meta(40, 1, 1'000);
-    pb::LogRecovered recovered;
-    recovered.set_first_index(41);
-    recovered.set_last_index(40);
-    recovered.mutable_hard_state()->set_term(1);
-    begin(recovered, snapshots);
-    pb::SnapshotRestored restored;
-    restored.set_index(40);
-    kit.answer(kit.take(Body::kRestoreSnapshot), message_of(std::move(restored)));
-    while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
-    vote("node-2", 2, true);
-    persist_all();
-    vote("node-2", 2, false);
-    persist_all();
-    ASSERT_TRUE(node().core()->is_leader());
-    kit.drop_effects();
-
-    pb::AppendReply refusal;  // node-3 has an empty log.
-    refusal.set_term(2);
-    refusal.set_prev_log_index(40);
-    kit.deliver(message_of(std::move(refusal)), peer("node-3"));
+    lead_with_snapshots({meta(40, 1, 1'000)});
+    EXPECT_FALSE(kit.has(Body::kInstallSnapshot));
+    verify(pb::STATUS_OK);
     const Message question = kit.take_to(Body::kInstallSnapshot, "node-3");
     EXPECT_EQ(question.payload.size(), 0u);
     pb::InstallSnapshotReply reply;
@@ -301,6 +332,8 @@ TEST_F(RaftNodeTest, a_snapshot_goes_out_in_a_window_and_resumes_where_the_peer_
     while (std::optional<Message> read = kit.try_take(Body::kSnapshotRead)) {
         EXPECT_EQ((*read)->snapshot_read().offset(), offset);
         pb::SnapshotBytes bytes;
+        bytes.set_index(40);
+        bytes.set_term(1);
         bytes.set_offset(offset);
         kit.answer(*read, message_of(std::move(bytes), Payload(std::string(100, 'b'))));
         EXPECT_EQ(kit.take(Body::kInstallSnapshot)->install_snapshot().offset(), offset);
@@ -312,6 +345,72 @@ TEST_F(RaftNodeTest, a_snapshot_goes_out_in_a_window_and_resumes_where_the_peer_
     reply.set_installed(true);
     kit.deliver(message_of(pb::InstallSnapshotReply(reply)), peer("node-3"));
     EXPECT_EQ(kit.take_to(Body::kAppendEntries, "node-3")->append_entries().prev_log_index(), 40u);
+}
+
+TEST_F(RaftNodeTest, a_damaged_snapshot_is_sent_to_nobody_and_the_older_one_is) {
+    lead_with_snapshots({meta(40, 1, 1'000), meta(30, 1, 900)});
+    verify(pb::STATUS_CORRUPTED, {meta(30, 1, 900)});
+    EXPECT_FALSE(kit.has(Body::kInstallSnapshot));
+    EXPECT_TRUE(kit.has(Body::kTakeSnapshot)) << "so that there are two again";
+    EXPECT_EQ(kit.metrics().counter("sandstore_snapshot_damaged_total", "").value(), 1u);
+    EXPECT_EQ(node().snapshot_index(), 30u);
+    wait_for_verify();
+    verify(pb::STATUS_OK);
+    EXPECT_EQ(kit.take_to(Body::kInstallSnapshot, "node-3")->install_snapshot().meta().index(), 30u);
+}
+
+TEST_F(RaftNodeTest, without_any_good_snapshot_a_fresh_one_is_taken_and_sent) {
+    lead_with_snapshots({meta(40, 1, 1'000)});
+    verify(pb::STATUS_CORRUPTED);
+    pb::SnapshotTaken taken;
+    taken.set_index(40);
+    kit.answer(kit.take(Body::kTakeSnapshot), message_of(std::move(taken)));
+    pb::SnapshotSaved saved;
+    *saved.mutable_meta() = meta(40, 1, 1'100);
+    *saved.add_kept() = saved.meta();
+    kit.answer(kit.take(Body::kSaveSnapshot), message_of(std::move(saved)));
+    wait_for_verify();
+    verify(pb::STATUS_OK);
+    EXPECT_EQ(kit.take_to(Body::kInstallSnapshot, "node-3")->install_snapshot().meta().file_bytes(), 1'100u);
+}
+
+TEST_F(RaftNodeTest, after_each_transfer_that_failed_the_next_one_waits_longer) {
+    lead_with_snapshots({meta(40, 1, 1'000)});
+    uint64_t waited_us = 0;
+    for (int round = 0; round < 5; round++) {
+        verify(pb::STATUS_OK);
+        kit.take_to(Body::kInstallSnapshot, "node-3");
+        pb::InstallSnapshotReply reply;
+        reply.set_term(2);
+        reply.set_index(40);
+        reply.set_snapshot_term(1);
+        reply.set_failed(true);
+        const uint64_t failed_at_us = kit.now_us();
+        kit.deliver(message_of(std::move(reply)), peer("node-3"));
+        EXPECT_FALSE(kit.has(Body::kInstallSnapshot));
+        wait_for_verify();
+        const uint64_t now_waited_us = kit.now_us() - failed_at_us;
+        EXPECT_GT(now_waited_us, waited_us);
+        waited_us = now_waited_us;
+    }
+    EXPECT_GE(waited_us, TransferBackoff::kFirstUs * 16);
+    EXPECT_EQ(kit.metrics().counter("sandstore_snapshot_transfer_failures_total", "").value(), 5u);
+}
+
+TEST_F(RaftNodeTest, bytes_of_another_snapshot_are_not_taken_for_those_of_the_one_on_its_way) {
+    lead_with_snapshots({meta(40, 1, 1'000)});
+    verify(pb::STATUS_OK);
+    pb::InstallSnapshotReply reply;
+    reply.set_term(2);
+    reply.set_index(40);
+    reply.set_snapshot_term(1);
+    kit.deliver(message_of(std::move(reply)), peer("node-3"));
+    kit.take_to(Body::kInstallSnapshot, "node-3");
+    pb::SnapshotBytes late;
+    late.set_index(30);
+    late.set_term(1);
+    kit.answer(kit.take(Body::kSnapshotRead), message_of(std::move(late), Payload(std::string(100, 'b'))));
+    EXPECT_FALSE(kit.has(Body::kInstallSnapshot));
 }
 
 TEST_F(RaftNodeTest, a_follower_asks_the_leader_for_the_read_index) {
@@ -384,6 +483,7 @@ TEST_F(RaftNodeTest, a_full_disk_refuses_proposals_until_there_is_room) {
     acknowledge("node-2", 2);
     pb::LogSpace space;
     space.set_full(true);
+    space.set_exhausted(true);
     space.set_detail("quota");
     kit.deliver(message_of(pb::LogSpace(space)), pb::ACTOR_LOG);
     const uint64_t refused = propose("x");
@@ -391,6 +491,7 @@ TEST_F(RaftNodeTest, a_full_disk_refuses_proposals_until_there_is_room) {
     EXPECT_TRUE(kit.logged("Disk full why=quota"));
     EXPECT_FALSE(kit.logged("Disk has room again"));
     space.set_full(false);
+    space.set_exhausted(false);
     kit.deliver(message_of(pb::LogSpace(space)), pb::ACTOR_LOG);
     EXPECT_TRUE(kit.logged("Disk has room again"));
     kit.drop_effects();

@@ -144,6 +144,26 @@ TEST_F(Transfer, a_follower_with_a_full_disk_keeps_its_room_for_votes) {  // Sce
         cluster.run_until([&] { return core(first).commit_index() == core(leader).last_index(); }, 2 * kSecond));
 }
 
+TEST_F(Transfer, full_disks_that_are_not_exhausted_take_what_frees_space_and_say_which_they_are) {
+    EXPECT_EQ(core(leader).why_no_room(), "");
+    for (const std::string& name : cluster.names()) cluster.fill_disk(name, true, false);
+    ASSERT_TRUE(cluster.run_until([&] { return !core(leader).why_no_room().empty(); }, kSecond));
+    for (const std::string& name : cluster.names()) {
+        EXPECT_NE(core(leader).why_no_room().find(name), std::string::npos) << core(leader).why_no_room();
+    }
+    const uint64_t last = core(leader).last_index();
+    ASSERT_TRUE(cluster.propose(leader, "remove"));
+    EXPECT_TRUE(cluster.run_until([&] { return core(leader).commit_index() > last; }, kSecond));
+    for (const std::string& name : cluster.names()) cluster.fill_disk(name, true, true);
+    EXPECT_FALSE(cluster.propose(leader, "remove"));
+}
+
+TEST_F(Transfer, writes_go_on_while_a_majority_of_disks_has_room) {
+    cluster.fill_disk(first, true, false);
+    cluster.run_for(kSecond);
+    EXPECT_EQ(core(leader).why_no_room(), "");
+}
+
 TEST(Priorities, the_node_of_the_highest_priority_leads_in_the_end) {
     CoreCluster cluster(3, 5, {}, [](RaftOptions* options) {
         options->election_priority = options->node_id == "n2" ? 90 : options->node_id == "n1" ? 0 : 10;
@@ -180,6 +200,36 @@ TEST_F(Leases, a_cut_off_leader_has_lost_its_lease_before_another_can_lead) {  /
     const auto token = cluster.read(old_leader);
     cluster.run_for(3 * kSecond);
     EXPECT_TRUE(!token || !cluster.reads_ready().contains(*token));
+}
+
+// One node was given a longer timeout than the others, as in the middle of a rolling change of the flag.
+TEST(UnequalLeases, last_as_long_as_the_followers_promise_not_the_leader) {
+    CoreCluster cluster(3, 5, {}, [](RaftOptions* options) {
+        options->lease_reads = true;
+        if (options->node_id != "n1") return;
+        options->election_timeout_min_us = 2 * kSecond;
+        options->election_timeout_max_us = 3 * kSecond;
+    });
+    ASSERT_TRUE(cluster.run_until([&] { return !cluster.leader().empty(); }, kSecond));
+    cluster.run_for(kSecond / 2);
+    ASSERT_TRUE(cluster.transfer(cluster.leader(), "n1"));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.core("n1")->has_lease(cluster.now_us()); }, kSecond));
+    cluster.partition({"n1"});
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.leader() != "n1"; }, 2 * kSecond));
+    EXPECT_TRUE(cluster.core("n1")->is_leader());
+    EXPECT_FALSE(cluster.core("n1")->has_lease(cluster.now_us()));
+}
+
+TEST(UnequalLeases, are_none_while_the_followers_promise_nothing) {
+    CoreCluster cluster(3, 5, {}, [](RaftOptions* options) { options->lease_reads = options->node_id == "n1"; });
+    ASSERT_TRUE(cluster.run_until([&] { return !cluster.leader().empty(); }, kSecond));
+    cluster.run_for(kSecond / 2);
+    if (cluster.leader() != "n1") {
+        ASSERT_TRUE(cluster.transfer(cluster.leader(), "n1"));
+    }
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.leader() == "n1"; }, kSecond));
+    cluster.run_for(kSecond / 2);
+    EXPECT_FALSE(cluster.core("n1")->has_lease(cluster.now_us()));
 }
 
 TEST_F(Leases, none_is_left_once_another_was_asked_to_stand) {  // Scenario 23.

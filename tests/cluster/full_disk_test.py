@@ -1,0 +1,75 @@
+"""Disks that are full: said at once, `rm` works and gives the space back, and what was written stays readable. Each
+node has a small disk of its own (tmpfs), which needs the right to mount one."""
+import os
+import subprocess
+import unittest
+
+import harness
+from harness import ClusterTest, wait_until
+
+DISK_MIB = 120
+FILE_BYTES = 6_000_000
+
+
+def may_mount():
+    return os.geteuid() == 0 and harness.run(["unshare", "-m", "true"]).returncode == 0
+
+
+@unittest.skipUnless(may_mount(), "needs the right to mount a tmpfs")
+class FullDisk(ClusterTest):
+    def small_disks(self):
+        cluster = self.cluster()
+        for node in cluster.nodes:
+            os.mkdir(node.data_dir)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", node.data_dir], check=True)
+        # Runs before the cluster's folder is removed.
+        self.addCleanup(self.unmount, cluster)
+        cluster.start().await_leader()
+        return cluster
+
+    def unmount(self, cluster):
+        for node in cluster.nodes:
+            node.kill()
+            subprocess.run(["umount", node.data_dir], check=True)
+
+    def fill(self, cluster):
+        """Puts files until one is refused; gives the contents of those that were taken, and the refusal."""
+        contents = []
+        while True:
+            content = os.urandom(FILE_BYTES)
+            done = cluster.sandstore("fs", "put", "-", f"/f{len(contents)}", input=content)
+            if done.returncode != 0:
+                return contents, done.stderr.decode()
+            contents.append(content)
+
+    def test_a_full_disk_is_told_and_what_is_removed_gives_its_space_back(self):
+        cluster = self.small_disks()
+        contents, refusal = self.fill(cluster)
+        self.assertIn("No space left", refusal)
+        self.assertGreater(len(contents), 3)
+        for i, content in enumerate(contents):
+            self.assertEqual(cluster.cat(f"/f{i}"), content)
+        cluster.fs("mkdir", "/directory")
+        cluster.fs("rm", "/f0", "/f1", "/f2")
+
+        def taken():
+            return cluster.sandstore("fs", "put", "-", "/again", input=contents[0]).returncode == 0
+        wait_until("the space of removed files is there again", taken)
+        self.assertEqual(cluster.cat("/again"), contents[0])
+        for i in range(3, len(contents)):
+            self.assertEqual(cluster.cat(f"/f{i}"), contents[i])
+        cluster.await_equal_state()
+
+    def test_nodes_start_again_on_full_disks(self):
+        cluster = self.small_disks()
+        contents, _ = self.fill(cluster)
+        for node in cluster.nodes:
+            node.kill()
+        cluster.start().await_leader()
+        for i, content in enumerate(contents):
+            self.assertEqual(cluster.cat(f"/f{i}"), content)
+        cluster.fs("rm", "/f0")
+
+
+if __name__ == "__main__":
+    harness.main()
