@@ -141,7 +141,9 @@ RequestId LogStore::ask_disk(const DiskCall& call, Context& context) {
 void LogStore::on_disk_reply(Message message, Context& context) {
     const RequestId request = message->reply_to();
     const pb::DiskReply& reply = message->disk_reply();
-    if (is_passing_disk_error(reply.error()) && !reply.sync_failed() && !reads_.contains(request)) {
+    const bool repeatable = request == write_request_ || request == spare_request_ || request == drop_request_ ||
+                            request == recovery_request_;
+    if (repeatable && is_passing_disk_error(reply.error()) && !reply.sync_failed()) {
         context.warn("The disk is short of something for a moment; the log tries again", {{"errno", reply.error()}});
         if (request == write_request_) forget_roll(reply.failed_operation());
         return ask_again_later(request, context);

@@ -70,7 +70,7 @@ TEST_F(ClientReadChunkTest, what_is_damaged_here_and_there_is_put_together) {
         const std::string part = content.substr(asked.offset(), asked.length());
         pb::ChunkGetReply reply;
         reply.set_chunk_length(content.size());
-        reply.set_payload_crc32c(crc32c(part));
+        reply.set_payload_crc32c(crc32c(Payload::copy_of(part)));
         kit_->answer(*get, message_of(reply, Payload(part)));
     }
     std::string bytes;
