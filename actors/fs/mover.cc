@@ -242,6 +242,7 @@ void Mover::on_query_result(const Message& message, Context& context) {
     }
     round.last = key_of(result.last_chunk());
     round.done = !result.more();
+    round.clock_us = result.clock_us();
     if (round.page.empty()) return end_page(context);
     ask_lists(context);
 }
@@ -356,6 +357,7 @@ void Mover::change_places(Context& context) {
     if (moves.moves().empty()) return end_page(context);
     pb::Command command;
     command.set_time_us(context.wall_us());
+    command.set_clock_us(round.clock_us);  // No wall clock moves the cluster's.
     *command.mutable_mutation()->mutable_move_chunks() = std::move(moves);
     ask(pb::ACTOR_RAFT, message_of(pb::Propose(), Payload(command.SerializeAsString())), kRaftTimeoutUs,
         {Step::kMove, "", {}, 0}, context);

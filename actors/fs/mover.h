@@ -77,6 +77,7 @@ class Mover final : public Actor {
         size_t fetches_in_flight = 0;
         bool page_changed = false;
         uint64_t changed = 0;  // Copies made and chunks moved.
+        uint64_t clock_us = 0;  // The cluster's clock when the page was read.
         pb::CopiesReport report;
         std::map<std::string, pb::CopiesReport::Node> counts;
     };
