@@ -12,8 +12,8 @@ namespace sandstore {
 namespace {
 
 // Clocks of machines differ by a tenth at most.
-constexpr uint64_t kPatience = 4;              // Times the longest election timeout, for what must end within one.
-constexpr uint64_t kLeaderSparedTenths = 8;    // Of the shortest election timeout: heard so recently, it is alive.
+constexpr uint64_t kPatience = 4;            // Times the longest election timeout, for what must end within one.
+constexpr uint64_t kLeaderSparedTenths = 8;  // Of the shortest election timeout: heard so recently, it is alive.
 constexpr uint64_t kFlowWindowUs = 100'000;
 constexpr uint64_t kMessagesPerWindowMax = 4'000;
 constexpr uint64_t kRefusalsPerWindowMax = 150;
@@ -76,8 +76,7 @@ void Conduct::hear(Node& node, const std::string& id, const Message& message, ui
     if (message->has_request_vote()) {
         const pb::RequestVote& request = message->request_vote();
         const uint64_t spared_us = core.options().election_timeout_min_us * kLeaderSparedTenths / 10;
-        const bool alive = core.is_leader() ||
-                           (node.leader_heard_us != 0 && now_us - node.leader_heard_us < spared_us);
+        const bool alive = core.is_leader() || (node.leader_heard_us != 0 && now_us - node.leader_heard_us < spared_us);
         node.asked_despite_leader[{from, request.term()}] = alive && !request.transfer();
     }
     if (message->has_vote_reply() && message->vote_reply().pre_vote() && message->vote_reply().granted()) {
@@ -154,7 +153,8 @@ void Conduct::check_read(const std::string& id, Node& node, const Message& messa
             if (is_quorum_of(configuration, confirms)) return;
         }
     }
-    violated("reads_are_confirmed_by_a_round_of_their_own", str_cat(id, " reads at ", message->read_index_reply().index()));
+    violated("reads_are_confirmed_by_a_round_of_their_own",
+             str_cat(id, " reads at ", message->read_index_reply().index()));
 }
 
 // A peer that refuses, or asks, again and again as fast as the network goes.
@@ -198,7 +198,8 @@ void Conduct::check_leader(const std::string& id, Node& node, const RaftCore& co
         rounds.configurations.push_back(core.configuration());
     }
     if (core.is_change_done() && !core.configuration().is_voter(id)) {
-        violated("leaders_are_voters", str_cat(id, " leads on, though it is no voter since ", core.configuration_index()));
+        violated("leaders_are_voters",
+                 str_cat(id, " leads on, though it is no voter since ", core.configuration_index()));
     }
     const uint64_t since_us = std::max(node.awake_since_us, node.leads_since_us);
     const uint64_t patience_us = kPatience * core.options().election_timeout_max_us;

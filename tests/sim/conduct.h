@@ -54,9 +54,9 @@ class Conduct {
     // The rounds of heartbeats of one term.
     struct Rounds {
         std::string leader;
-        std::map<uint64_t, uint64_t> sent;              // By round: the clock.
-        std::map<std::string, uint64_t> confirmed;      // By voter: the clock of the newest round it has answered.
-        std::vector<Configuration> configurations;      // That the leader has followed.
+        std::map<uint64_t, uint64_t> sent;          // By round: the clock.
+        std::map<std::string, uint64_t> confirmed;  // By voter: the clock of the newest round it has answered.
+        std::vector<Configuration> configurations;  // That the leader has followed.
     };
     struct Flow {  // Of one kind of message, between two nodes.
         uint64_t window = 0;

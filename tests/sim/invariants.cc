@@ -126,7 +126,6 @@ void Invariants::on_deliver(const std::string& id, const Message& message) {
         if (message->has_save_snapshot()) {
             check_snapshot_meta(id, message->save_snapshot().meta());
             node.saving_index = message->save_snapshot().meta().index();
-            node.saving_checksum = 0;
         }
         if (message->has_state_piece()) check_snapshot_piece(id, node, message);
         if (message->has_snapshot_receive()) check_snapshot_meta(id, message->snapshot_receive().meta());
@@ -270,7 +269,7 @@ void Invariants::check_recovered(const std::string& id, const Node& node, const 
     now.on_deliver(message);
     if (node.damaged) {
         // Not the very end of the log was damaged: what follows shows that something is missing.
-        if (now.terms().last_index() >= node.durable.shortest_end()) return;
+        if (!node.must_notice || now.terms().last_index() >= node.durable.shortest_end()) return;
         violated("damage_is_noticed", str_cat(id, " recovers a log that ends at ", now.terms().last_index(),
                                               " after damage, it was ", node.durable.terms().last_index()));
     }
@@ -511,9 +510,13 @@ void Invariants::check_snapshot_meta(const std::string& id, const pb::SnapshotMe
 
 // The same state is the same bytes, whichever node writes them down, and whatever it applies meanwhile.
 void Invariants::check_snapshot_piece(const std::string& id, Node& node, const Message& message) {
-    if (message->state_piece().status().code() != pb::STATUS_OK) return;
+    const pb::StatePiece& piece = message->state_piece();
+    if (piece.status().code() != pb::STATUS_OK) return;
+    if (piece.piece() == 0) node.saving_pieces = node.saving_checksum = 0;
+    if (piece.piece() != node.saving_pieces) return;  // Once more, or of a snapshot that was given up.
+    node.saving_pieces++;
     node.saving_checksum = crc32c(message.payload.to_string(), node.saving_checksum);
-    if (!message->state_piece().last()) return;
+    if (!piece.last()) return;
     const auto known = snapshots_.emplace(node.saving_index, std::make_pair(node.saving_checksum, id)).first;
     if (known->second.first == node.saving_checksum) return;
     violated("equal_snapshots",

@@ -36,6 +36,8 @@ class Invariants {
     void node_started(const std::string& id);
     // The node cannot be held to its promises any more: its disk was damaged on purpose.
     void node_damaged(const std::string& id) { nodes_[id].damaged = true; }
+    // The same, and not at the very end of its log: it must notice.
+    void node_damaged_for_all_to_see(const std::string& id) { nodes_[id].damaged = nodes_[id].must_notice = true; }
     bool is_damaged(const std::string& id) const { return nodes_.at(id).damaged; }
 
     // The machine has a new disk: only the old one can be held to what was promised.
@@ -66,6 +68,7 @@ class Invariants {
     struct Node {
         bool booted = false;
         bool damaged = false;
+        bool must_notice = false;
         // As last seen in this life.
         bool was_leader = false;
         uint64_t term = 0;
@@ -80,6 +83,7 @@ class Invariants {
         bool state_stepped = false;
         TermIndex terms;
         uint64_t saving_index = 0;  // Of the snapshot that is being written, and of its pieces so far.
+        uint64_t saving_pieces = 0;
         uint32_t saving_checksum = 0;
         // Kept while the node is down.
         DurableLog durable;
@@ -121,9 +125,10 @@ class Invariants {
     std::map<std::pair<uint64_t, uint64_t>, Entry> entries_;           // By (index, term).
     std::vector<Committed> committed_;                                 // From index 1.
     std::map<uint64_t, std::pair<uint64_t, std::string>> state_hash_;  // By applied index: the hash, and where first.
-    std::map<uint64_t, std::pair<uint32_t, std::string>> snapshots_;  // By index: of the state's bytes, and whose first.
-    std::map<uint64_t, std::string> configurations_;                   // Applied ones, by index, serialized.
-    uint64_t acknowledged_write_ = 0;                                  // The highest index whose proposer knows.
+    std::map<uint64_t, std::pair<uint32_t, std::string>>
+        snapshots_;                                   // By index: of the state's bytes, and whose first.
+    std::map<uint64_t, std::string> configurations_;  // Applied ones, by index, serialized.
+    uint64_t acknowledged_write_ = 0;                 // The highest index whose proposer knows.
 };
 
 }  // namespace sandstore

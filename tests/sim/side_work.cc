@@ -1,7 +1,5 @@
 #include "tests/sim/side_work.h"
 
-#include <algorithm>
-
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
 #include "runtime/crc32c.h"
@@ -17,9 +15,16 @@ std::string own_directory(const std::string& client) {
     return str_cat("/own-", client);
 }
 
-// Whether it certainly happened or certainly did not, or may yet.
-bool is_certain(const pb::Status& status) {
-    return status.code() != pb::STATUS_UNAVAILABLE && status.code() != pb::STATUS_DEADLINE_EXCEEDED;
+// A client that gave no answer at all in time has answered nothing else either.
+pb::StatusCode code_of(const Message& reply) {
+    return reply->has_mutation_result() ? reply->mutation_result().status().code() : pb::STATUS_DEADLINE_EXCEEDED;
+}
+
+// It may have happened, or may yet.
+bool is_uncertain(const Message& reply) {
+    const pb::StatusCode code = code_of(reply);
+    if (code != pb::STATUS_UNAVAILABLE && code != pb::STATUS_DEADLINE_EXCEEDED) return false;
+    return !reply->mutation_result().status().message().starts_with("nothing was changed");
 }
 
 }  // namespace
@@ -68,43 +73,31 @@ void SideWork::begin(const SimEvent& event) {
 }
 
 void SideWork::directory_made(const std::string& id, const Message& reply) {
-    const pb::Status& status = reply->mutation_result().status();
     Client& client = by_client_[id];
-    if (status.code() == pb::STATUS_EEXIST && client.directory == Directory::kAbsent) {
+    if (is_uncertain(reply)) client.directory = Directory::kUnknown;
+    if (client.directory == Directory::kUnknown) return;
+    if (code_of(reply) == pb::STATUS_EEXIST) {
         throw InvariantBroken(str_cat("invariant own_directories: that of ", id, " was not there, and cannot be made"));
     }
-    if (status.code() == pb::STATUS_OK) {
-        done_++;
-        if (client.directory == Directory::kAbsent) client.directory = Directory::kThere;
-    } else if (!is_certain(status) && !status.message().starts_with("nothing was changed")) {
-        client.directory = Directory::kUnknown;
-    }
+    if (code_of(reply) == pb::STATUS_OK) client.directory = Directory::kThere;
 }
 
 void SideWork::directory_removed(const std::string& id, const Message& reply) {
-    const pb::Status& status = reply->mutation_result().status();
     Client& client = by_client_[id];
-    if (status.code() == pb::STATUS_ENOENT) {
+    if (is_uncertain(reply)) client.directory = Directory::kUnknown;
+    if (client.directory == Directory::kUnknown) return;
+    if (code_of(reply) == pb::STATUS_ENOENT) {
         throw InvariantBroken(str_cat("invariant own_directories: that of ", id, " was there, and is gone"));
     }
-    if (status.code() == pb::STATUS_OK) {
-        client.directory = Directory::kAbsent;
-        done_++;
-    } else if (!is_certain(status) && !status.message().starts_with("nothing was changed")) {
-        client.directory = Directory::kUnknown;
-    }
+    if (code_of(reply) == pb::STATUS_OK) client.directory = Directory::kAbsent;
 }
 
 void SideWork::hold_begun(const std::string& id, const Message& reply) {
-    if (reply->mutation_result().status().code() != pb::STATUS_OK) return;
-    by_client_[id].holds.push_back(reply->mutation_result().hold_id());
-    done_++;
+    if (code_of(reply) == pb::STATUS_OK) by_client_[id].holds.push_back(reply->mutation_result().hold_id());
 }
 
-// It may have ended by itself, or an attempt before this one ended it.
-void SideWork::hold_ended(const std::string&, const Message& reply) {
-    done_ += reply->mutation_result().status().code() == pb::STATUS_OK ? 1 : 0;
-}
+// Whatever the answer: it may have ended by itself, or by an attempt before this one.
+void SideWork::hold_ended(const std::string& /*id*/, const Message& /*reply*/) {}
 
 void SideWork::ask_for_piece(const std::string& id, uint64_t export_id, uint64_t piece) {
     pb::Query query;
@@ -116,7 +109,7 @@ void SideWork::ask_for_piece(const std::string& id, uint64_t export_id, uint64_t
 // The pieces of an export are of one state, and those of the same state are the same.
 void SideWork::piece_exported(const std::string& id, const Message& reply) {
     const pb::QueryResult& result = reply->query_result();
-    if (result.status().code() != pb::STATUS_OK) return;
+    if (!reply->has_query_result() || result.status().code() != pb::STATUS_OK) return;
     Client& client = by_client_[id];
     if (client.export_index == 0) {
         client.export_index = result.export_index();
@@ -128,7 +121,6 @@ void SideWork::piece_exported(const std::string& id, const Message& reply) {
     }
     client.export_checksum = crc32c(reply.payload.to_string(), client.export_checksum);
     if (result.more()) return ask_for_piece(id, result.export_id(), ++client.export_pieces);
-    done_++;
     const auto known = exports_.emplace(client.export_index, client.export_checksum).first;
     if (known->second == client.export_checksum) return;
     throw InvariantBroken(str_cat("invariant equal_exports: two of ", client.export_index, " differ"));

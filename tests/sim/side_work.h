@@ -19,7 +19,6 @@ class SideWork {
     SideWork(SimCluster& cluster, const Schedule& schedule);
 
     void begin(const SimEvent& event);  // Dropped while its client is at another one.
-    size_t done() const { return done_; }
 
  private:
     // kUnknown for good: what has no certain outcome may happen at any later time.
@@ -33,7 +32,8 @@ class SideWork {
         uint64_t export_pieces = 0;
     };
 
-    void ask(const std::string& id, Message request, void (SideWork::*done)(const std::string& id, const Message& reply));
+    void ask(const std::string& id, Message request,
+             void (SideWork::*done)(const std::string& id, const Message& reply));
     void directory_made(const std::string& id, const Message& reply);
     void directory_removed(const std::string& id, const Message& reply);
     void hold_begun(const std::string& id, const Message& reply);
@@ -46,7 +46,6 @@ class SideWork {
     const uint64_t clients_;
     std::map<std::string, Client> by_client_;
     std::map<uint64_t, uint32_t> exports_;  // By index: the checksum of the whole.
-    size_t done_ = 0;
 };
 
 }  // namespace sandstore

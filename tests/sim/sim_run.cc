@@ -22,6 +22,7 @@ namespace {
 constexpr uint64_t kBootLimitUs = 30'000'000;
 constexpr uint64_t kConvergenceLimitUs = 20'000'000;
 constexpr uint64_t kServiceLimitUs = 10'000'000;
+constexpr uint64_t kAllRunLimitUs = 2'000'000;
 
 SimOptions options_of(const Schedule& schedule) {
     const auto setting = [&schedule](const char* name) { return static_cast<uint64_t>(schedule.setting(name)); };
@@ -148,7 +149,7 @@ void Run::do_harm(Faults& faults) {
     faults.on_wipe = [this](const std::string& id) { cluster_.invariants().node_wiped(id); };
     faults_ = &faults;
     cluster_.after_step = [&faults] { faults.after_step(); };
-    faults.on_damage = [this](const std::string& id) { cluster_.invariants().node_damaged(id); };
+    faults.on_damage = [this](const std::string& id) { cluster_.invariants().node_damaged_for_all_to_see(id); };
     cluster_.on_stop = [this, &faults](const std::string& id, const std::string& reason) {
         demand(faults.explains_stop(id, reason), "nodes_stop_for_a_reason", str_cat(id, " stopped: ", reason));
     };
@@ -198,7 +199,7 @@ void Run::serve_without_one() {
             return cluster_.raft(id) != nullptr && cluster_.raft(id)->core() != nullptr;
         });
     };
-    if (schedule_.setting("core_first") == 0 || !runtime.run_until(all_run, kBootLimitUs)) return;
+    if (schedule_.setting("core_first") == 0 || !runtime.run_until(all_run, kAllRunLimitUs)) return;
     const std::string victim = choose_victim();
     if (victim.empty()) return;
     const int64_t how = schedule_.setting("core_first");
@@ -212,7 +213,8 @@ void Run::serve_without_one() {
             return node != nullptr && node->core() != nullptr && node->core()->is_leader();
         });
     };
-    const bool calm = runtime.run_until([&] { return workload_.idle() && others_have_a_leader(); }, kConvergenceLimitUs);
+    const auto all_is_calm = [&] { return workload_.idle() && others_have_a_leader(); };
+    const bool calm = runtime.run_until(all_is_calm, kConvergenceLimitUs);
     demand(calm, "a_core_elects_a_leader", str_cat("without ", victim, "\n", cluster_.describe()));
     workload_.prove_service(kServiceLimitUs);
     cluster_.network().heal();

@@ -234,9 +234,8 @@ void Draw::draw_fault(SimEventKind kind) {
         case SimEventKind::kFlippedBit:
             return add(kind, {any_node(), number(below(1'000'000)), for_us});
         case SimEventKind::kWallJump: {
-            // Seconds mostly; now and then hours, which end sessions and uploads.
-            constexpr uint64_t kHours = 10'800'000'000;
-            const int64_t by_us = number(one_in(10) ? between(1, kHours) : between(1, one_in(4) ? 60'000'000 : 1'000'000));
+            // A chunk may be committed for ten minutes after it was placed: jumps stay well below.
+            const int64_t by_us = number(between(1, one_in(4) ? 60'000'000 : 1'000'000));
             return add(kind, {any_node(), one_in(2) ? by_us : -by_us});
         }
         case SimEventKind::kEtcdWrong:
