@@ -70,7 +70,7 @@ class Mover final : public Actor {
         ChunkKey after;  // Everything up to here has been looked at.
         std::map<ChunkKey, Chunk> page;
         ChunkKey last;
-        bool done = false;  // The page is the last one.
+        bool done = false;                        // The page is the last one.
         std::map<std::string, ChunkKey> listing;  // Nodes that have yet to tell what they hold of the page; up to where
                                                   // they have.
         std::deque<std::pair<ChunkKey, std::string>> fetches;

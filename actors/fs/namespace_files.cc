@@ -66,8 +66,8 @@ void Namespace::reclaim(size_t extents_max) {
     collected_.clear();
     // A chunk released before the oldest hold was made is not in what that hold is for.
     if (!chunks_.unused().empty()) {
-        extents_moved_ += chunks_.collect_unused(holds_.empty() ? index_ : holds_.begin().key(), clock_us_, extents_max,
-                                                 &collected_);
+        extents_moved_ +=
+            chunks_.collect_unused(holds_.empty() ? index_ : holds_.begin().key(), clock_us_, extents_max, &collected_);
     }
     const uint64_t kept_us = std::min(clock_us_, chunk_commit_window_us_);
     chunks_.forget_collected(clock_us_ - kept_us, kCollectedForgottenPerCommand);
