@@ -95,7 +95,8 @@ std::string last_copies(const pb::ClusterStatus& status, const pb::NodeStatus& l
         const pb::NodeStatus* line = find(status, other.node_id());
         // One that was removed has no line any more.
         if (line != nullptr && !line->up()) {
-            return str_cat(other.node_id(), " went down since the copies of chunks were counted: ask again in a moment");
+            return str_cat(other.node_id(),
+                           " went down since the copies of chunks were counted: ask again in a moment");
         }
     }
     return "";

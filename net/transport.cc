@@ -362,8 +362,8 @@ void Transport::start_self_probe() {
         });
 }
 
-constexpr pb::ActorKind kPeerListeners[] = {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS,
-                                            pb::ACTOR_REPAIRER, pb::ACTOR_MOVER};
+constexpr pb::ActorKind kPeerListeners[] = {pb::ACTOR_RAFT,   pb::ACTOR_FILES,    pb::ACTOR_STATUS,
+                                            pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER, pb::ACTOR_MOVER};
 
 void Transport::tell_actors_up(const std::string& node) {
     for (pb::ActorKind actor : kPeerListeners) {

@@ -89,7 +89,7 @@ class ChunkService final : public Actor {
         uint32_t generation = 0;       // A new one each time a file comes to stand under the name.
         bool header_read = false;
         bool damaged = false;
-        uint64_t fetched_at_us = 0;    // When it came from another node; 0: not in this life of the process.
+        uint64_t fetched_at_us = 0;  // When it came from another node; 0: not in this life of the process.
     };
 
     // Who waits for a chunk to be stored.

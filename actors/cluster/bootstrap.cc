@@ -23,9 +23,9 @@ constexpr uint64_t kDiskTimeoutUs = 60'000'000;
 constexpr uint32_t kEqualViewsNeeded = 2;
 
 // The log and the snapshots come first: Raft waits for what both of them hold.
-constexpr int kStartOrder[] = {pb::Envelope::kStartLog,     pb::Envelope::kStartSnapshots,
-                               pb::Envelope::kStartRaft,    pb::Envelope::kStartStateMachine,
-                               pb::Envelope::kStartFiles,   pb::Envelope::kStartChunks,
+constexpr int kStartOrder[] = {pb::Envelope::kStartLog,      pb::Envelope::kStartSnapshots,
+                               pb::Envelope::kStartRaft,     pb::Envelope::kStartStateMachine,
+                               pb::Envelope::kStartFiles,    pb::Envelope::kStartChunks,
                                pb::Envelope::kStartRepairer, pb::Envelope::kStartMover};
 
 std::vector<std::string> ids_of(const pb::ClusterView& view) {
@@ -180,8 +180,8 @@ void Bootstrap::use_static_view(Context& context) {
     }
     std::sort(view.mutable_members()->begin(), view.mutable_members()->end(),
               [](const pb::Member& a, const pb::Member& b) { return a.id() < b.id(); });
-    for (const pb::ActorKind to :
-         {pb::PORT_TRANSPORT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS, pb::ACTOR_REPAIRER, pb::ACTOR_MOVER}) {
+    for (const pb::ActorKind to : {pb::PORT_TRANSPORT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS,
+                                   pb::ACTOR_REPAIRER, pb::ACTOR_MOVER}) {
         context.send(to, message_of(view));
     }
     view_ = std::move(view);

@@ -120,8 +120,7 @@ void StatusService::on_raft_status(Message message, Context& context) {
 // What an operator should know of this node's place in the cluster; empty: it is an ordinary member.
 std::string StatusService::standing_of(const pb::RaftStatus& raft) const {
     if (raft.removed()) {
-        return str_cat("removed from the cluster; it comes back with `sandstore cluster add ",
-                       self_id(), "`");
+        return str_cat("removed from the cluster; it comes back with `sandstore cluster add ", self_id(), "`");
     }
     if (raft.forgot()) {
         return str_cat("its storage is not the one on which its vote is: it counts as absent; ",

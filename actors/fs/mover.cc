@@ -312,8 +312,7 @@ void Mover::fetch_next(Context& context) {
         for (const std::string& holder : chunk.copies.holders) {
             if (place.replicas_size() < kReplicasMax) place.add_replicas(holder);
         }
-        ask(chunks_of(node), message_of(std::move(fetch)), kFetchTimeoutUs,
-            {Step::kFetch, node, key, 0}, context);
+        ask(chunks_of(node), message_of(std::move(fetch)), kFetchTimeoutUs, {Step::kFetch, node, key, 0}, context);
         ++round.fetches_in_flight;
     }
     if (round.fetches.empty() && round.fetches_in_flight == 0) change_places(context);

@@ -70,13 +70,13 @@ class Mover final : public Actor {
         ChunkKey after;  // Everything up to here has been looked at.
         std::map<ChunkKey, Chunk> page;
         ChunkKey last;
-        bool done = false;  // The page is the last one.
+        bool done = false;                        // The page is the last one.
         std::map<std::string, ChunkKey> listing;  // Nodes that have yet to tell what they hold of the page; up to where
                                                   // they have.
         std::deque<std::pair<ChunkKey, std::string>> fetches;
         size_t fetches_in_flight = 0;
         bool page_changed = false;
-        uint64_t changed = 0;  // Copies made and chunks moved.
+        uint64_t changed = 0;   // Copies made and chunks moved.
         uint64_t clock_us = 0;  // The cluster's clock when the page was read.
         pb::CopiesReport report;
         std::map<std::string, pb::CopiesReport::Node> counts;

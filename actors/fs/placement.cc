@@ -44,7 +44,8 @@ void Placement::set_configuration(const pb::RaftConfiguration& configuration) {
 void Placement::decide_members() {
     member_count_ = 0;
     for (auto& [id, node] : nodes_) {
-        node.is_member = has_configuration_ ? node.is_configured && !node.is_leaving && !node.address.empty() : node.is_listed;
+        node.is_member =
+            has_configuration_ ? node.is_configured && !node.is_leaving && !node.address.empty() : node.is_listed;
         member_count_ += node.is_member;
     }
     // Whether a node is up is kept: it may become a member again, and the transport will not tell twice. One that left

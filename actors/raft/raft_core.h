@@ -273,7 +273,6 @@ class RaftCore {
     void stamp_storage(Message* reply) const;
     void hear_storage(std::string_view from, uint64_t term, uint64_t storage);
     void hear_storage_of(std::string_view from, const Message& reply);
-    bool in_contact_with_quorum_of(const Configuration& configuration) const;
     void bind_new_voters(pb::RaftConfiguration* planned) const;
     void take_back_forgetful();
 

@@ -59,12 +59,12 @@ bool RaftCore::is_heard(const std::string& node) const {
 // would be another change.
 std::string RaftCore::why_not_committable(const Configuration& planned) const {
     if (planted("change-without-quorum")) return "";
-    const auto heard = [this](const std::string& node) { return is_heard(node); };
+    const auto heard = [this](const std::string& node) { return is_heard(node) && counts(node); };
     if (configuration().is_quorum(heard) && planned.is_quorum(heard)) return "";
     std::string silent;
     for (const auto& [node, progress] : peers_) {
-        const bool counts = configuration().is_voter(node) || planned.is_voter(node);
-        if (counts && !is_heard(node)) str_append(&silent, silent.empty() ? "" : ", ", node);
+        const bool votes = configuration().is_voter(node) || planned.is_voter(node);
+        if (votes && !heard(node)) str_append(&silent, silent.empty() ? "" : ", ", node);
     }
     return str_cat("too few voters would be left to decide anything while these do not answer: ", silent,
                    ". Start them again, or remove those first that are down");
@@ -87,11 +87,6 @@ RaftCore::RequestOutcome RaftCore::begin_change(const pb::ChangeMembership& requ
     *problem = why_not_caught_up(request);
     if (problem->empty()) *problem = why_not_committable(Configuration(planned));
     if (!problem->empty()) return RequestOutcome::kNotNow;
-    const bool takes_back = request.changes(0).kind() == pb::ChangeMembership::Change::REJOIN;
-    if (takes_back && !in_contact_with_quorum_of(Configuration(planned))) {
-        *problem = "too few of the voters that it leaves answer to decide anything: start them first";
-        return RequestOutcome::kNotNow;
-    }
     bind_new_voters(&planned);
     append_configuration(planned);
     send_appends_to_all();

@@ -70,16 +70,6 @@ void RaftCore::hear_storage(std::string_view from, uint64_t term, uint64_t stora
                 "it is taken back (`sandstore cluster rejoin ", from, "`)");
 }
 
-bool RaftCore::in_contact_with_quorum_of(const Configuration& configuration) const {
-    return configuration.is_quorum([this](const std::string& node) {
-        if (!counts(node)) return false;
-        if (is_self(node)) return true;
-        const auto peer = peers_.find(node);
-        return peer != peers_.end() &&
-               input_.now_us - peer->second.last_contact_us() < options_.election_timeout_max_us;
-    });
-}
-
 // A vote lives on the storage that has caught up for it.
 void RaftCore::bind_new_voters(pb::RaftConfiguration* planned) const {
     std::map<std::string, uint64_t> storages;
@@ -102,13 +92,12 @@ void RaftCore::bind_new_voters(pb::RaftConfiguration* planned) const {
 void RaftCore::take_back_forgetful() {
     if (!why_no_change_now().empty()) return;
     for (const auto& [node, progress] : peers_) {
-        const bool heard = input_.now_us - progress.last_contact_us() < options_.election_timeout_max_us;
         pb::ChangeMembership request;
         pb::ChangeMembership::Change* change = request.add_changes();
         change->set_node_id(node);
         if (configuration().is_rejoining(node)) {
             change->set_kind(pb::ChangeMembership::Change::PROMOTE);
-        } else if (has_forgotten(node) && heard && !progress.health.waits_for_operator) {
+        } else if (has_forgotten(node) && is_heard(node) && !progress.health.waits_for_operator) {
             change->set_kind(pb::ChangeMembership::Change::REJOIN);
         } else {
             continue;

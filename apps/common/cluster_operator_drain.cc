@@ -82,7 +82,8 @@ std::string ClusterOperator::await_moved(const std::string& node, uint64_t confi
             const std::string why = report.problem().empty() ? "no other node is up and has room" : report.problem();
             const std::string problem = take_back(node);
             return str_cat(node, " was not removed: ", chunks(places), " cannot be moved elsewhere (", why, "); ",
-                           loss(report, node), ". Bring back the nodes that are down or add one; --force does it anyway",
+                           loss(report, node),
+                           ". Bring back the nodes that are down or add one; --force does it anyway",
                            problem.empty() ? "" : str_cat(". It still gets no new chunks: ", problem));
         }
         last_problem_ = report.problem();

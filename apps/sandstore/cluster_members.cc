@@ -202,11 +202,11 @@ int cluster_add(int argc, char** argv) {
 }
 
 int cluster_remove(int argc, char** argv) {
-    static const CommandSpec kSpec = spec_of(
-        "cluster remove",
-        "Takes a node out of the cluster: its chunks are moved to other nodes first, and one that leads hands leadership "
-        "over. What is not finished in time goes on; `sandstore cluster add NODE` takes it back.",
-        "sandstore cluster remove NODE [flags]", 1, 1, "NODE", {"force=force_removal"});
+    static const CommandSpec kSpec =
+        spec_of("cluster remove",
+                "Takes a node out of the cluster: its chunks are moved to other nodes first, and one that leads hands "
+                "leadership over. What is not finished in time goes on; `sandstore cluster add NODE` takes it back.",
+                "sandstore cluster remove NODE [flags]", 1, 1, "NODE", {"force=force_removal"});
     return run_change(argc, argv, kSpec, 1, [](ClusterOperator& cluster, const std::vector<std::string>& words) {
         return cluster.remove(words[0], FLAGS_force_removal);
     });
@@ -215,9 +215,10 @@ int cluster_remove(int argc, char** argv) {
 int cluster_replace(int argc, char** argv) {
     static const CommandSpec kSpec = spec_of(
         "cluster replace",
-        "Puts a new node in the place of an old one: the new one learns and catches up, the old one's chunks are moved, "
-        "then one change gives the new one the vote and takes the old one out.",
-        "sandstore cluster replace OLD NEW [HOST:PORT] [flags]", 2, 3, "OLD, NEW and perhaps HOST:PORT", {"force=force_removal"});
+        "Puts a new node in the place of an old one: the new one learns and catches up, the old one's chunks are "
+        "moved, then one change gives the new one the vote and takes the old one out.",
+        "sandstore cluster replace OLD NEW [HOST:PORT] [flags]", 2, 3, "OLD, NEW and perhaps HOST:PORT",
+        {"force=force_removal"});
     return run_change(argc, argv, kSpec, 2, [](ClusterOperator& cluster, const std::vector<std::string>& words) {
         return words[0] == words[1] ? str_cat(words[0], " cannot replace itself: give the new node another id")
                                     : cluster.replace(words[0], words[1], word(words, 2), FLAGS_force_removal);

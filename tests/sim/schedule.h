@@ -42,7 +42,7 @@ enum class SimEventKind : uint8_t {
     kFullDisk,
     kShortDisk,  // Of descriptors and memory.
     kFlippedBit,
-    kWipedDisk,  // The machine comes back with a new disk.
+    kWipedDisk,        // The machine comes back with a new disk.
     kDamagedSnapshot,  // While the node runs and may send it.
     // Clocks, etcd
     kWallJump,

@@ -118,8 +118,8 @@ void SimNetwork::tell(const std::string& to, const std::string& about, bool up) 
             if (found == members_.end()) return;
             if (!up) found->second.dispatcher->node_unreachable(about, "connection lost");
             if (found->second.is_client) return;
-            for (const pb::ActorKind actor : {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS,
-                                              pb::ACTOR_MOVER}) {
+            for (const pb::ActorKind actor :
+                 {pb::ACTOR_RAFT, pb::ACTOR_FILES, pb::ACTOR_STATUS, pb::ACTOR_CHUNKS, pb::ACTOR_MOVER}) {
                 Message message;
                 if (up) {
                     message->mutable_peer_up()->set_node_id(about);

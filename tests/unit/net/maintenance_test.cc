@@ -205,9 +205,10 @@ TEST(Maintenance, copies_are_intact_when_each_chunk_has_as_many_as_promised) {
     EXPECT_EQ(copies_are_intact(status).why, "4 of 10 chunks have fewer than 3 copies");
     report_of(status).set_none(2);
     report_of(status).set_problem("node-4: its disk is full");
-    EXPECT_EQ(copies_are_intact(status).why,
-              "4 of 10 chunks have fewer than 3 copies, and 2 of them none within reach: what is in them cannot be read "
-              "until a node that has one is back (node-4: its disk is full)");
+    EXPECT_EQ(
+        copies_are_intact(status).why,
+        "4 of 10 chunks have fewer than 3 copies, and 2 of them none within reach: what is in them cannot be read "
+        "until a node that has one is back (node-4: its disk is full)");
     EXPECT_FALSE(copies_are_intact(status).yes);
 }
 
