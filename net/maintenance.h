@@ -22,8 +22,8 @@ Verdict may_be_stopped(const pb::ClusterStatus& status, std::string_view node_id
 // Whether the cluster serves: it has a leader, and a majority of its voters is up and caught up.
 Verdict cluster_serves(const pb::ClusterStatus& status);
 
-// Whether every chunk has as many intact copies as promised, as the leader counted them on the nodes. A node that is away
-// for less than --repair-delay counts as having its copies; where no node within reach has one, nothing does.
+// Whether every chunk has as many intact copies as promised, as the leader counted them on the nodes. A node that is
+// away for less than --repair-delay counts as having its copies; where no node within reach has one, nothing does.
 Verdict copies_are_intact(const pb::ClusterStatus& status);
 
 // Entries of the leader's log that this node has yet to acknowledge, both told by the leader at one moment, so that it

@@ -22,8 +22,8 @@ class Placement {
 
     // A view without members changes nothing: discovery that fails must not make nodes disappear.
     void set_members(const pb::ClusterView& view);
-    // From the log: whoever is in it and not about to leave may hold chunks, once an address of it is known. Until there
-    // is one, discovery decides. Discovery's addresses go before those that the log keeps.
+    // From the log: whoever is in it and not about to leave may hold chunks, once an address of it is known. Until
+    // there is one, discovery decides. Discovery's addresses go before those that the log keeps.
     void set_configuration(const pb::RaftConfiguration& configuration);
     void set_up(std::string_view node, bool up);
     // What others than members say is ignored once there are members.

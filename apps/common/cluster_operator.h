@@ -28,8 +28,8 @@ class ClusterOperator {
 
     // Empty: done. Else why not, and what to do next.
     [[nodiscard]] std::string add(const std::string& node, const std::string& address, bool as_learner);
-    // Its chunks are moved to other nodes first. Where that cannot be, nothing changes, unless `force`: then what is only
-    // there is lost, and that is said.
+    // Its chunks are moved to other nodes first. Where that cannot be, nothing changes, unless `force`: then what is
+    // only there is lost, and that is said.
     [[nodiscard]] std::string remove(const std::string& node, bool force);
     [[nodiscard]] std::string promote(const std::string& node);
     [[nodiscard]] std::string demote(const std::string& node);

@@ -445,7 +445,7 @@ TEST_F(FileContentTest, a_known_chunk_must_be_described_as_it_is) {
     EXPECT_EQ(files_.hash(), hash);
 }
 
-// --- Moving -----------------------------------------------------------------------------------------------------------
+// --- Moving ----------------------------------------------------------------------------------------------------------
 
 pb::MoveChunks::Move move_of(uint64_t number, std::vector<std::string> from, std::vector<std::string> to) {
     pb::MoveChunks::Move move;

@@ -289,7 +289,7 @@ TEST_F(Membership, no_change_leaves_voters_that_could_not_commit_it) {
     EXPECT_EQ(core(leader()).voters().size(), 2u);
 }
 
-// --- Leaving ----------------------------------------------------------------------------------------------------------
+// --- Leaving ---------------------------------------------------------------------------------------------------------
 
 pb::ChangeMembership one_change(Change::Kind kind, const std::string& node) {
     pb::ChangeMembership request;
