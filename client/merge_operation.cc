@@ -91,12 +91,21 @@ void MergeOperation::on_extents(const pb::QueryResult& result, Work& work) {
     fetch_more(work);
 }
 
-// From the first small extent to the last that fits into one chunk with it. Longer ones in between come along.
+// From a small extent to the last small one that fits into one chunk with it. Longer ones in between come along.
 bool MergeOperation::choose(const pb::QueryResult& result, uint64_t length_max) {
     if (result.more()) return false;
     size_t wanted = 0;
     for (const pb::Extent& extent : result.extents()) {
-        const bool small = extent.length() < crowded_.length() / kSmallShare;
+        const bool small = extent.length() <= std::min(crowded_.length() / kSmallShare, length_max);
+        if (!pieces_.empty()) {
+            const FileExtent& first = pieces_.front().extent;
+            if (extent.offset() < pieces_.back().extent.end()) return false;  // No answer of a sane server.
+            if (extent.offset() + extent.length() - first.offset > length_max) {
+                if (wanted >= kMergedMin) break;
+                pieces_.clear();
+                wanted = 0;
+            }
+        }
         if (pieces_.empty() && !small) continue;
         Piece piece;
         piece.extent = {extent.offset(), extent.length(), key_of(extent.chunk().id()), extent.chunk_offset()};
@@ -104,13 +113,6 @@ bool MergeOperation::choose(const pb::QueryResult& result, uint64_t length_max) 
             if (is_server_address(address)) piece.addresses.push_back(address);
         }
         pieces_.push_back(std::move(piece));
-        const uint64_t first = pieces_.front().extent.offset;
-        const uint64_t before = pieces_.size() < 2 ? first : pieces_[pieces_.size() - 2].extent.end();
-        if (extent.offset() < before || extent.length() > length_max ||
-            extent.offset() - first > length_max - extent.length()) {
-            pieces_.pop_back();
-            break;
-        }
         if (small) wanted = pieces_.size();
     }
     pieces_.resize(wanted);
@@ -125,7 +127,7 @@ void MergeOperation::fetch(size_t index, Work& work) {
     Piece& piece = pieces_[index];
     if (piece.tried >= piece.addresses.size()) return finish(work);
     pb::ChunkGet get;
-    fill_chunk_id(piece.extent.chunk, get.mutable_id());
+    *get.mutable_id() = id_of(piece.extent.chunk);
     get.set_offset(piece.extent.chunk_offset);
     get.set_length(piece.extent.length);
     call_chunks(tag(Step::kGet, index), piece.addresses[piece.tried++], message_of(std::move(get)), piece.extent.length,
@@ -142,6 +144,7 @@ void MergeOperation::on_bytes(size_t index, CallEnd end, Work& work) {
     put_together();
     pb::AllocateChunks allocate;
     allocate.set_count(1);
+    allocate.set_chunk_bytes(bytes_.size());
     call_leader(tag(Step::kAllocate), message_of(allocate), work);
 }
 

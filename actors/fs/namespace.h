@@ -23,7 +23,7 @@ namespace sandstore {
 // Who asks for a change, and when.
 struct Occasion {
     uint64_t time_us = 0;   // Wall clock of the leader at the proposal: what inodes record.
-    uint64_t clock_us = 0;  // The greatest time seen so far: what ages are measured by.
+    uint64_t clock_us = 0;  // The cluster's clock: what ages are measured by.
     uint32_t uid = 0;
     uint32_t gid = 0;
     uint64_t chunk_commit_window_us = 0;

@@ -1,5 +1,5 @@
 // All that the replicas of a cluster agree on, and the one way to change it: apply(), command by command in the order
-// of the log. Namespace and client sessions, and a clock that is the greatest command time seen. A plain object: the
+// of the log. Namespace and client sessions, and a clock, the greatest that a leader has reckoned. A plain object: the
 // same configuration and commands give the same results and the same hash everywhere.
 //
 // A copy costs nothing and stays as it is while the original goes on (cow_map.h): that is how a snapshot is taken.

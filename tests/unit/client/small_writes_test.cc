@@ -1,5 +1,8 @@
 // Many small writes through the client's actor, against a real namespace and chunks in memory: the file stays in few
 // pieces, and its bytes are those that were written, whoever else writes meanwhile and whatever fails.
+#include <functional>
+#include <optional>
+
 #include "actors/fs/limits.h"
 #include "actors/fs/replicated_state.h"
 #include "runtime/crc32c.h"

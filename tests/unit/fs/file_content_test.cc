@@ -204,8 +204,6 @@ TEST_F(FileContentTest, chunks_are_released_in_portions) {
     EXPECT_FALSE(files_.reclaiming());
 }
 
-// --- Chunks ----------------------------------------------------------------------------------------------------------
-
 // Whatever is done to a file in very many pieces costs a few steps; the rest is done by the commands after it.
 TEST_F(FileContentTest, a_file_in_many_pieces_is_cut_overwritten_and_removed_in_few_steps) {
     const std::vector<std::function<pb::StatusCode()>> blows = {
@@ -296,6 +294,8 @@ TEST_F(FileContentTest, a_writer_is_told_now_and_then_that_the_file_is_crowded) 
     apply(commit("/f", kStripeBytes, {extent(0, 10, 5000)}));
     EXPECT_FALSE(result_.has_crowded()) << "another stripe";
 }
+
+// --- Chunks ----------------------------------------------------------------------------------------------------------
 
 TEST_F(FileContentTest, unlink_releases_chunks) {
     ASSERT_EQ(write(0, 100, 1), pb::STATUS_OK);
