@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/message.h"
+#include "runtime/names.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -219,7 +220,6 @@ std::string refuse_from_server(const pb::Envelope& envelope) {
 }
 
 bool is_valid_node_id(std::string_view id) {
-    constexpr size_t kNodeIdBytesMax = 255;
     if (id.empty() || id.size() > kNodeIdBytesMax) return false;
     return std::all_of(id.begin(), id.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||

@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "actors/chunk/chunk_key.h"
+#include "runtime/names.h"
 #include "runtime/payload.h"
 
 namespace sandstore {
@@ -40,7 +41,6 @@ inline constexpr uint64_t kChunkBlockBytes = 64 * 1024;
 inline constexpr uint64_t kChunkHeaderBytes = 512;
 inline constexpr uint64_t kChunkBytesLimit = 64 * 1024 * 1024;  // Of the format; the node's own limit is lower.
 inline constexpr size_t kChunkReplicasMax = 7;
-inline constexpr size_t kNodeIdBytesMax = 63;
 inline constexpr uint32_t kChunkDirectories = 256;
 
 // All that a chunk file says beside the data.

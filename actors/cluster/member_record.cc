@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "actors/cluster/strict_json.h"
+#include "runtime/names.h"
 #include "runtime/random.h"
 #include "runtime/text.h"
 
@@ -48,7 +49,7 @@ bool for_each_pair(std::string_view text, std::string* error, Use use) {
 }  // namespace
 
 bool is_node_name(std::string_view id) {
-    return is_name(id, kMemberIdBytesMax);
+    return is_name(id, kNodeIdBytesMax);
 }
 
 bool is_cluster_name(std::string_view id) {
@@ -105,7 +106,7 @@ std::optional<pb::Member> parse_member_record(std::string_view id_in_key, std::s
         *error = problem;
     } else if (*role != kMemberRole) {
         *error = str_cat("the role ", quoted(*role), " is not known here (", kMemberRole, ")");
-    } else if (!zone || zone->size() > kMemberIdBytesMax) {
+    } else if (!zone || zone->size() > kZoneBytesMax) {
         *error = "metadata must be an object, and its zone a short string";
     } else {
         pb::Member member;
@@ -207,7 +208,7 @@ bool set_zones(std::string_view text, std::vector<pb::Member>* members, std::str
             *error = str_cat(quoted(id), " is not one of the nodes (", id_list(member_ids(*members)), ")");
             return false;
         }
-        if (!is_name(zone, kMemberIdBytesMax)) {
+        if (!is_name(zone, kZoneBytesMax)) {
             *error = str_cat(quoted(zone), " is not a zone name (letters, digits, '-', '_', '.')");
             return false;
         }

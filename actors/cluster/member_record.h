@@ -21,7 +21,7 @@ inline constexpr std::string_view kNodesPrefix = "/sandstore/config/nodes/";
 inline constexpr std::string_view kClusterKey = "/sandstore/config/cluster";
 inline constexpr std::string_view kMemberRole = "metadata-raft-member";
 constexpr size_t kMembersMax = 256;
-constexpr size_t kMemberIdBytesMax = 64;
+constexpr size_t kZoneBytesMax = 64;
 constexpr size_t kClusterNameBytesMax = 128;
 
 struct ClusterRecord {

@@ -4,6 +4,7 @@
 
 #include "actors/cluster/member_record.h"
 #include "runtime/message_of.h"
+#include "runtime/names.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -86,7 +87,7 @@ std::string complete(pb::ChangeMembership* request, const OperatorRequests::Addr
     if (request->changes_size() > kChangesMax) return str_cat("more than ", kChangesMax, " changes at once");
     for (Change& change : *request->mutable_changes()) {
         if (!is_node_name(change.node_id())) {
-            return str_cat("\"", change.node_id().substr(0, kMemberIdBytesMax),
+            return str_cat("\"", change.node_id().substr(0, kNodeIdBytesMax),
                            "\" is not a node id: use letters, digits, '-', '_' and '.'");
         }
         if (change.kind() != Change::ADD_LEARNER) continue;

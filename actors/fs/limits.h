@@ -24,7 +24,6 @@ inline constexpr int kExtentsPerCommandMax = 1024;
 inline constexpr int kReplicasMax = 16;
 // Of one MoveChunks.
 inline constexpr int kMovesPerCommandMax = 1000;
-inline constexpr size_t kNodeIdBytesMax = 255;
 // A serialized pb::Command; below what a log record may hold (kRecordDataBytesMax).
 inline constexpr size_t kCommandBytesMax = size_t{2} << 20;
 

@@ -2,6 +2,7 @@
 
 #include "actors/fs/limits.h"
 #include "runtime/check.h"
+#include "runtime/names.h"
 #include "runtime/planted.h"
 
 namespace sandstore {

@@ -5,6 +5,7 @@
 
 #include "actors/fs/limits.h"
 #include "actors/fs/path.h"
+#include "runtime/names.h"
 
 namespace sandstore {
 

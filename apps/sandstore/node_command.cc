@@ -9,6 +9,7 @@
 #include "apps/common/common_flags.h"
 #include "apps/common/node.h"
 #include "apps/common/node_checks.h"
+#include "apps/common/units.h"
 #include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/event_runtime.h"
