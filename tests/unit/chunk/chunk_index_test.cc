@@ -357,14 +357,14 @@ TEST_F(ChunkIndexTest, statistics_go_to_every_member) {
 TEST_F(ChunkIndexTest, statistics_are_sent_as_soon_as_the_index_stands_and_go_on_when_the_disk_is_silent) {
     boot();
     run_disk();
-    EXPECT_EQ(kit->count(Body::kChunkStats), 2u);
+    EXPECT_EQ(kit->count(Body::kChunkStats), 3u);
     kit->drop_effects();
     kit->advance(5'000'000);
     kit->fail(kit->take(Body::kDiskRequest), pb::STATUS_DEADLINE_EXCEEDED, "no answer");
     EXPECT_FALSE(kit->has(Body::kChunkStats));
     kit->advance(5'000'000);
     run_disk();
-    EXPECT_EQ(kit->count(Body::kChunkStats), 2u);
+    EXPECT_EQ(kit->count(Body::kChunkStats), 3u);
 }
 
 TEST_F(ChunkIndexTest, damaged_and_deleted_chunks_do_not_count) {

@@ -190,7 +190,9 @@ class FakeCluster {
                     if (extent.offset() < read.offset()) continue;
                     result.set_more(result.extents_size() == kExtentsPerPage);
                     if (result.more()) break;
-                    *result.add_extents() = extent;
+                    pb::Extent& added = *result.add_extents();
+                    added = extent;
+                    for (const char* server : kServers) added.mutable_chunk()->add_addresses(server);
                 }
                 const auto path = std::find(state.paths.begin(), state.paths.end(), found->first);
                 result.mutable_attributes()->set_inode(static_cast<uint64_t>(path - state.paths.begin()) + 1);
@@ -278,6 +280,7 @@ class Program {
             EXPECT_LE(times, 1) << path;
         }
         EXPECT_GT(succeeded_, 50);
+        EXPECT_GT(read_, 10);
     }
 
  private:
@@ -352,6 +355,7 @@ class Program {
                                     : answer->has_client_write_reply() ? answer->client_write_reply().status().code()
                                                                        : answer->client_read_reply().status().code();
         succeeded_ += code == pb::STATUS_OK;
+        read_ += code == pb::STATUS_OK && answer->has_client_read_reply();
         const std::set<pb::StatusCode> unknown{pb::STATUS_DEADLINE_EXCEEDED, pb::STATUS_UNAVAILABLE};
         switch (asked.kind) {
             case Asked::Kind::kMake:
@@ -399,6 +403,7 @@ class Program {
     std::vector<std::string> written_;
     std::set<std::string> replacements_;
     int succeeded_ = 0;
+    int read_ = 0;  // Of them.
 };
 
 class RandomFaults : public ::testing::TestWithParam<uint64_t> {};

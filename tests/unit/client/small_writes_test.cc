@@ -197,7 +197,7 @@ TEST_F(SmallWritesTest, what_somebody_writes_meanwhile_is_not_undone) {
         ++crossed;
         write_past_the_client(pattern(7, static_cast<unsigned>(crossed)), random.below(model_.size() - 7));
     };
-    for (unsigned i = 0; i < 2000; ++i) write(pattern(100, i), model_.size(), true);
+    for (unsigned i = 0; i < 4000; ++i) write(pattern(100, i), model_.size(), true);
     EXPECT_GT(crossed, 10u);
     EXPECT_GT(replaced_, 0u);
     EXPECT_EQ(read(), model_);

@@ -1,6 +1,7 @@
 // The FileService actor through its messages: what it lets through, what it asks, and that each request is answered
 // exactly once and in kind.
 #include "file_service_fixture.h"
+#include "runtime/names.h"
 
 namespace sandstore {
 namespace {
@@ -72,8 +73,14 @@ TEST_F(FileServiceTest, a_mutation_too_large_for_the_log_is_refused) {
     for (int i = 0; i < kExtentsPerCommandMax; ++i) {
         pb::Extent& added = *commit.add_extents();
         added = extent(static_cast<uint64_t>(i), 1, 1, 0, 1);
-        for (char letter = 'a'; letter < 'k'; ++letter) added.mutable_chunk()->add_replicas(std::string(250, letter));
+        added.mutable_chunk()->clear_replicas();
+        for (int node = 0; node < kReplicasMax; ++node) {
+            added.mutable_chunk()->add_replicas(std::string(kNodeIdBytesMax, static_cast<char>('a' + node)));
+        }
     }
+    ask(mutation);
+    kit_.take(pb::Envelope::kPropose);  // Whatever a commit may name fits.
+    mutation.set_filler(std::string(kFillerBytesMax, 'x'));
     EXPECT_EQ(refusal(mutation).code(), pb::STATUS_INVALID_ARGUMENT);
 }
 
