@@ -87,6 +87,7 @@ bool LogStore::choose_segment(size_t block_bytes, Context& context) {
                                 [&](const SpareSegment& spare) { return spare.size_bytes >= needed; });
     if (fitting == spares_.end()) {
         write_waits_for_spare_ = true;
+        if (full_) tell_space(true, "", context);
         make_spare(std::max(start_.segment_bytes(), round_up(needed, kSegmentHeaderBytes)), context);
         return false;
     }
@@ -175,8 +176,8 @@ void LogStore::on_write_reply(const pb::DiskReply& reply, Context& context) {
         // Making the segment is all that may need space.
         if (is_out_of_space(reply) && !reply.sync_failed() && reply.failed_operation() < roll_operations_) {
             context.warn("The disk is full; the log waits for space", {{"error", failure}});
-            tell_space(true, failure, context);
             write_waits_for_retry_ = true;
+            tell_space(true, failure, context);
             context.arm_timer(kOutOfSpaceRetryUs, kRetryWrite);
             return;
         }
@@ -291,10 +292,11 @@ uint64_t LogStore::room_bytes() const {
     return room;
 }
 
-// Once for each change.
+// Once for each change. No room is of use to what comes after a write that waits for more.
 void LogStore::tell_space(bool full, std::string detail, Context& context) {
+    const bool waits = write_waits_for_spare_ || write_waits_for_retry_;
     const bool has_reserve = spares_wanted() > 1 && room_bytes() >= start_.segment_bytes() / 2;
-    const bool exhausted = full && !has_reserve;
+    const bool exhausted = full && (waits || !has_reserve);
     if (full == full_ && exhausted == exhausted_) return;
     full_ = full;
     exhausted_ = exhausted;

@@ -297,7 +297,8 @@ TEST_F(StatusServiceTest, a_removed_node_says_so) {
     pb::RaftStatus raft = raft_status(pb::RoleChanged::FOLLOWER, 4, "");
     raft.set_removed(true);
     answer_raft(raft);
-    EXPECT_TRUE(take(id).nodes(0).detail().starts_with("removed from the cluster: "));
+    EXPECT_EQ(take(id).nodes(0).detail(),
+              "removed from the cluster; it comes back with `sandstore cluster add node-1`");
 }
 
 TEST_F(StatusServiceTest, a_node_that_lost_its_storage_says_so_and_what_brings_it_back) {

@@ -486,7 +486,7 @@ TEST_F(RaftNodeTest, a_full_disk_refuses_proposals_until_there_is_room) {
     space.set_exhausted(true);
     space.set_detail("quota");
     kit.deliver(message_of(pb::LogSpace(space)), pb::ACTOR_LOG);
-    const uint64_t refused = propose("x");
+    const uint64_t refused = kit.request(message_of(pb::Propose(), Payload("x")), pb::ACTOR_FILES);
     EXPECT_EQ(kit.take_answer(refused)->propose_reply().status().code(), pb::STATUS_ENOSPC);
     EXPECT_TRUE(kit.logged("Disk full why=quota"));
     EXPECT_FALSE(kit.logged("Disk has room again"));
