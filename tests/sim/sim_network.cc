@@ -25,7 +25,6 @@ void SimNetwork::attach(const std::string& id, Dispatcher& dispatcher, bool is_c
     member.gate = std::make_unique<Gate>(*this, id);
     member.dispatcher = &dispatcher;
     member.is_client = is_client;
-    if (is_client) clients_.insert(id);
     dispatcher.add_port({pb::PORT_TRANSPORT, 0}, member.gate.get());
     members_[id] = std::move(member);
     vanished_.erase(id);
@@ -193,11 +192,11 @@ void SimNetwork::arrive(const std::string& from, const std::string& to, Message 
         return;
     }
     Dispatcher& dispatcher = *receiver->second.dispatcher;
+    // Who asks an address does so as a client, nodes too; its answers come from that address.
+    const bool to_address = message->to_node().starts_with("@");
+    const bool to_client = message->to_node().starts_with("~");
+    message->set_from_node(to_address ? "~" + from : to_client ? "@" + address_of(from) : from);
     message->clear_to_node();
-    // What a node sent before it died arrives all the same.
-    message->set_from_node(clients_.contains(from)      ? "~" + from
-                           : receiver->second.is_client ? "@" + address_of(from)
-                                                        : from);
     if (message->deadline_us() != 0) message->set_deadline_us(dispatcher.now_us() + message->deadline_us());
     dispatcher.deliver(std::move(message));
 }

@@ -75,7 +75,6 @@ class SimNetwork {
     SimRuntime& runtime_;
     Faults faults_;
     std::map<std::string, Member> members_;
-    std::set<std::string> clients_;
     std::set<std::string> vanished_;
     std::map<Link, std::vector<Message>> held_;
     std::map<Link, int> blocked_;
