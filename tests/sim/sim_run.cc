@@ -88,6 +88,7 @@ class Run {
     void prepare();
     void do_harm(Faults& faults);
     void serve_without_one();
+    bool has_its_vote(const Configuration& configuration, const std::string& voter) const;
     std::string choose_victim() const;
     void converge();
     bool no_voter_has_forgotten() const;
@@ -129,7 +130,9 @@ void Run::prepare() {
     cluster_.on_deliver = [this](const std::string& id, const Message& message) {
         count(message);
         if (faults_ != nullptr) faults_->on_deliver(id, message);
-        if (message->has_chunk_list_reply()) check_damage(id, message->chunk_list_reply());
+        // The node whose chunks they are may be another than the one that asked.
+        const std::string& owner = message->from_node().empty() ? id : message->from_node();
+        if (message->has_chunk_list_reply()) check_damage(owner, message->chunk_list_reply());
         if (options_.on_deliver) options_.on_deliver(cluster_.runtime().now_us(), id, message);
     };
     if (!options_.trace_directory.empty()) {
@@ -172,6 +175,12 @@ void Run::do_harm(Faults& faults) {
     operators_.stop();
 }
 
+// Whose disk was replaced has no vote until a leader gives it back.
+bool Run::has_its_vote(const Configuration& configuration, const std::string& voter) const {
+    const uint64_t bound = configuration.storage_of(voter);
+    return bound == 0 || bound == cluster_.raft(voter)->core()->options().storage;
+}
+
 // One that the others can do without: a quorum of every configuration that somebody follows is left. Empty: there is
 // none.
 std::string Run::choose_victim() const {
@@ -182,8 +191,10 @@ std::string Run::choose_victim() const {
             const RaftNode* node = cluster_.raft(id);
             if (node == nullptr || node->core() == nullptr) return "";
             const Configuration& configuration = node->core()->configuration();
-            spared = spared && (configuration.empty() ||
-                                configuration.is_quorum([&](const std::string& voter) { return voter != victim; }));
+            const auto is_left = [&](const std::string& voter) {
+                return voter != victim && has_its_vote(configuration, voter);
+            };
+            spared = spared && (configuration.empty() || configuration.is_quorum(is_left));
         }
         if (spared) possible.push_back(victim);
     }
