@@ -10,8 +10,8 @@ import harness
 from harness import SOURCE_DIR, ClusterTest, wait_until
 
 VALUE = r'(?:[^\s"=]+|"(?:[^"\\]|\\.)*")'
-# Needs a disk that fills up, a log that was compacted, or a node that notices what it lacks before its leader does: unit
-# tests and scaling_test.py have them.
+# Needs a disk that fills up, a log that was compacted, or a node that notices what it lacks before its leader does:
+# unit tests and scaling_test.py have them.
 NOT_HERE = {"Disk full", "Disk has room again", "Snapshot installed", "Repair begun", "Repair finished"}
 
 
