@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <map>
 
 #include "net/http_answers.h"
@@ -26,6 +27,15 @@ constexpr std::string_view kPrometheus = "text/plain; version=0.0.4; charset=utf
 constexpr char kPagePolicy[] =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+// "Sat, 21 Nov 2026 13:34:16 GMT"
+std::string http_date(uint64_t wall_us) {
+    const auto seconds = static_cast<time_t>(wall_us / 1'000'000);
+    tm parts{};
+    gmtime_r(&seconds, &parts);
+    char text[40];
+    return {text, strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &parts)};
+}
 
 std::string_view reason_of(int code) {
     struct Reason {
@@ -206,9 +216,11 @@ class HttpServer::Server : public std::enable_shared_from_this<Server>, private 
 
     void send(HttpSession& session, const HttpAnswerText& answer, std::string_view headers = "",
               std::string_view caching = "no-store") {
-        std::string bytes = str_cat("HTTP/1.1 ", answer.code, " ", reason_of(answer.code), "\r\n", headers,
-                                    "Content-Type: ", answer.type, "\r\nX-Content-Type-Options: nosniff\r\n",
-                                    "Cache-Control: ", caching, "\r\nConnection: close\r\n");
+        // By the date others tell how far this node's clock is from theirs.
+        std::string bytes =
+            str_cat("HTTP/1.1 ", answer.code, " ", reason_of(answer.code), "\r\nDate: ", http_date(net_.host.wall_us()),
+                    "\r\n", headers, "Content-Type: ", answer.type, "\r\nX-Content-Type-Options: nosniff\r\n",
+                    "Cache-Control: ", caching, "\r\nConnection: close\r\n");
         // A 304 has no body.
         if (answer.code != kNotModified) str_append(&bytes, "Content-Length: ", answer.body.size(), "\r\n");
         bytes += "\r\n";

@@ -53,11 +53,11 @@ void RaftMetrics::proposals_failed(pb::StatusCode code, uint64_t count) {
     registry_.counter(kFailedName, kFailedHelp, {{"reason", std::string(reason_of(code))}}).add(count);
 }
 
-void RaftMetrics::acknowledged_lost(const std::string& peer) {
+void RaftMetrics::acknowledged_lost(const std::string& peer, uint64_t times) {
     registry_
         .counter("sandstore_raft_acknowledged_lost_total",
                  "How often a peer was found to have lost log entries that it had acknowledged.", {{"peer", peer}})
-        .add();
+        .add(times);
 }
 
 void RaftMetrics::round_trip(const std::string& peer, uint64_t took_us) {
@@ -65,6 +65,7 @@ void RaftMetrics::round_trip(const std::string& peer, uint64_t took_us) {
     if (times == nullptr) {
         times = &registry_.histogram("sandstore_raft_peer_rtt_seconds",
                                      "From a leader's heartbeat to the peer's answer.", {{"peer", peer}});
+        acknowledged_lost(peer, 0);  // There from the first: a rate sees no increase in the first value of a series.
     }
     times->observe_us(took_us);
 }

@@ -19,7 +19,7 @@ class RaftMetrics {
     // `code` says why: refused, or its outcome was lost with the leadership.
     void proposals_failed(pb::StatusCode code, uint64_t count);
     void set_pending(uint64_t proposals) { pending_.set(static_cast<double>(proposals)); }
-    void acknowledged_lost(const std::string& peer);
+    void acknowledged_lost(const std::string& peer, uint64_t times);
     void round_trip(const std::string& peer, uint64_t took_us);
 
     Counter& elections_won;

@@ -445,7 +445,7 @@ void RaftNode::log_losses(const std::vector<RaftEffects::Loss>& losses, Context&
             context.info("a peer has again what it had acknowledged", {{"peer", loss.peer}, {"index", loss.index}});
             continue;
         }
-        metrics_->acknowledged_lost(loss.peer);
+        metrics_->acknowledged_lost(loss.peer, 1);
         context.warn("a peer has lost entries that it had acknowledged; it does not count until it has them again",
                      {{"peer", loss.peer}, {"acknowledged", loss.index}});
     }

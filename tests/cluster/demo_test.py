@@ -48,9 +48,9 @@ class Demo(ClusterTest):
         wait_until("the block is printed", printed)
         return demo.log()
 
-    def stop(self, demo):
+    def stop(self, demo, nodes=3):
         children = children_of(demo.child.pid)
-        self.assertEqual(len(children), 3)
+        self.assertEqual(len(children), nodes)
         began = time.monotonic()
         demo.child.send_signal(signal.SIGINT)
         self.assertEqual(demo.wait(), 0, demo.log())
@@ -92,6 +92,7 @@ class Demo(ClusterTest):
         self.await_block(demo)
         wait_until("the log of the leader, with its name in front",
                    lambda: lines_with(demo.log(), r"^node-1 \| .* Became Leader "))
+        self.stop(demo, nodes=1)
 
     def test_kept_data_is_there_the_next_time(self):
         demo = self.start(f"--dir={self.place.name}/kept")

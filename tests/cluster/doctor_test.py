@@ -8,7 +8,9 @@ import tempfile
 import threading
 
 import harness
-from harness import SANDSTORE, ClusterTest, clean_environment, free_port, run, spawn
+from harness import SANDSTORE, ClusterTest, clean_environment, free_port, run, spawn, wait_until
+
+LOG_SPARES = 2  # kSparesMax of the log.
 
 
 class Doctor(ClusterTest):
@@ -35,7 +37,10 @@ class Doctor(ClusterTest):
         node = cluster.nodes[0]
 
         def names():
-            return {path: files for path, _, files in os.walk(node.data_dir)}
+            return {path: sorted(files) for path, _, files in os.walk(node.data_dir)}
+        # The node goes on making these for a while after it serves.
+        wait_until("the log has its spare segments", lambda: sum(
+            name.startswith("spare-") for name in os.listdir(f"{node.data_dir}/log")) == LOG_SPARES)
         before = names()
         flags = [f"--node-id={node.node_id}", f"--peers={cluster.peers()}", f"--data-dir={node.data_dir}",
                  f"--listen={node.address}", f"--http-listen=127.0.0.1:{node.http_port}"]
@@ -90,7 +95,7 @@ class Doctor(ClusterTest):
             child = spawn([SANDSTORE, "doctor", *self.flags(folder)], stdout=harness.subprocess.DEVNULL,
                           env=clean_environment())
             descriptors = f"/proc/{child.pid}/fd"
-            harness.wait_until("its file is open", lambda: child.poll() is not None or any(
+            wait_until("its file is open", lambda: child.poll() is not None or any(
                 os.readlink(f"{descriptors}/{number}").startswith(folder) for number in os.listdir(descriptors)))
             child.send_signal(how)
             child.wait(harness.PATIENCE_S)

@@ -10,8 +10,9 @@ import harness
 from harness import SOURCE_DIR, ClusterTest, wait_until
 
 VALUE = r'(?:[^\s"=]+|"(?:[^"\\]|\\.)*")'
-# Needs a disk that fills up, or a log that was compacted: unit tests and scaling_test.py have them.
-NOT_HERE = {"Disk full", "Disk has room again", "Snapshot installed"}
+# Needs a disk that fills up, a log that was compacted, or a node that notices what it lacks before its leader does:
+# unit tests and scaling_test.py have them.
+NOT_HERE = {"Disk full", "Disk has room again", "Snapshot installed", "Repair begun", "Repair finished"}
 
 
 class Event:
@@ -53,8 +54,13 @@ class EventLines(ClusterTest):
         self.assertEqual(leader.terminate()[0], 0)
         cluster.await_leader(besides=leader.node_id)
         leader.start()
-        wait_until("the chunk that a node missed is fetched", lambda: any(
-            "Repair finished" in node.log() for node in cluster.nodes), 60)
+        wait_until("every first node has both chunks, also the one that a node missed",
+                   lambda: all(self.chunks_of(node) == 2 for node in cluster.nodes if node is not new), 60)
+
+    def chunks_of(self, node):
+        code, body = node.get("/metrics")
+        self.assertEqual(code, 200)
+        return sum(map(int, re.findall(r"^sandstore_store_objects (\d+)$", body.decode(), re.MULTILINE)))
 
     def lines_of(self, cluster):
         return [line for node in cluster.nodes for line in node.log().splitlines()]

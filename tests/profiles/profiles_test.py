@@ -19,7 +19,7 @@ SYMBOLS = {
                        "curl_multi_"],
     "REPLICATOR=raft": ["sandstore::RaftCore::", "sandstore::RaftNode::"],
     "CHUNK_STORE=memory": ["sandstore::MemoryPort::", "sandstore::MemoryFiles::"],
-    "COMMUNICATOR=http": ["sandstore::HttpWire::", "sandstore::HttpHeadParser::"],
+    "COMMUNICATOR=http": ["sandstore::HttpWire::"],
     "TRACE=on": ["sandstore::FlightRecorder::", "sandstore::TraceWriter::", "sandstore::TraceReader::",
                  "sandstore::TraceRecorder::", "sandstore::trace_command("],
     "TOOLS=all": ["sandstore::backup_command(", "sandstore::bench_command(", "sandstore::demo_command(",

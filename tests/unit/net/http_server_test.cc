@@ -94,6 +94,11 @@ TEST(HttpServer, livez_answers_whatever_the_node_does) {
     EXPECT_TRUE(has(response, "Cache-Control: no-store"));
 }
 
+TEST(HttpServer, answers_are_dated_by_the_wall_clock) {
+    Web web;
+    EXPECT_TRUE(has(web.get("/livez"), "\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\n"));
+}
+
 TEST(HttpServer, readyz_asks_for_the_local_status_and_is_ok_with_a_leader) {
     Web web;
     EXPECT_EQ(body_of(web.get("/readyz")), "ok\n");
