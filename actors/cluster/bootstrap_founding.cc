@@ -251,9 +251,10 @@ void Bootstrap::log_listed(const pb::DiskReply& reply, Context& context) {
     write_identity(Step::kWritingIdentity, context);
 }
 
-// The log holds something from now on.
+// The log holds something from now on; that of a node which waits to be added is empty.
 void Bootstrap::on_configuration_changed(const pb::ConfigurationChanged& changed, Context& context) {
     if (step_ != Step::kStarted || !changed.committed() || disk_request_ != 0) return;
+    if (changed.configuration().voters().empty()) return;
     const std::string& founding = changed.configuration().founding();
     if (identity_->begun() && (founding.empty() || founding == identity_->founding())) return;
     identity_->set_begun(true);

@@ -207,10 +207,11 @@ class Scaling(ClusterTest):
         cluster.await_caught_up()
         lost = next(node for node in cluster.nodes if node is not leader)
         for gone in (lost.data_dir, os.path.join(lost.data_dir, "log")):
+            before = self.identity(lost)["storage_id"]
             lost.kill()
             shutil.rmtree(gone)
             lost.start()
-            self.await_vote_of(cluster, lost)
+            self.await_vote_of(cluster, lost, before)
         # Its vote counts again: with the leader gone, it and the third one are the majority.
         leader.kill()
         cluster.await_leader(besides=leader.node_id)
@@ -260,14 +261,23 @@ class Scaling(ClusterTest):
             self.assertRefused(node, "runs cluster one-name, and " + node.node_id + " is no member of it", "--join")
         self.assertTrue(first.running())
 
-    def await_vote_of(self, cluster, node):
+    @staticmethod
+    def identity(node):
+        with open(os.path.join(node.data_dir, "identity.json"), encoding="utf-8") as file:
+            return json.load(file)
+
+    def await_vote_of(self, cluster, node, before=None):
+        """The node, which had the storage `before`, is a voter on its new one, and all know it."""
         def votes():
+            # First: who has begun was heard by the leader, which says from then on whether it forgot.
+            identity = self.identity(node)
+            if identity["storage_id"] == before or "begun" not in identity:
+                return False
             status = cluster.status()
             forgot = [peer["id"] for line in status["nodes"] for peer in line.get("peers", []) if peer["forgot"]]
-            with open(os.path.join(node.data_dir, "identity.json"), encoding="utf-8") as identity:
-                begun = "begun" in json.load(identity)
-            return begun and not forgot and node.node_id in self.configuration(cluster)[0]
+            return not forgot and node.node_id in self.configuration(cluster)[0]
         wait_until(f"{node.node_id} votes again", votes)
+        cluster.await_caught_up()
 
     def test_a_new_node_without_join_is_told_that_the_cluster_runs_already(self):
         cluster = self.cluster().start()

@@ -227,6 +227,7 @@ TEST_F(LostLogTest, a_committed_configuration_marks_the_log_as_begun) {
     kit.drop_effects();
     pb::ConfigurationChanged changed;
     changed.mutable_configuration()->set_founding("founding-of-blue");
+    changed.mutable_configuration()->add_voters("node-1");
     kit.deliver(message_of(changed));
     EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest)) << "it is not committed";
     changed.set_committed(true);
@@ -236,6 +237,16 @@ TEST_F(LostLogTest, a_committed_configuration_marks_the_log_as_begun) {
     EXPECT_EQ(written.founding(), "founding-of-blue");
     EXPECT_EQ(written.storage(), kStorage);
     write_done();
+    kit.deliver(message_of(changed));
+    kit.expect_nothing();
+}
+
+TEST_F(LostLogTest, the_empty_log_of_a_node_that_waits_to_be_added_has_not_begun) {
+    start(identity("blue"));
+    kit.advance(kDuplicateWaitUs);
+    kit.drop_effects();
+    pb::ConfigurationChanged changed;
+    changed.set_committed(true);
     kit.deliver(message_of(changed));
     kit.expect_nothing();
 }
