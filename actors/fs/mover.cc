@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "actors/chunk/chunk_file.h"
-#include "actors/fs/limits.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
