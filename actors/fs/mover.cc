@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "actors/fs/limits.h"
+#include "actors/chunk/chunk_file.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
@@ -310,7 +310,7 @@ void Mover::fetch_next(Context& context) {
         place.set_allocated_at_us(chunk.allocated_at_us);
         place.add_replicas(node);
         for (const std::string& holder : chunk.copies.holders) {
-            if (place.replicas_size() < kReplicasMax) place.add_replicas(holder);
+            if (static_cast<size_t>(place.replicas_size()) < kChunkReplicasMax) place.add_replicas(holder);
         }
         ask(chunks_of(node), message_of(std::move(fetch)), kFetchTimeoutUs, {Step::kFetch, node, key, 0}, context);
         ++round.fetches_in_flight;

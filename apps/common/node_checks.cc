@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "actors/chunk/chunk_file.h"
 #include "actors/cluster/member_record.h"
 #include "actors/fs/limits.h"
 #include "actors/log/record.h"
@@ -112,8 +113,8 @@ void check_storage(const NodeOptions& options, Problems* problems) {
         options.snapshot_piece_bytes < kSnapshotPieceMin || options.snapshot_piece_bytes > kFramePayloadBytesMax,
         "snapshot pieces of ", options.snapshot_piece_bytes, " bytes: at least ", kSnapshotPieceMin,
         ", and no more than a frame holds (", kFramePayloadBytesMax, ")");
-    problems->when(options.copies == 0 || options.copies > kReplicasMax, "--copies=", options.copies, " is not in 1..",
-                   kReplicasMax, ": that many replicas fit into a chunk's record");
+    problems->when(options.copies == 0 || options.copies > kChunkReplicasMax, "--copies=", options.copies,
+                   " is not in 1..", kChunkReplicasMax, ": that many replicas fit into a chunk's record");
     problems->when(options.single_node && options.copies > 1, "--copies=", options.copies,
                    " with --replicator=noop: there is only this node to keep them");
     problems->when(options.chunk_bytes_max == 0 || options.chunk_bytes_max > kFramePayloadBytesMax,

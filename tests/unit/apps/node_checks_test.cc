@@ -105,9 +105,9 @@ TEST_F(NodeChecksTest, snapshot_pieces_and_chunks_fit_into_a_frame) {
 TEST_F(NodeChecksTest, copies_are_as_many_as_a_chunk_can_name) {
     options.copies = 0;
     expect_problem("--copies=0");
-    options.copies = 17;
-    expect_problem("--copies=17");
-    options.copies = 16;
+    options.copies = 8;
+    expect_problem("--copies=8");
+    options.copies = 7;
     expect_fine();
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "actors/chunk/chunk_file.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 #include "tests/kit/step_kit.h"
@@ -96,6 +97,7 @@ class MoverTest : public testing::Test {
         const std::string node = fetch->to_node().empty() ? "node-1" : fetch->to_node();
         const pb::ChunkPlace& place = fetch->chunk_fetch().place();
         EXPECT_EQ(place.replicas(0), node);
+        EXPECT_LE(static_cast<size_t>(place.replicas_size()), kChunkReplicasMax) << "more no node takes";
         fetches.push_back(str_cat(node, " ", place.id().number()));
         held[node].insert(place.id().number());
         kit.answer(fetch, message_of(pb::StatusReply()));
@@ -152,6 +154,20 @@ TEST_F(MoverTest, counts_what_the_nodes_hold) {
     EXPECT_TRUE(count_of(report, "node-2").counted());
     EXPECT_EQ(count_of(report, "node-2").last(), 0u);
     EXPECT_TRUE(fetches.empty());
+}
+
+TEST_F(MoverTest, a_copy_is_made_of_a_chunk_that_more_nodes_hold_than_a_place_can_name) {
+    Names members{"node-1"};
+    for (int i = 2; i <= 9; ++i) {
+        members.push_back(str_cat("node-", i));
+        peer_up(members.back());
+        hold(members.back(), {1});
+    }
+    configure(members);
+    place(1, {"node-1", "node-2", "node-3"});
+    lead();
+    EXPECT_EQ(round().fewer(), 0u);
+    EXPECT_EQ(fetches, Names{"node-1 1"});
 }
 
 TEST_F(MoverTest, a_missing_copy_is_made_and_counts_from_then_on) {
