@@ -133,6 +133,7 @@ class Bootstrap final : public Actor {
     std::map<std::string, uint64_t> fresh_founders_;        // Storages of those who answered that they are fresh too.
     std::map<std::string, std::string> founders_problems_;  // Of the others, by node id.
     std::string waiting_for_;
+    uint64_t duplicate_since_us_ = 0;  // Since when a leader says that it hears another process of this name.
     TimerId duplicate_timer_ = 0;
 };
 

@@ -21,6 +21,8 @@ namespace {
 
 constexpr uint64_t kFounderTimeoutUs = 500'000;
 constexpr uint64_t kAskFoundersAgainUs = 200'000;
+// By then a leader has noticed that a process is gone.
+constexpr uint64_t kDuplicatePatienceUs = 5'000'000;
 constexpr uint64_t kDiskTimeoutUs = 60'000'000;
 
 template <typename Names>
@@ -147,6 +149,12 @@ bool Bootstrap::consider_running(const pb::ClusterStatus& answer, Context& conte
     }
     for (const pb::RaftPeerStatus& peer : other.raft().peers()) {
         if (peer.node_id() != node_.node_id() || !peer.reachable() || peer.match_index() == 0) continue;
+        // At first that may be what it has heard of this node's process before this one.
+        if (duplicate_since_us_ == 0) duplicate_since_us_ = context.now_us();
+        if (context.now_us() - duplicate_since_us_ < kDuplicatePatienceUs) {
+            founder_failed(str_cat("it hears another process that runs as ", node_.node_id()), context);
+            return true;
+        }
         refuse(str_cat("another process already runs as ", node_.node_id(), " at ", own_address(),
                        ": stop it or choose another --node-id"),
                context);

@@ -163,6 +163,12 @@ TEST_F(FoundingTest, a_second_process_with_the_name_of_a_running_node_is_told_so
     peer->set_match_index(41);
     peer->set_reachable(true);
     kit.answer(asked("@b:2"), message_of(line));
+    kit.answer(asked("@c:3"), message_of(fresh("node-3", 33)));
+    EXPECT_TRUE(last_progress().find("it hears another process that runs as node-1") != std::string::npos)
+        << "it may be the process before this one";
+    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest));
+    kit.advance(5'000'000);
+    kit.answer(asked("@b:2"), message_of(line));
     expect_refused("another process already runs as node-1 at a:1: stop it or choose another --node-id");
 }
 
