@@ -159,6 +159,7 @@ void Run::do_harm(Faults& faults) {
     cluster_.on_stop = [this, &faults](const std::string& id, const std::string& reason) {
         demand(faults.explains_stop(id, reason), "nodes_stop_for_a_reason", str_cat(id, " stopped: ", reason));
     };
+    if (schedule_.setting("reorder") != 0) cluster_.conduct().expect_reordering();
     const uint64_t begin_us = runtime.now_us();
     for (const SimEvent& event : schedule_.events) {
         if (begin_us + event.at_us > runtime.now_us()) runtime.run_for(begin_us + event.at_us - runtime.now_us());
