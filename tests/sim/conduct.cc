@@ -16,7 +16,6 @@ constexpr uint64_t kPatience = 4;            // Times the longest election timeo
 constexpr uint64_t kLeaderSparedTenths = 8;  // Of the shortest election timeout: heard so recently, it is alive.
 constexpr uint64_t kFlowWindowUs = 100'000;
 constexpr uint64_t kMessagesPerWindowMax = 4'000;
-constexpr uint64_t kRefusalsPerWindowMax = 150;
 constexpr uint64_t kUncommittedBytesBeyondMax = 4'096;  // One batch: commands of a run are small.
 
 bool is_majority(const Configuration::Nodes& nodes, const std::function<bool(const std::string&)>& yes) {
@@ -171,7 +170,7 @@ void Conduct::check_flow(const std::string& from, const std::string& to, const M
                                                   kFlowWindowUs / 1000, " ms: ", message->ShortDebugString()));
     };
     count("messages", kMessagesPerWindowMax);
-    if (refusal) count("refusals", kRefusalsPerWindowMax);
+    if (refusal) count("refusals", refusals_max_);
 }
 
 // --- After a step

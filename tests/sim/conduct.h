@@ -29,6 +29,9 @@ class Conduct {
     explicit Conduct(CoreOf core_of) : core_of_(std::move(core_of)) {}
 
     void node_started(const std::string& id) { nodes_[id] = Node(); }
+    // Of a window of appends that overtake each other, the peer rightly refuses all but the next one, again and again
+    // until it has caught up.
+    void expect_reordering() { refusals_max_ = 1'500; }
     void on_deliver(const std::string& id, const Message& message, uint64_t now_us);
     void on_send(const std::string& from, const std::string& to, const Message& message, uint64_t now_us);
     // The message delivered last was handled. Throws InvariantBroken.
@@ -75,7 +78,8 @@ class Conduct {
     std::map<std::string, Node> nodes_;
     std::map<uint64_t, Rounds> rounds_;  // By term.
     std::map<std::pair<std::string, std::string>, std::map<std::string, Flow>> flows_;
-    uint64_t clock_ = 0;  // Counts messages.
+    uint64_t clock_ = 0;           // Counts messages.
+    uint64_t refusals_max_ = 150;  // Between two nodes, within one window of time.
 };
 
 }  // namespace sandstore

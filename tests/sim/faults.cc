@@ -170,6 +170,10 @@ bool Faults::explains_stop(const std::string& id, const std::string& reason) {
         start_later(id, 200'000);  // The others have not noticed yet that the one before is gone.
         return true;
     }
+    if (full_.contains(id) && reason.find("cannot write identity.json") != std::string::npos) {
+        start_later(id, 200'000);  // One that starts claims its directory first; one that runs goes on.
+        return true;
+    }
     if (id == damaged_) {
         lost_.insert(id);
         return true;
@@ -304,6 +308,7 @@ void Faults::apply_to_disk(const SimEvent& event) {
             damage_snapshot(id, static_cast<uint64_t>(event.argument(1)));
             break;
         case SimEventKind::kFullDisk:
+            full_.insert(id);
             disk.set_capacity(disk.used_bytes());
             after(for_us, [this, id] { cluster_.disk(id).set_capacity(kDiskBytes); });
             break;

@@ -64,6 +64,7 @@ class Faults {
     std::map<std::string, std::string> etcd_records_;  // The right ones.
     bool etcd_was_wrong_ = false;
     std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.
+    std::set<std::string> full_;         // Whose disk was full at some time.
     std::set<std::string> power_failing_;
     std::set<std::string> lost_;
     std::string damaged_;  // The one node whose disk may be damaged.

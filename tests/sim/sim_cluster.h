@@ -68,6 +68,7 @@ class SimCluster {
     RaftNode* raft(const std::string& id) const;
     StateMachine* state_machine(const std::string& id);
     Invariants& invariants() { return invariants_; }
+    Conduct& conduct() { return conduct_; }
     // Called when a node stopped by itself, after it is gone. An invariant that broke ends the run in any case.
     std::function<void(const std::string& id, const std::string& reason)> on_stop;
     // Nodes that stopped by themselves, with the reason.

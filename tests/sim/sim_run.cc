@@ -88,7 +88,6 @@ class Run {
     void prepare();
     void do_harm(Faults& faults);
     void serve_without_one();
-    bool has_its_vote(const Configuration& configuration, const std::string& voter) const;
     std::string choose_victim() const;
     void converge();
     bool no_voter_has_forgotten() const;
@@ -105,6 +104,7 @@ class Run {
     SideWork side_work_;
     Operators operators_;
     Faults* faults_ = nullptr;
+    std::string wiped_;  // The node whose disk was; empty: none.
 };
 
 void Run::count(const Message& message) {
@@ -149,13 +149,17 @@ void Run::prepare() {
 
 void Run::do_harm(Faults& faults) {
     SimRuntime& runtime = cluster_.runtime();
-    faults.on_wipe = [this](const std::string& id) { cluster_.invariants().node_wiped(id); };
+    faults.on_wipe = [this](const std::string& id) {
+        wiped_ = id;
+        cluster_.invariants().node_wiped(id);
+    };
     faults_ = &faults;
     cluster_.after_step = [&faults] { faults.after_step(); };
     faults.on_damage = [this](const std::string& id) { cluster_.invariants().node_damaged_for_all_to_see(id); };
     cluster_.on_stop = [this, &faults](const std::string& id, const std::string& reason) {
         demand(faults.explains_stop(id, reason), "nodes_stop_for_a_reason", str_cat(id, " stopped: ", reason));
     };
+    if (schedule_.setting("reorder") != 0) cluster_.conduct().expect_reordering();
     const uint64_t begin_us = runtime.now_us();
     for (const SimEvent& event : schedule_.events) {
         if (begin_us + event.at_us > runtime.now_us()) runtime.run_for(begin_us + event.at_us - runtime.now_us());
@@ -175,14 +179,9 @@ void Run::do_harm(Faults& faults) {
     operators_.stop();
 }
 
-// Whose disk was replaced has no vote until a leader gives it back.
-bool Run::has_its_vote(const Configuration& configuration, const std::string& voter) const {
-    const uint64_t bound = configuration.storage_of(voter);
-    return bound == 0 || bound == cluster_.raft(voter)->core()->options().storage;
-}
-
-// One that the others can do without: a quorum of every configuration that somebody follows is left. Empty: there is
-// none.
+// One that the others can do without: a quorum of every configuration that somebody follows is left. Where a disk was
+// wiped that can only be its node, which has no vote at first, and whose chunks may be on one other disk only. Empty:
+// there is none.
 std::string Run::choose_victim() const {
     std::vector<std::string> possible;
     for (const std::string& victim : cluster_.ids()) {
@@ -191,12 +190,10 @@ std::string Run::choose_victim() const {
             const RaftNode* node = cluster_.raft(id);
             if (node == nullptr || node->core() == nullptr) return "";
             const Configuration& configuration = node->core()->configuration();
-            const auto is_left = [&](const std::string& voter) {
-                return voter != victim && has_its_vote(configuration, voter);
-            };
-            spared = spared && (configuration.empty() || configuration.is_quorum(is_left));
+            spared = spared && (configuration.empty() ||
+                                configuration.is_quorum([&](const std::string& voter) { return voter != victim; }));
         }
-        if (spared) possible.push_back(victim);
+        if (spared && (wiped_.empty() || victim == wiped_)) possible.push_back(victim);
     }
     if (possible.empty()) return "";
     return possible[mix64(schedule_.seed) % possible.size()];
