@@ -1,5 +1,6 @@
 """Disks that are full: said at once, `rm` works and gives the space back, and what was written stays readable. Each
 node has a small disk of its own (tmpfs), which needs the right to mount one."""
+import glob
 import os
 import subprocess
 import unittest
@@ -9,6 +10,7 @@ from harness import ClusterTest, wait_until
 
 DISK_MIB = 120
 FILE_BYTES = 6_000_000
+SEGMENTS = 3  # Of a log that has only just begun: one in use, two spare.
 
 
 def may_mount():
@@ -25,7 +27,17 @@ class FullDisk(ClusterTest):
         # Runs before the cluster's folder is removed.
         self.addCleanup(self.unmount, cluster)
         cluster.start().await_leader()
+        # The log takes its own share first: what it lacks it would take of what is removed later.
+        wait_until("the log's segments are made in advance", lambda: all(
+            self.has_its_segments(node) for node in cluster.nodes))
         return cluster
+
+    @staticmethod
+    def has_its_segments(node):
+        """All segments of its log, in use or spare, are on the disk in their whole length."""
+        files = [os.stat(path) for path in glob.glob(f"{node.data_dir}/log/*.seg")]
+        whole = all(file.st_blocks * 512 >= file.st_size for file in files)
+        return whole and len(files) == SEGMENTS and len({file.st_size for file in files}) == 1
 
     def unmount(self, cluster):
         for node in cluster.nodes:

@@ -166,7 +166,9 @@ class Scaling(ClusterTest):
         away.kill()
         self.put_files(cluster, 2)
         wait_until("health is not green", lambda: cluster.await_leader().get("/health")[0] == 503)
-        self.assertIn("fewer than 3 copies", cluster.sandstore("status").stdout.decode())
+        # Health may tell of the node that is away before the copies are counted.
+        wait_until("the status says that copies are missing",
+                   lambda: "fewer than 3 copies" in cluster.sandstore("status").stdout.decode())
         last = next(node for node in cluster.nodes if node not in (away, cluster.await_leader()))
         self.assertEqual(last.get("/health?maintenance")[0], 412)
         done = cluster.sandstore("cluster", "remove", last.node_id, "--timeout=20s", timeout=harness.PATIENCE_S)
