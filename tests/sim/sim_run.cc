@@ -192,6 +192,8 @@ std::string Run::choose_victim() const {
             const Configuration& configuration = node->core()->configuration();
             spared = spared && (configuration.empty() ||
                                 configuration.is_quorum([&](const std::string& voter) { return voter != victim; }));
+            // Of two members both store each chunk, learners too.
+            spared = spared && (configuration.members().size() != 2 || !configuration.is_member(victim));
         }
         if (spared && (wiped_.empty() || victim == wiped_)) possible.push_back(victim);
     }
