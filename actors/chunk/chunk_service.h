@@ -75,6 +75,7 @@ class ChunkService final : public Actor {
     static constexpr uint64_t kPeerGetTimeoutUs = 10'000'000;
     static constexpr uint64_t kDiskRetryUs = 1'000'000;
     static constexpr uint64_t kSpaceAgainUs = 200'000;  // Between questions for the free space, at least.
+    static constexpr uint64_t kScarceChunks = 16;       // Room for fewer of the largest chunks is watched closely.
 
     void receive(Message message, Context& context) override;
 

@@ -196,7 +196,9 @@ void RaftCore::on_request_vote(std::string_view from, const pb::RequestVote& req
         return;
     }
     if (request.term() > term_) become_follower(request.term(), "");
-    const bool free_to_vote = voted_for_.empty() || voted_for_ == from || planted("second-vote");
+    // Who follows the leader of this term knows that a majority has voted.
+    const bool has_no_vote = voted_for_.empty() && leader_id_.empty();
+    const bool free_to_vote = has_no_vote || voted_for_ == from || planted("second-vote");
     const bool is_unasked = planted("only-voters-vote") && !configuration().is_voter(options_.node_id);
     const bool granted = request.term() == term_ && free_to_vote && role_ != pb::RoleChanged::LEADER && !is_unasked &&
                          is_log_up_to_date(request.last_log_index(), request.last_log_term());

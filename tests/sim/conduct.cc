@@ -76,7 +76,10 @@ void Conduct::hear(Node& node, const std::string& id, const Message& message, ui
         const pb::RequestVote& request = message->request_vote();
         const uint64_t spared_us = core.options().election_timeout_min_us * kLeaderSparedTenths / 10;
         const bool alive = core.is_leader() || (node.leader_heard_us != 0 && now_us - node.leader_heard_us < spared_us);
-        node.asked_despite_leader[{from, request.term()}] = alive && !request.transfer();
+        // Asked twice, it may be the answer to the first time that waited for the disk.
+        const bool despite = alive && !request.transfer();
+        const auto asked = node.asked_despite_leader.emplace(std::pair(from, request.term()), despite).first;
+        asked->second = asked->second && despite;
     }
     if (message->has_vote_reply() && message->vote_reply().pre_vote() && message->vote_reply().granted()) {
         node.would_vote.insert(from);
