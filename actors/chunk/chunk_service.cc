@@ -328,7 +328,7 @@ void ChunkService::on_disk(SpaceWork&, DiskOutcome& outcome, Context& context) {
 
 bool ChunkService::has_room(uint64_t file_bytes, Context& context) {
     if (disk_reserve_bytes_ == 0 || planted("chunks-fill-the-disk")) return true;
-    // Others write to the disk too (the log makes its segments in advance): where room is scarce the figure must be new.
+    // Others write to the disk too (the log makes its segments in advance): where room is scarce the figure is renewed.
     const bool is_scarce = room_bytes_ < kScarceChunks * chunk_bytes_max_;
     if (is_scarce && context.now_us() - space_asked_at_us_ >= kSpaceAgainUs) ask_space(context);
     return file_bytes <= room_bytes_;
