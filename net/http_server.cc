@@ -89,7 +89,9 @@ class HttpServer::Server : public std::enable_shared_from_this<Server>, private 
           ask_status_(std::move(ask_status)),
           options_(options),
           listener_(
-              net_, [this](int socket, std::string) { on_accept(socket); }, options.accepted_below) {}
+              net_, [this](int socket, std::string) { on_accept(socket); }, options.accepted_below) {
+        listener_.set_wait([this] { return wait_for_slot_us(); });
+    }
 
     ~Server() override {
         for (const auto& [number, question] : questions_) {
@@ -121,10 +123,26 @@ class HttpServer::Server : public std::enable_shared_from_this<Server>, private 
                           std::make_unique<HttpSession>(net_.base, limits, number, socket, net_.host.now_us(), owner));
     }
 
+    using Sessions = std::map<uint64_t, std::unique_ptr<HttpSession>>;
+
+    // Of those who have done nothing yet but be connected.
+    Sessions::iterator oldest_idle() {
+        return std::ranges::find_if(sessions_, [](const auto& entry) { return !entry.second->asked(); });
+    }
+
+    // Until one of those who hold the slots may be evicted, others wait in the system's queue rather than be refused.
+    uint64_t wait_for_slot_us() {
+        if (sessions_.size() < options_.connections_max) return 0;
+        const auto oldest = oldest_idle();
+        if (oldest == sessions_.end()) return 0;
+        const uint64_t due_us = oldest->second->since_us() + kEvictAfterUs;
+        return due_us - std::min(due_us, net_.host.now_us());
+    }
+
     // Whoever has the longest time done nothing but be connected makes room.
     bool evict_oldest() {
-        const auto oldest = std::ranges::find_if(sessions_, [](const auto& entry) { return !entry.second->asked(); });
-        if (oldest == sessions_.end() || net_.host.now_us() < oldest->second->since_us() + kEvictAfterUs) return false;
+        const auto oldest = oldest_idle();
+        if (oldest == sessions_.end()) return false;
         net_.count_refused("idle_http_connection");
         sessions_.erase(oldest);
         return true;
@@ -237,7 +255,7 @@ class HttpServer::Server : public std::enable_shared_from_this<Server>, private 
     AskStatus ask_status_;
     HttpServerOptions options_;
     Listener listener_;
-    std::map<uint64_t, std::unique_ptr<HttpSession>> sessions_;  // By number: the oldest first.
+    Sessions sessions_;  // By number: the oldest first.
     uint64_t last_session_ = 0;
     std::map<uint64_t, Question> questions_;  // By the number of the session that waits.
     std::map<std::string, HttpHandler, std::less<>> handlers_;

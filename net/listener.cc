@@ -140,6 +140,8 @@ void Listener::on_readable(int, short, void* self) {
 
 void Listener::accept_some() {
     for (int i = 0; i < kAcceptsPerTurn && socket_ >= 0; i++) {
+        const uint64_t delay_us = wait_us_ ? wait_us_() : 0;
+        if (delay_us > 0) return pause_for(delay_us);
         sockaddr_storage address{};
         socklen_t length = sizeof(address);
         const int socket =
@@ -166,8 +168,12 @@ void Listener::pause(std::string_view why) {
         pause_said_us_ = net_.host.now_us();
         net_.log(LogLevel::kWarning, "cannot accept connections for a moment", {{"error", why}});
     }
+    pause_for(kAcceptPauseUs);
+}
+
+void Listener::pause_for(uint64_t delay_us) {
     event_del(event_.get());
-    resume_timer_.start_us(kAcceptPauseUs);
+    resume_timer_.start_us(delay_us);
 }
 
 }  // namespace sandstore

@@ -22,6 +22,8 @@ class Listener {
  public:
     // The socket belongs to the callee.
     using OnAccept = std::function<void(int socket, std::string remote)>;
+    // How long the next connection shall be left where it is, in the system's queue; 0: it is accepted.
+    using WaitUs = std::function<uint64_t()>;
 
     // Accepted sockets have numbers below `accepted_below`; one above is closed, and accepting pauses.
     Listener(NetContext& net, OnAccept on_accept, int accepted_below = INT_MAX);
@@ -29,6 +31,7 @@ class Listener {
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
 
+    void set_wait(WaitUs wait_us) { wait_us_ = std::move(wait_us); }
     [[nodiscard]] std::string listen(std::string_view address);  // Empty, or what went wrong.
     void close();
     bool listening() const { return socket_ >= 0; }
@@ -38,9 +41,11 @@ class Listener {
     static void on_readable(int, short, void* self);
     void accept_some();
     void pause(std::string_view why);
+    void pause_for(uint64_t delay_us);
 
     NetContext& net_;
     OnAccept on_accept_;
+    WaitUs wait_us_;
     const int accepted_below_;
     int socket_ = -1;
     uint16_t port_ = 0;
