@@ -95,6 +95,7 @@ Travels between_nodes(Body body) {
         case Body::kLogRecords:
         case Body::kLogCompact:
         case Body::kLogSpace:
+        case Body::kStorageChanged:
         case Body::kUnfinishedWork:
         case Body::kChunksCollected:
         case Body::kRepairState:

@@ -113,6 +113,7 @@ namespace sandstore {
     X(RequestSnapshot, request_snapshot)             \
     X(SnapshotVerify, snapshot_verify)               \
     X(SnapshotVerified, snapshot_verified)           \
+    X(StorageChanged, storage_changed)               \
     X(UnfinishedWork, unfinished_work)               \
     X(ChunksCollected, chunks_collected)             \
     X(RepairState, repair_state)                     \
