@@ -66,6 +66,8 @@ void Bootstrap::receive(Message message, Context& context) {
             return on_duplicate_node(std::move(message), context);
         case pb::Envelope::kConfigurationChanged:
             return on_configuration_changed(message->configuration_changed(), context);
+        case pb::Envelope::kStorageChanged:
+            return on_storage_changed(message, context);
         case pb::Envelope::kTimerFired:
             return on_timer_fired(std::move(message), context);
         default:
@@ -118,12 +120,14 @@ void Bootstrap::on_disk_reply(Message message, Context& context) {
     if (step_ == Step::kLookingAtLog) return log_listed(message->disk_reply(), context);
     if (const int error = message->disk_reply().error(); error != 0) {
         if (step_ == Step::kStarted) return;  // What it would have said of the log is written at the next start.
+        if (step_ == Step::kNotingStart) return start_not_noted(error, context);
         return refuse(str_cat("cannot write ", kIdentityFile, " into the data directory (errno ", error,
                               "): check that it is writable and has space"),
                       context);
     }
     if (step_ == Step::kClaimingStorage) return ask_founders(context);
-    if (step_ == Step::kWritingIdentity) start_transport(context);
+    if (step_ == Step::kWritingIdentity || step_ == Step::kNotingStart) return start_transport(context);
+    if (step_ == Step::kStarted && identity_changed_) write_identity(Step::kStarted, context);
 }
 
 void Bootstrap::on_request_failed(Message message, Context& context) {
@@ -232,7 +236,7 @@ void Bootstrap::consider_view(Context& context) {
     }
     if (!fresh_) {
         if (!belongs_to_us(cluster_id, context)) return;
-        return identity_->begun() ? look_at_log(context) : start_transport(context);
+        return identity_->begun() ? look_at_log(context) : note_start(context);
     }
     if (node_.ask_members() && !node_.single_node() && !joins()) return begin_founding(cluster_id, context);
     claim_directory(cluster_id, context);
@@ -419,6 +423,8 @@ bool Bootstrap::belongs_to_us(const std::string& cluster_id, Context& context) {
 
 void Bootstrap::write_identity(Step next, Context& context) {
     if (std::exchange(step_, next) != next) progress("the data directory to be claimed", context);
+    if (next == Step::kWritingIdentity) add_start(context);
+    identity_changed_ = false;
     std::string text = identity_text(*identity_);
     pb::DiskRequest request;
     auto* replace = request.add_operations()->mutable_replace();
@@ -489,6 +495,7 @@ void Bootstrap::start_actors(Context& context) {
     *raft->mutable_bootstrap_storages() = identity_->storages();
     raft->set_founding(identity_->founding());
     raft->set_storage(identity_->storage());
+    *raft->mutable_starts() = identity_->starts();
     if (planted("voters-from-discovery")) {
         raft->clear_bootstrap_voters();
         for (const pb::Member& member : view_->members()) raft->add_bootstrap_voters(member.id());

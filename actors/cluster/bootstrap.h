@@ -9,6 +9,7 @@
 //      ClusterStatus   (or RequestFailed) from other nodes: which cluster is to be joined; whether they are fresh too.
 //      DuplicateNode   from PORT_TRANSPORT: somebody else runs under this node's name.
 //      ConfigurationChanged  from RaftNode: the log holds something from now on.
+//      StorageChanged  from RaftNode: the directory is an older copy, and another storage from now on.
 //      TimerFired      no duplicate showed up; the other nodes are to be asked again.
 // Out: DiskRequest     to PORT_LOG_DISK: reads identity.json, and writes it for a fresh node before anything else.
 //      ClusterStatusRequest  to the StatusServices of other nodes, one after the other: a node that joins and was told
@@ -21,8 +22,8 @@
 //      BootProgress    to StatusService at each step, and to EtcdPoller when the data directory is known to be ours.
 //
 // Steps: kIdle -> kReadingIdentity -> kWaitingForMembers -> kAskingForCluster (a node that joins) or
-//        kClaimingStorage, kAskingFounders (a first voter) -> kWritingIdentity (fresh node), or kLookingAtLog (one that
-//        was here before) -> kLookingForDuplicate -> kStarted; from each of them -> kRefused.
+//        kClaimingStorage, kAskingFounders (a first voter) -> kWritingIdentity (fresh node), or kLookingAtLog,
+//        kNotingStart (one that was here before) -> kLookingForDuplicate -> kStarted; from each of them -> kRefused.
 //
 // A fresh node is either one of the first voters, or it joins: with --join, or when etcd's cluster record names the
 // first voters and not this node. One that joins starts with an empty log and waits until a leader writes to it; that
@@ -58,6 +59,7 @@ class Bootstrap final : public Actor {
         kAskingFounders,
         kLookingAtLog,
         kWritingIdentity,
+        kNotingStart,
         kLookingForDuplicate,
         kStarted,
         kRefused,
@@ -111,6 +113,12 @@ class Bootstrap final : public Actor {
     std::string no_common_founding(const pb::NodeStatus& other) const;
     void end_asking(Context& context);
     void found(const std::map<std::string, uint64_t>& storages, Context& context);
+    void take_storage(uint64_t storage);
+    void add_start(Context& context);
+    void note_start(Context& context);
+    void start_not_noted(int error, Context& context);
+    void on_storage_changed(const Message& message, Context& context);
+    void change_identity(Context& context);
     void look_at_log(Context& context);
     void log_listed(const pb::DiskReply& reply, Context& context);
     void on_configuration_changed(const pb::ConfigurationChanged& changed, Context& context);
@@ -120,6 +128,7 @@ class Bootstrap final : public Actor {
     std::map<int, Message> held_;  // Start messages by body case.
     RequestId disk_request_ = 0;
     std::optional<pb::Identity> identity_;  // On disk, or about to be.
+    bool identity_changed_ = false;         // Since it was last written.
     bool fresh_ = true;                     // The data directory had no identity.
     std::optional<pb::ClusterView> view_;
     uint32_t equal_views_ = 0;  // How often etcd has said the same in a row.

@@ -10,6 +10,7 @@
 #include "actors/cluster/identity.h"
 #include "actors/cluster/member_record.h"
 #include "actors/log/segment_format.h"
+#include "actors/raft/storage_starts.h"
 #include "messages/envelope.pb.h"
 #include "runtime/message_of.h"
 #include "runtime/planted.h"
@@ -238,7 +239,7 @@ void Bootstrap::log_listed(const pb::DiskReply& reply, Context& context) {
     }
     for (const pb::DiskFile& file : reply.files()) {
         const std::optional<LogFileName> name = parse_file_name(file.name());
-        if (name && !name->spare) return start_transport(context);
+        if (name && !name->spare) return note_start(context);
     }
     const bool alone = !identity_->joined() && identity_->bootstrap_voters_size() == 1;
     if (node_.single_node() || alone) {
@@ -250,7 +251,7 @@ void Bootstrap::log_listed(const pb::DiskReply& reply, Context& context) {
     context.warn(
         "The log is gone from the data directory: this node learns all anew, and has no vote until the log of "
         "the others gives it back");
-    identity_->set_storage(new_storage(context));
+    take_storage(new_storage(context));
     identity_->clear_bootstrap_voters();
     identity_->clear_storages();
     identity_->set_joined(true);
@@ -259,15 +260,59 @@ void Bootstrap::log_listed(const pb::DiskReply& reply, Context& context) {
     write_identity(Step::kWritingIdentity, context);
 }
 
+// --- Starts of the storage ------------------------------------------------------------------------------------------
+
+void Bootstrap::take_storage(uint64_t storage) {
+    identity_->set_storage(storage);
+    identity_->clear_starts();
+}
+
+void Bootstrap::add_start(Context& context) {
+    const std::vector<uint64_t> starts(identity_->starts().begin(), identity_->starts().end());
+    identity_->add_starts(next_start(identity_->storage(), starts, context.random()));
+    const int surplus = identity_->starts_size() - static_cast<int>(kStartsKept);
+    if (surplus > 0) identity_->mutable_starts()->ExtractSubrange(0, surplus, nullptr);
+}
+
+void Bootstrap::note_start(Context& context) {
+    progress("its start to be noted in the data directory", context);
+    add_start(context);
+    write_identity(Step::kNotingStart, context);
+}
+
+// A full disk must not keep a node from starting: what is told of it is its start before.
+void Bootstrap::start_not_noted(int error, Context& context) {
+    context.warn(
+        "Cannot write identity.json into the data directory: should a copy of it that was made before this start be "
+        "put in its place, nobody would notice",
+        {{"errno", std::to_string(error)}});
+    identity_->mutable_starts()->RemoveLast();
+    start_transport(context);
+}
+
+// The directory is an older copy. Also after a restart it is not the storage that made later promises; should this not
+// reach the disk, the same is found out once more.
+void Bootstrap::on_storage_changed(const Message& message, Context& context) {
+    if (step_ != Step::kStarted) return context.unexpected(message);
+    take_storage(message->storage_changed().storage());
+    change_identity(context);
+}
+
+// While the node runs. A change that comes during a write is written after it.
+void Bootstrap::change_identity(Context& context) {
+    identity_changed_ = true;
+    if (disk_request_ == 0) write_identity(Step::kStarted, context);
+}
+
 // The log holds something from now on; that of a node which waits to be added is empty.
 void Bootstrap::on_configuration_changed(const pb::ConfigurationChanged& changed, Context& context) {
-    if (step_ != Step::kStarted || !changed.committed() || disk_request_ != 0) return;
+    if (step_ != Step::kStarted || !changed.committed()) return;
     if (changed.configuration().voters().empty()) return;
     const std::string& founding = changed.configuration().founding();
     if (identity_->begun() && (founding.empty() || founding == identity_->founding())) return;
     identity_->set_begun(true);
     if (!founding.empty()) identity_->set_founding(founding);
-    write_identity(Step::kStarted, context);
+    change_identity(context);
 }
 
 }  // namespace sandstore

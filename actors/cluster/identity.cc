@@ -4,6 +4,7 @@
 
 #include "actors/cluster/member_record.h"
 #include "actors/cluster/strict_json.h"
+#include "actors/raft/storage_starts.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -44,6 +45,18 @@ bool parse_voters(const Json::Value& file, pb::Identity* identity) {
     return true;
 }
 
+// Missing or a list.
+bool parse_starts(const Json::Value& file, pb::Identity* identity) {
+    const Json::Value& starts = file["starts"];
+    if (starts.isNull()) return true;
+    if (!starts.isArray() || starts.size() > kStartsKept) return false;
+    for (const Json::Value& start : starts) {
+        identity->add_starts(parse_storage(start));
+        if (*identity->starts().rbegin() == 0) return false;
+    }
+    return true;
+}
+
 // Missing or true.
 bool parse_mark(const Json::Value& file, const char* name, bool* mark) {
     const Json::Value& value = file[name];
@@ -58,6 +71,7 @@ bool parse_members(const Json::Value& file, pb::Identity* identity) {
     identity->set_storage(parse_storage(file["storage_id"]));
     if (!node_id || !is_node_name(*node_id) || !cluster_id || !founding || identity->storage() == 0) return false;
     identity->set_node_id(*node_id);
+    if (!parse_starts(file, identity)) return false;
     if (file["cluster_id"].isNull()) return true;  // It belongs to no cluster yet.
     identity->set_cluster_id(*cluster_id);
     identity->set_founding(*founding);
@@ -81,6 +95,7 @@ std::string identity_text(const pb::Identity& identity) {
     file["format"] = kIdentityFormat;
     file["node_id"] = identity.node_id();
     file["storage_id"] = storage_text(identity.storage());
+    for (const uint64_t start : identity.starts()) file["starts"].append(storage_text(start));
     if (identity.cluster_id().empty()) return json_line(file) + "\n";
     file["cluster_id"] = identity.cluster_id();
     if (!identity.founding().empty()) file["founding"] = identity.founding();
@@ -111,7 +126,7 @@ std::optional<pb::Identity> parse_identity(std::string_view text, std::string* e
     pb::Identity identity;
     identity.set_format(kIdentityFormat);
     if (!parse_members(*file, &identity)) {
-        *error = "node_id, storage_id, cluster_id, bootstrap_voters or joined is missing or not valid";
+        *error = "node_id, storage_id, starts, cluster_id, bootstrap_voters or joined is missing or not valid";
         return std::nullopt;
     }
     error->clear();

@@ -82,6 +82,13 @@ uint64_t Configuration::storage_of(std::string_view node) const {
     return 0;
 }
 
+uint64_t Configuration::start_of(std::string_view node) const {
+    for (const pb::RaftStorage& storage : message_.storages()) {
+        if (storage.id() == node) return storage.start();
+    }
+    return 0;
+}
+
 bool Configuration::is_rejoining(std::string_view node) const {
     const auto& nodes = message_.rejoining();
     return std::find(nodes.begin(), nodes.end(), node) != nodes.end();

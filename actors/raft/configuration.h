@@ -35,6 +35,8 @@ class Configuration {
     Nodes members() const;  // All of them, each once.
     // On which storage the node's vote is. 0: on none that was told.
     uint64_t storage_of(std::string_view node) const;
+    // Its newest start that the log knows. 0: none.
+    uint64_t start_of(std::string_view node) const;
     bool is_rejoining(std::string_view node) const;
 
     // Whether those for whom `yes` holds decide.

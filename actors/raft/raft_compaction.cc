@@ -20,6 +20,7 @@ void RaftCore::compact(uint64_t index) {
 
 bool RaftCore::on_install_snapshot(RaftInput input, std::string_view from, const pb::InstallSnapshot& request) {
     start_event(input);
+    hear_known_start(from, request.known_start());
     const bool of_the_past = request.term() < term_;
     if (!of_the_past) hear_leader(request.term(), from);
     const bool known = request.meta().index() <= commit_index_ && !planted("old-snapshot-installed");

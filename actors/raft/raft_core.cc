@@ -192,6 +192,7 @@ void RaftCore::on_tick(RaftInput input) {
             check_quorum();
             if (is_leader()) look_after_leadership();
             if (is_leader()) take_back_forgetful();
+            if (is_leader()) bind_starts();
             if (is_leader()) send_heartbeats();
         }
     } else if (input.now_us >= election_deadline_us_) {
@@ -210,6 +211,7 @@ void RaftCore::on_message(RaftInput input, std::string_view from, const Message&
     // Whoever is heard can be reached, whatever the transport said last.
     if (auto gone = unreachable_.find(from); gone != unreachable_.end()) unreachable_.erase(gone);
     hear_storage_of(from, message);
+    hear_known_start_of(from, message);
     switch (message->body_case()) {
         case pb::Envelope::kRequestVote:
             on_request_vote(from, message->request_vote());

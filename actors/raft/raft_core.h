@@ -83,6 +83,7 @@ struct RaftEffects {
     bool commit_advanced = false;
     bool configuration_changed = false;  // Another one is in force, or it is committed now.
     bool damaged_message = false;        // A peer's records did not check out; they were ignored.
+    uint64_t new_storage = 0;            // Not 0: the directory is an older copy, and another storage from now on.
     std::string notice;                  // A sentence for the log: why leadership was given up, and the like.
 };
 
@@ -274,6 +275,11 @@ class RaftCore {
     void hear_storage(std::string_view from, uint64_t term, uint64_t storage);
     void hear_storage_of(std::string_view from, const Message& reply);
     void bind_new_voters(pb::RaftConfiguration* planned) const;
+    uint64_t own_start() const { return options_.starts.empty() ? 0 : options_.starts.back(); }
+    void hear_known_start(std::string_view from, uint64_t known_start);
+    void hear_known_start_of(std::string_view from, const Message& request);
+    void hear_start(std::string_view from, uint64_t start);
+    void bind_starts();
     void take_back_forgetful();
 
     // Membership (raft_membership.cc)
@@ -298,7 +304,7 @@ class RaftCore {
     void resign(std::string why);
     void look_after_leadership();
 
-    const RaftOptions options_;
+    RaftOptions options_;  // Only storage and starts ever change: when the directory proves to be an older copy.
 
     // Durable (with what is in the log)
     uint64_t term_ = 0;
@@ -325,6 +331,7 @@ class RaftCore {
     // Leader
     std::map<std::string, Progress, std::less<>> peers_;  // All members but ourselves, and those who are leaving.
     std::map<std::string, uint64_t, std::less<>> heard_storages_;  // By peer: of its last reply.
+    std::map<std::string, uint64_t, std::less<>> heard_starts_;  // By peer: newer than the one bound, when it said so.
     uint64_t leader_since_us_ = 0;
     uint64_t heartbeat_due_us_ = 0;
     uint64_t last_sequence_ = 0;  // Of AppendEntries and InstallSnapshot to all peers, since the start of the process.

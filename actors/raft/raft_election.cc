@@ -47,6 +47,7 @@ void RaftCore::lose_leadership() {
     peers_.clear();
     rounds_sent_us_.clear();
     heard_storages_.clear();
+    heard_starts_.clear();
     uncommitted_.clear();
     uncommitted_bytes_ = 0;
     transfer_target_.clear();
@@ -122,6 +123,7 @@ void RaftCore::ask_for_votes(bool pre_vote, bool transfer) {
         request.set_last_log_term(terms_.last_term());
         request.set_pre_vote(pre_vote);
         request.set_transfer(transfer);
+        request.set_known_start(configuration().start_of(node));
         // Our vote for ourselves must be durable before anybody can answer to it.
         send(node, message_of(std::move(request)), pre_vote ? Gate::kNone : Gate::kTerm);
     }

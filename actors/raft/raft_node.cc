@@ -26,6 +26,7 @@ RaftOptions options_of(const pb::StartRaft& start) {
     options.bootstrap_voters.assign(start.bootstrap_voters().begin(), start.bootstrap_voters().end());
     options.join = start.join();
     options.storage = start.storage();
+    options.starts.assign(start.starts().begin(), start.starts().end());
     for (const pb::RaftStorage& known : start.bootstrap_storages()) {
         options.bootstrap_storages[known.id()] = known.storage();
     }
@@ -323,6 +324,11 @@ void RaftNode::carry_out(Context& context) {
     if (effects.damaged_message) context.warn("a peer's entries did not check out and were ignored");
     if (!effects.notice.empty()) context.warn(effects.notice);
     log_losses(effects.losses, context);
+    if (effects.new_storage != 0 && context.self().instance == 0) {
+        pb::StorageChanged changed;
+        changed.set_storage(effects.new_storage);
+        context.send(pb::ACTOR_BOOTSTRAP, message_of(std::move(changed)));
+    }
     if (effects.role_changed) announce_role(context);
     if (effects.configuration_changed) announce_configuration(context);
     settle_requests(context);

@@ -336,6 +336,7 @@ void RaftNode::ask_how_far(const std::string& peer, const SnapshotTransfer& tran
     pb::InstallSnapshot question;
     question.set_term(core_->term());
     question.set_sequence(core_->next_sequence());
+    question.set_known_start(core_->configuration().start_of(peer));
     *question.mutable_meta() = transfer.meta();
     context.send(peer_address(peer, context), message_of(std::move(question)));
 }
@@ -374,6 +375,7 @@ void RaftNode::on_snapshot_bytes(const Message& message, const std::string& peer
         pb::InstallSnapshot install;
         install.set_term(core_->term());
         install.set_sequence(core_->next_sequence());
+        install.set_known_start(core_->configuration().start_of(peer));
         *install.mutable_meta() = meta;
         install.set_offset(piece->first);
         context.send(peer_address(peer, context), message_of(std::move(install), std::move(piece->second)));

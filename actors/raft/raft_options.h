@@ -15,6 +15,7 @@ struct RaftOptions {
     std::string node_id;
     std::vector<std::string> bootstrap_voters;           // Used when the log is empty and this node does not join.
     uint64_t storage = 0;                                // Of this node's directory; 0: not told.
+    std::vector<uint64_t> starts;                        // Of that storage, newest last (storage_starts.h).
     std::map<std::string, uint64_t> bootstrap_storages;  // Of bootstrap_voters.
     std::string founding;
     bool ask_to_rejoin = false;  // Should it have another storage than the log knows.

@@ -24,6 +24,7 @@ void RaftCore::send_heartbeat(const std::string& peer, Progress& progress) {
     heartbeat.set_leader_commit(known_commit(progress));
     heartbeat.set_leader_commit_term(terms_.term_at(heartbeat.leader_commit()).value_or(0));
     heartbeat.set_round(round_);
+    heartbeat.set_known_start(configuration().start_of(peer));
     heartbeat.set_owed_index(progress.owed_index());
     heartbeat.set_owed_term(progress.owed_index() == 0 ? 0 : progress.owed_term());
     send(peer, message_of(std::move(heartbeat)), Gate::kNone);
@@ -67,6 +68,7 @@ void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbea
     // Without lease reads a node that restarts does not wait for what it may have promised.
     if (options_.lease_reads) reply.set_promise_us(options_.election_timeout_min_us);
     reply.set_waits_for_operator(options_.ask_to_rejoin);
+    if (heartbeat.known_start() != own_start()) reply.set_start(own_start());
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 
@@ -92,6 +94,7 @@ void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatRepl
     if (!is_leader() || reply.term() < term_ || found == peers_.end()) return;
     Progress& progress = found->second;
     progress.contact(input_.now_us);
+    hear_start(from, reply.start());
     progress.confirm_round(std::min(reply.round(), round_));
     if (const std::optional<uint64_t> took_us = progress.round_trip_us(reply.round(), input_.now_us)) {
         effects_.round_trips.push_back({found->first, *took_us});

@@ -196,6 +196,7 @@ void RaftCore::send_records(const std::string& peer, Progress& progress, uint64_
     request.set_record_count(count);
     request.set_leader_commit(commit_index_);
     request.set_sequence(next_sequence());
+    request.set_known_start(configuration().start_of(peer));
     progress.sent(last_index, records.size(), input_.now_us);
     send(peer, message_of(std::move(request), std::move(records)), Gate::kNone);
 }

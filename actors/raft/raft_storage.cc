@@ -2,10 +2,12 @@
 // the configuration says on which one for each voter. What comes from another storage of the same name (a replaced
 // disk, an emptied directory) does not count, for elections, commits, reads and contact alike, until the node has been
 // a learner and was given its vote anew, through the log: the entry that does so binds the vote to the new storage,
-// after it has caught up with all that the old one may have acknowledged.
+// after it has caught up with all that the old one may have acknowledged. An older copy of a directory is another storage
+// too, found out by the start that it lacks (storage_starts.h).
 #include <algorithm>
 
 #include "actors/raft/raft_core.h"
+#include "actors/raft/storage_starts.h"
 #include "messages/envelope.pb.h"
 #include "runtime/planted.h"
 #include "runtime/text.h"
@@ -72,19 +74,65 @@ void RaftCore::hear_storage(std::string_view from, uint64_t term, uint64_t stora
 
 // A vote lives on the storage that has caught up for it.
 void RaftCore::bind_new_voters(pb::RaftConfiguration* planned) const {
-    std::map<std::string, uint64_t> storages;
-    for (const pb::RaftStorage& storage : planned->storages()) storages[storage.id()] = storage.storage();
+    std::map<std::string, pb::RaftStorage> storages;
+    for (const pb::RaftStorage& storage : planned->storages()) storages[storage.id()] = storage;
     for (const std::string& voter : planned->voters()) {
         const auto heard = heard_storages_.find(voter);
         if (configuration().is_voter(voter) || heard == heard_storages_.end() || heard->second == 0) continue;
-        storages[voter] = heard->second;
+        pb::RaftStorage& bound = storages[voter];
+        bound.set_id(voter);
+        bound.set_storage(heard->second);
+        bound.clear_start();
     }
     planned->clear_storages();
-    for (const auto& [voter, storage] : storages) {
-        pb::RaftStorage* bound = planned->add_storages();
-        bound->set_id(voter);
-        bound->set_storage(storage);
+    for (auto& [voter, storage] : storages) *planned->add_storages() = std::move(storage);
+}
+
+// --- Older copies of a directory ------------------------------------------------------------------------------------
+
+void RaftCore::hear_known_start_of(std::string_view from, const Message& request) {
+    if (request->has_request_vote()) hear_known_start(from, request->request_vote().known_start());
+    if (request->has_append_entries()) hear_known_start(from, request->append_entries().known_start());
+    if (request->has_heartbeat()) hear_known_start(from, request->heartbeat().known_start());
+}
+
+// Before a request is answered. Whoever has a start of ours in its log that this directory does not know of, knows more of
+// our promises than we do: nothing that is said from now on may count as said by the storage that made them.
+void RaftCore::hear_known_start(std::string_view from, uint64_t known_start) {
+    if (!is_older_copy(options_.storage, options_.starts, known_start) || planted("older-copy-believed")) return;
+    const uint64_t before = options_.storage;
+    // The draw is also that of an election timeout, which does not matter.
+    options_.storage = input_.random == 0 || input_.random == before ? before + 1 : input_.random;
+    options_.starts.clear();
+    effects_.new_storage = options_.storage;
+    if (role_ != pb::RoleChanged::FOLLOWER) become_follower(term_, "");
+    effects_.notice =
+        str_cat("the data directory is an older copy: ", from, " knows of a later start of this node. What ",
+                options_.node_id, " promised since is not in it, so it counts as absent until it is taken ",
+                "back (`sandstore cluster rejoin ", options_.node_id, "`)");
+}
+
+void RaftCore::hear_start(std::string_view from, uint64_t start) {
+    if (start != 0) heard_starts_.insert_or_assign(std::string(from), start);
+}
+
+// With a heartbeat, all that were heard of at once. Not while nothing can be committed: a configuration that waits is in
+// the way of changes that would help.
+void RaftCore::bind_starts() {
+    pb::RaftConfiguration planned = configuration().message();
+    bool is_news = false;
+    for (pb::RaftStorage& bound : *planned.mutable_storages()) {
+        const auto heard = heard_starts_.find(bound.id());
+        const uint64_t start = is_self(bound.id()) ? own_start() : heard != heard_starts_.end() ? heard->second : 0;
+        if (start == 0 || start == bound.start() || !counts(bound.id())) continue;
+        bound.set_start(start);
+        is_news = true;
     }
+    if (!is_news || !why_no_change_now().empty() || !why_not_committable(configuration()).empty()) return;
+    heard_starts_.clear();
+    append_configuration(planned);
+    send_appends_to_all();
+    advance_commit();
 }
 
 // With each heartbeat, one step for one node: a voter that forgot becomes a learner, and a voter again when it has

@@ -252,6 +252,36 @@ class Scaling(ClusterTest):
         self.assertEqual(cluster.cat("/file"), b"acknowledged by two")
         self.await_vote_of(cluster, two)
 
+    def test_an_older_copy_does_not_go_on_without_those_who_remember(self):
+        cluster = self.cluster().start()
+        cluster.await_leader()
+        one, two, three = cluster.nodes
+        two.kill()
+        copy = two.data_dir + ".copy"
+        shutil.copytree(two.data_dir, copy)
+        cluster.await_leader()
+        before = cluster.status()["configuration"]["index"]
+        two.start()
+        wait_until("the log knows of its start", lambda: cluster.status()["configuration"]["index"] > before)
+        cluster.await_caught_up()
+        three.kill()
+        cluster.await_leader(besides=three.node_id)
+        cluster.put("/file", b"acknowledged by two")
+        one.kill()
+        two.kill()
+        shutil.rmtree(two.data_dir)
+        os.rename(copy, two.data_dir)
+        storage = self.identity(two)["storage_id"]
+        two.start()
+        three.start()
+        wait_until("it has found out", lambda: self.identity(two)["storage_id"] != storage)
+        self.assertIsNone(cluster.leader())
+        self.assertIn("the data directory is an older copy", two.log())
+        one.start()
+        cluster.await_leader()
+        self.assertEqual(cluster.cat("/file"), b"acknowledged by two")
+        self.await_vote_of(cluster, two, storage)
+
     def test_a_cluster_of_one_grows_by_joining_only(self):
         cluster = self.cluster(**{"cluster-id": "one-name"})
         first, *others = cluster.nodes

@@ -98,6 +98,12 @@ class BootstrapTest : public testing::Test {
         last_write = std::move(write);
         return written.value_or(pb::Identity());
     }
+    // A node that was here before writes down that it starts.
+    void note_start() {
+        EXPECT_FALSE(kit.has(pb::Envelope::kStartTransport)) << "a start is durable before anybody hears of it";
+        EXPECT_GT(take_identity_write().starts_size(), 0);
+        write_done();
+    }
     void write_done() { kit.answer(last_write, message_of(pb::DiskReply())); }
 
     std::string last_progress() {

@@ -1,5 +1,6 @@
 // Bootstrap: a cluster begins once, when all its first voters say that they are fresh; whoever was there before comes
 // back without a vote.
+#include "actors/raft/storage_starts.h"
 #include "tests/unit/cluster/bootstrap_fixture.h"
 
 namespace sandstore {
@@ -175,6 +176,7 @@ TEST_F(FoundingTest, a_second_process_with_the_name_of_a_running_node_is_told_so
 TEST_F(FoundingTest, a_known_node_and_one_that_joins_ask_nobody) {
     start(identity("blue"));
     EXPECT_FALSE(kit.has(pb::Envelope::kClusterStatusRequest));
+    note_start();
     EXPECT_TRUE(kit.has(pb::Envelope::kStartTransport));
 }
 
@@ -193,6 +195,7 @@ class LostLogTest : public BootstrapTest {
         known.set_founding("founding-of-blue");
         return identity_text(known);
     }
+    std::string error;
     void list_log(std::vector<std::string> files) {
         Message list = kit.take(pb::Envelope::kDiskRequest);
         EXPECT_EQ(list->disk_request().operations(0).list().directory(), "log");
@@ -205,6 +208,7 @@ class LostLogTest : public BootstrapTest {
 TEST_F(LostLogTest, a_node_with_its_log_goes_on) {
     start(begun());
     list_log({"0000000000000001.seg"});
+    note_start();
     EXPECT_TRUE(kit.has(pb::Envelope::kStartTransport));
 }
 
@@ -229,6 +233,7 @@ TEST_F(LostLogTest, the_only_voter_without_its_log_is_refused) {
 
 TEST_F(LostLogTest, a_committed_configuration_marks_the_log_as_begun) {
     start(identity("blue"));
+    note_start();
     kit.advance(kDuplicateWaitUs);
     kit.drop_effects();
     pb::ConfigurationChanged changed;
@@ -247,8 +252,66 @@ TEST_F(LostLogTest, a_committed_configuration_marks_the_log_as_begun) {
     kit.expect_nothing();
 }
 
+// --- Starts of the storage ------------------------------------------------------------------------------------------
+
+TEST_F(LostLogTest, each_start_is_noted_and_told_to_raft) {
+    start(begun());
+    list_log({"0000000000000001.seg"});
+    pb::Identity written = take_identity_write();
+    ASSERT_EQ(written.starts_size(), 1);
+    write_done();
+    kit.advance(kDuplicateWaitUs);
+    const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
+    ASSERT_EQ(raft.starts_size(), 1);
+    EXPECT_EQ(raft.starts(0), written.starts(0));
+}
+
+TEST_F(LostLogTest, of_many_starts_the_newest_are_kept) {
+    pb::Identity many = parse_identity(begun(), &error).value();
+    for (uint64_t i = 1; i <= kStartsKept; i++) many.add_starts(i);
+    start(identity_text(many));
+    list_log({"0000000000000001.seg"});
+    const pb::Identity written = take_identity_write();
+    ASSERT_EQ(static_cast<size_t>(written.starts_size()), kStartsKept);
+    EXPECT_EQ(written.starts(0), 2u);
+    EXPECT_GT(written.starts(kStartsKept - 1), kStartsKept);
+}
+
+TEST_F(LostLogTest, a_start_that_cannot_be_noted_is_not_told_and_the_node_starts_all_the_same) {
+    pb::Identity known = parse_identity(begun(), &error).value();
+    known.add_starts(77);
+    start(identity_text(known));
+    list_log({"0000000000000001.seg"});
+    take_identity_write();
+    pb::DiskReply full;
+    full.set_error(pb::STATUS_ENOSPC);
+    kit.answer(last_write, message_of(full));
+    EXPECT_TRUE(kit.logged("Cannot write identity.json"));
+    kit.advance(kDuplicateWaitUs);
+    const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
+    ASSERT_EQ(raft.starts_size(), 1);
+    EXPECT_EQ(raft.starts(0), 77u);
+}
+
+TEST_F(LostLogTest, an_older_copy_is_another_storage_from_now_on) {
+    start(begun());
+    list_log({"0000000000000001.seg"});
+    note_start();
+    kit.advance(kDuplicateWaitUs);
+    kit.drop_effects();
+    pb::StorageChanged changed;
+    changed.set_storage(99);
+    kit.deliver(message_of(changed));
+    const pb::Identity written = take_identity_write();
+    EXPECT_EQ(written.storage(), 99u);
+    EXPECT_TRUE(written.starts().empty()) << "they are of the storage before";
+    EXPECT_TRUE(written.begun());
+    EXPECT_EQ(written.bootstrap_voters_size(), 3);
+}
+
 TEST_F(LostLogTest, the_empty_log_of_a_node_that_waits_to_be_added_has_not_begun) {
     start(identity("blue"));
+    note_start();
     kit.advance(kDuplicateWaitUs);
     kit.drop_effects();
     pb::ConfigurationChanged changed;

@@ -115,8 +115,8 @@ TEST_F(JoiningTest, with_etcd_and_no_cluster_record_the_running_nodes_say_which_
 TEST_F(JoiningTest, a_joined_node_starts_again_without_the_flag_and_asks_nobody) {
     use_peers("node-1=a:1,node-4=d:4");
     start(joined_identity());
-    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest));
     EXPECT_FALSE(kit.has(pb::Envelope::kClusterStatusRequest));
+    note_start();
     EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
     EXPECT_TRUE(started().join());
 }
@@ -126,6 +126,7 @@ TEST_F(JoiningTest, a_first_voter_that_is_started_with_join_stays_what_it_is) {
     node.set_join(true);
     use_peers(kThreePeers);
     start(identity());
+    note_start();
     const pb::StartRaft raft = started();
     EXPECT_FALSE(raft.join());
     EXPECT_EQ(raft.bootstrap_voters_size(), 3);

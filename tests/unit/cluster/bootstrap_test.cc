@@ -74,7 +74,12 @@ TEST_F(BootstrapTest, a_fresh_node_with_a_static_list_starts_everything_in_order
 TEST_F(BootstrapTest, a_known_node_keeps_its_identity_and_its_first_voters) {
     use_peers("node-1=a:1,node-2=b:2,node-4=d:4");
     start(identity());
-    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest)) << "an identity is never rewritten";
+    const pb::Identity written = take_identity_write();
+    EXPECT_EQ(written.cluster_id(), kDerivedId);
+    EXPECT_EQ(written.storage(), kStorage);
+    EXPECT_EQ(written.bootstrap_voters_size(), 3);
+    EXPECT_EQ(written.starts_size(), 1) << "that it starts is all that is new";
+    write_done();
     EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), kDerivedId);
     kit.advance(kDuplicateWaitUs);
     const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
@@ -180,6 +185,7 @@ TEST_F(BootstrapTest, a_cached_view_is_enough_for_a_known_node) {
     pb::ClusterView cached = view_of(kThreePeers);
     cached.set_from_cache(true);
     kit.deliver(message_of(cached));
+    note_start();
     EXPECT_TRUE(kit.has(pb::Envelope::kStartTransport));
 }
 
@@ -196,18 +202,21 @@ TEST_F(BootstrapTest, a_wrong_list_in_etcd_does_not_keep_a_known_node_out) {
     start(identity());
     kit.deliver(message_of(view_of("node-2=b:2,node-9=x:9")));
     EXPECT_FALSE(kit.stopped()) << kit.stopped().value_or("");
+    note_start();
     EXPECT_TRUE(kit.has(pb::Envelope::kStartTransport));
 }
 
 TEST_F(BootstrapTest, a_known_node_needs_one_view_only) {
     start(identity());
     kit.deliver(message_of(view_of(kThreePeers)));
+    note_start();
     EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), kDerivedId);
 }
 
 TEST_F(BootstrapTest, views_after_the_start_change_nothing) {
     start(identity());
     kit.deliver(message_of(view_of(kThreePeers)));
+    note_start();
     kit.advance(kDuplicateWaitUs);
     kit.drop_effects();
     kit.deliver(message_of(view_of("node-2=b:2")));
@@ -271,6 +280,7 @@ TEST_F(BootstrapTest, the_directory_of_a_named_cluster_is_refused_when_the_list_
 TEST_F(BootstrapTest, a_lost_cluster_record_in_etcd_does_no_harm) {
     start(identity("blue"));
     kit.deliver(message_of(view_of(kThreePeers)));
+    note_start();
     EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
 }
 
@@ -279,6 +289,7 @@ TEST_F(BootstrapTest, a_list_of_strangers_in_etcd_does_no_harm_to_a_known_node) 
     start(identity("blue"));
     kit.deliver(message_of(view_of("node-9=d:4")));
     EXPECT_FALSE(kit.stopped());
+    note_start();
     EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), "blue");
 }
 
@@ -356,6 +367,7 @@ TEST_F(BootstrapTest, a_disk_that_does_not_answer_is_refused) {
 TEST_F(BootstrapTest, a_second_process_with_the_same_node_id_is_refused) {
     use_peers(kThreePeers);
     start(identity());
+    note_start();
     kit.take(pb::Envelope::kStartTransport);
     pb::DuplicateNode other;
     other.set_address("a:1");
@@ -367,6 +379,7 @@ TEST_F(BootstrapTest, a_second_process_with_the_same_node_id_is_refused) {
 TEST_F(BootstrapTest, hearing_itself_is_no_duplicate) {
     use_peers(kThreePeers);
     start(identity());
+    note_start();
     pb::DuplicateNode self;
     self.set_instance_id("instance-a");
     kit.deliver(message_of(self));

@@ -77,13 +77,20 @@ void CoreCluster::restart(const std::string& name) {
 void CoreCluster::wipe(const std::string& name) {
     Node& node = nodes_[name];
     SANDSTORE_CHECK(node.core == nullptr, name, " runs");
-    node.term = 0;
-    node.voted_for.clear();
-    node.log_start = 0;
-    node.start_term = 0;
-    node.log.clear();
-    node.snapshots.clear();
+    static_cast<Disk&>(node) = Disk();
     node.joins = true;
+}
+
+void CoreCluster::copy_disk(const std::string& name) {
+    Node& node = nodes_[name];
+    SANDSTORE_CHECK(node.core == nullptr, name, " runs");
+    node.copy = node;
+}
+
+void CoreCluster::put_back_copy(const std::string& name) {
+    Node& node = nodes_[name];
+    SANDSTORE_CHECK(node.core == nullptr, name, " runs");
+    static_cast<Disk&>(node) = node.copy;
 }
 
 void CoreCluster::partition(const std::set<std::string>& side) {

@@ -35,6 +35,9 @@ class CoreCluster {
     void crash(const std::string& node);  // Loses what was not synced.
     void restart(const std::string& node);
     void wipe(const std::string& node);  // While it is down: it comes back with an empty disk, and joins.
+    // Of a node that is down, and back to it later.
+    void copy_disk(const std::string& node);
+    void put_back_copy(const std::string& node);
     void partition(const std::set<std::string>& side);  // These on one side, all others on the other.
     void block_one_way(const std::string& from, const std::string& to) { blocked_.insert({from, to}); }
     void heal() { blocked_.clear(); }
@@ -78,10 +81,7 @@ class CoreCluster {
         pb::LogWrite write;
         Payload records;
     };
-    struct Node {
-        std::unique_ptr<RaftCore> core;
-        uint64_t generation = 0;
-        // Durable
+    struct Disk {
         uint64_t term = 0;
         std::string voted_for;
         uint64_t log_start = 0;   // The log's first entry is the one after,
@@ -89,7 +89,11 @@ class CoreCluster {
         std::vector<Record> log;
         std::vector<pb::SnapshotMeta> snapshots;  // Newest first.
         bool joins = false;
-        // Volatile
+    };
+    struct Node : Disk {
+        std::unique_ptr<RaftCore> core;
+        uint64_t generation = 0;
+        Disk copy;
         std::vector<DiskWrite> unsynced;
         uint64_t persisted_write = 0;
         std::vector<RaftEffects::Outgoing> held;
