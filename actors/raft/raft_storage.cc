@@ -2,8 +2,8 @@
 // the configuration says on which one for each voter. What comes from another storage of the same name (a replaced
 // disk, an emptied directory) does not count, for elections, commits, reads and contact alike, until the node has been
 // a learner and was given its vote anew, through the log: the entry that does so binds the vote to the new storage,
-// after it has caught up with all that the old one may have acknowledged. An older copy of a directory is another storage
-// too, found out by the start that it lacks (storage_starts.h).
+// after it has caught up with all that the old one may have acknowledged. An older copy of a directory is another
+// storage too, found out by the start that it lacks (storage_starts.h).
 #include <algorithm>
 
 #include "actors/raft/raft_core.h"
@@ -96,8 +96,8 @@ void RaftCore::hear_known_start_of(std::string_view from, const Message& request
     if (request->has_heartbeat()) hear_known_start(from, request->heartbeat().known_start());
 }
 
-// Before a request is answered. Whoever has a start of ours in its log that this directory does not know of, knows more of
-// our promises than we do: nothing that is said from now on may count as said by the storage that made them.
+// Before a request is answered. Whoever has a start of ours in its log that this directory does not know of, knows more
+// of our promises than we do: nothing that is said from now on may count as said by the storage that made them.
 void RaftCore::hear_known_start(std::string_view from, uint64_t known_start) {
     if (!is_older_copy(options_.storage, options_.starts, known_start) || planted("older-copy-believed")) return;
     const uint64_t before = options_.storage;
@@ -116,8 +116,8 @@ void RaftCore::hear_start(std::string_view from, uint64_t start) {
     if (start != 0) heard_starts_.insert_or_assign(std::string(from), start);
 }
 
-// With a heartbeat, all that were heard of at once. Not while nothing can be committed: a configuration that waits is in
-// the way of changes that would help.
+// With a heartbeat, all that were heard of at once. Not while nothing can be committed: a configuration that waits is
+// in the way of changes that would help.
 void RaftCore::bind_starts() {
     pb::RaftConfiguration planned = configuration().message();
     bool is_news = false;

@@ -1,6 +1,6 @@
 // The starts of a storage: each one is numbered and random, is written into the directory before anybody hears of it,
-// and is bound to the node's vote by the log when the leader hears of it. A copy of the directory that is older than the
-// last start known elsewhere lacks it: what was promised since then is not there.
+// and is bound to the node's vote by the log when the leader hears of it. A copy of the directory that is older than
+// the last start known elsewhere lacks it: what was promised since then is not there.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// A voter whose directory was put back to an older copy counts as absent, as soon as somebody whose log knows of a later
-// start of it is heard: what it promised since the copy was made is not in it.
+// A voter whose directory was put back to an older copy counts as absent, as soon as somebody whose log knows of a
+// later start of it is heard: what it promised since the copy was made is not in it.
 #include <gtest/gtest.h>
 
 #include "actors/raft/storage_starts.h"
