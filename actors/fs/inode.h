@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,6 +34,14 @@ struct Inode {
         uint64_t entries = 0;   // Of a directory.
         uint64_t stored_bytes;  // Of a file: covered by extents.
     };
+
+    // A change at this time of a leader's wall clock, which may be behind that of the leader before: the time of a change
+    // never runs backwards, and so does not that of the content, unless somebody sets it.
+    void touch(uint64_t time_us) { change_time_us = std::max(change_time_us, time_us); }
+    void touch_content(uint64_t time_us) {
+        touch(time_us);
+        modify_time_us = change_time_us;
+    }
 };
 static_assert(sizeof(Inode) <= 80);
 

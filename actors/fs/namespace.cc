@@ -90,7 +90,7 @@ uint64_t Namespace::add_child(uint64_t parent, std::string_view name, bool direc
     const uint64_t id = inodes_.add(inode);
     auto edit = inodes_.edit(parent);
     inodes_.add_entry(edit, name, id);
-    edit->modify_time_us = edit->change_time_us = when.time_us;
+    edit->touch_content(when.time_us);
     if (directory) ++edit->links;
     return id;
 }
@@ -154,7 +154,7 @@ void Namespace::remove_child(uint64_t parent, std::string_view name, uint64_t ch
     {
         auto edit = inodes_.edit(parent);
         inodes_.remove_entry(edit, name);
-        edit->modify_time_us = edit->change_time_us = when.time_us;
+        edit->touch_content(when.time_us);
         if (directory) --edit->links;
     }
     const Inode removed = inodes_.remove(child);
@@ -236,17 +236,17 @@ Outcome Namespace::rename(const pb::Rename& request, const Occasion& when, pb::M
         {
             auto edit = inodes_.edit(from.parent);
             inodes_.remove_entry(edit, from.name);
-            edit->modify_time_us = edit->change_time_us = when.time_us;
+            edit->touch_content(when.time_us);
             if (directory) --edit->links;
         }
         {
             auto edit = inodes_.edit(to.parent);
             inodes_.add_entry(edit, to.name, from.inode);
-            edit->modify_time_us = edit->change_time_us = when.time_us;
+            edit->touch_content(when.time_us);
             if (directory) ++edit->links;
         }
         auto edit = inodes_.edit(from.inode);
-        edit->change_time_us = when.time_us;
+        edit->touch(when.time_us);
         if (directory) edit->parent = to.parent;
     }
     fill_attributes(from.inode, result->mutable_attributes());

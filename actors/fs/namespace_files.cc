@@ -145,11 +145,11 @@ Outcome Namespace::set_attributes(const pb::SetAttributes& request, const Occasi
     }
     {
         auto edit = inodes_.edit(inode);
-        edit->change_time_us = when.time_us;
+        edit->touch(when.time_us);
         if (request.has_size()) {
             store(content, edit);
             edit->size = request.size();
-            edit->modify_time_us = when.time_us;
+            edit->touch_content(when.time_us);
         }
         if (request.has_mode()) edit->mode = static_cast<uint16_t>(request.mode());
         if (request.has_uid()) edit->uid = request.uid();
@@ -229,7 +229,7 @@ Outcome Namespace::commit_extents(const pb::CommitExtents& request, const Occasi
         auto edit = inodes_.edit(id);
         store(content, edit);
         edit->size = new_size;
-        edit->modify_time_us = edit->change_time_us = when.time_us;
+        edit->touch_content(when.time_us);
         if (request.has_mode()) edit->mode = static_cast<uint16_t>(request.mode());
     }
     result->set_offset(base);

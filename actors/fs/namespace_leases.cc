@@ -141,7 +141,7 @@ Outcome Namespace::publish_file(const pb::PublishFile& request, const Occasion& 
     {
         auto edit = inodes_.edit(place.parent);
         inodes_.add_entry(edit, place.name, id);
-        edit->modify_time_us = edit->change_time_us = when.time_us;
+        edit->touch_content(when.time_us);
     }
     {
         auto edit = inodes_.edit(id);
@@ -150,7 +150,9 @@ Outcome Namespace::publish_file(const pb::PublishFile& request, const Occasion& 
         edit->uid = owner.uid;
         edit->gid = owner.gid;
         edit->mode = request.has_mode() ? static_cast<uint16_t>(request.mode()) : owner.mode;
-        edit->change_time_us = when.time_us;
+        edit->change_time_us = std::max(edit->change_time_us, owner.change_time_us);
+        edit->modify_time_us = std::max(edit->modify_time_us, owner.modify_time_us);
+        edit->touch(when.time_us);
     }
     leases_.erase(request.lease_id());
     fill_attributes(id, result->mutable_attributes());

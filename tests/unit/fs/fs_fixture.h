@@ -54,6 +54,7 @@ class NamespaceTest : public testing::Test {
         return {now_us_, now_us_, 1000, 100, kWindowUs};
     }
     uint64_t now_us() const { return now_us_; }
+    void set_clock_back(uint64_t by_us) { now_us_ -= by_us; }
 
     pb::StatusCode mkdir(std::string_view path, bool parents = false, uint32_t mode = 0755) {
         pb::MakeDirectory request;

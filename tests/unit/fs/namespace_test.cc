@@ -247,6 +247,21 @@ TEST_F(NamespaceTest, a_change_in_a_directory_moves_its_times) {
     EXPECT_LT(stat("/a").modify_time_us(), now_us());
 }
 
+TEST_F(NamespaceTest, times_of_changes_never_run_backwards) {
+    EXPECT_EQ(mkdir("/d"), pb::STATUS_OK);
+    EXPECT_EQ(create("/d/f"), pb::STATUS_OK);
+    EXPECT_EQ(apply(commit("/d/f", 0, {extent(0, 100, 1)})), pb::STATUS_OK);
+    const pb::Attributes file = stat("/d/f");
+    const pb::Attributes directory = stat("/d");
+    set_clock_back(3'600'000'000);
+    EXPECT_EQ(apply(commit("/d/f", 0, {extent(0, 200, 2)})), pb::STATUS_OK);
+    EXPECT_EQ(truncate("/d/f", 10), pb::STATUS_OK);
+    EXPECT_EQ(create("/d/g"), pb::STATUS_OK);
+    EXPECT_GE(stat("/d/f").modify_time_us(), file.modify_time_us());
+    EXPECT_GE(stat("/d/f").change_time_us(), file.change_time_us());
+    EXPECT_GE(stat("/d").modify_time_us(), directory.modify_time_us());
+}
+
 TEST_F(NamespaceTest, attributes_are_set_one_by_one) {
     ASSERT_EQ(create("/f"), pb::STATUS_OK);
     const pb::Attributes before = stat("/f");
