@@ -104,7 +104,7 @@ ValueRule host_and_port() {
 }
 
 ValueRule host_and_port_list() {
-    return {"host:port,...", [](std::string_view text) {
+    return {"host:port,... (with http:// in front or without; https is not spoken)", [](std::string_view text) {
                 if (text.empty()) return true;
                 for (size_t start = 0; start <= text.size();) {
                     const size_t comma = std::min(text.find(',', start), text.size());

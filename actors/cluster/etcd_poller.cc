@@ -160,7 +160,9 @@ void EtcdPoller::on_http_reply(Message message, Context& context) {
     http_request_ = 0;
     const pb::HttpReply& reply = message->http_reply();
     if (reply.code() == 0) return endpoint_failed(reply.error().empty() ? "no answer" : reply.error(), context);
-    if (reply.code() != 200) return endpoint_failed(str_cat("HTTP status ", reply.code()), context);
+    if (reply.code() != 200) {
+        return endpoint_failed(etcd_refusal(reply.code(), message.payload.to_string()), context);
+    }
     std::string error;
     const std::optional<std::vector<EtcdRecord>> records = parse_etcd_range(message.payload.to_string(), &error);
     if (!records) return endpoint_failed(std::move(error), context);

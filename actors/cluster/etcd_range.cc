@@ -4,6 +4,7 @@
 
 #include "actors/cluster/base64.h"
 #include "actors/cluster/strict_json.h"
+#include "runtime/one_line.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -58,6 +59,29 @@ std::optional<std::vector<EtcdRecord>> parse_etcd_range(std::string_view body, s
     }
     std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
     return records;
+}
+
+std::string etcd_refusal(int http_status, std::string_view body) {
+    constexpr size_t kWordsMax = 200;
+    std::string error;
+    const std::optional<Json::Value> answer = parse_json(body, &error);
+    std::string words;
+    if (answer && answer->isObject()) {
+        words = json_string(*answer, "message").value_or(json_string(*answer, "error").value_or(""));
+    } else {
+        words = body.substr(0, body.find('\n'));
+    }
+    std::string text = str_cat("HTTP status ", http_status);
+    if (!words.empty()) str_append(&text, ", etcd says: ", one_line(words.substr(0, kWordsMax)));
+    const auto has = [&words](std::string_view part) { return words.find(part) != std::string::npos; };
+    if (has("HTTPS server")) {
+        str_append(&text, " (it speaks TLS only; give an endpoint that speaks plain HTTP)");
+    } else if (http_status == 401 || http_status == 403 || has("user name") || has("permission denied") ||
+               has("auth")) {
+        str_append(&text,
+                   " (it wants a user and a password, which are not sent: give an endpoint without authentication)");
+    }
+    return text;
 }
 
 }  // namespace sandstore

@@ -22,4 +22,7 @@ std::string etcd_prefix_end(std::string_view prefix);
 // In the order of keys. Nothing: `error` says why (not JSON, an error of etcd's, damaged base64, ...).
 std::optional<std::vector<EtcdRecord>> parse_etcd_range(std::string_view body, std::string* error);
 
+// Why etcd gave another HTTP status than 200, in its own words where it has some, and what that means for us.
+std::string etcd_refusal(int http_status, std::string_view body);
+
 }  // namespace sandstore

@@ -111,7 +111,7 @@ MemberWriter::Result MemberWriter::attempt(const ClusterPlan& plan, bool* again)
     std::string answer;
     std::string error;
     if (!call_("/v3/kv/range", etcd_range_body(kConfigPrefix), &answer)) {
-        return {Outcome::kFailed, "etcd does not answer: nothing was written"};
+        return {Outcome::kFailed, "no answer of etcd that is of use: nothing was written"};
     }
     const std::optional<std::vector<EtcdRecord>> there = parse_etcd_range(answer, &error);
     if (!there) return {Outcome::kFailed, str_cat("etcd's answer makes no sense: ", error)};

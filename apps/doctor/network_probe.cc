@@ -8,8 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <future>
+#include <map>
 #include <memory>
+#include <thread>
 
 #include "apps/doctor/findings.h"
 #include "net/address.h"
@@ -20,17 +24,54 @@ namespace sandstore {
 
 namespace {
 
-using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+constexpr auto kNamePatience = std::chrono::seconds(5);
 
-Addresses resolve(const HostPort& place, int flags, std::string* error) {
+struct Addresses {
+    std::shared_ptr<const addrinfo> list;
+    std::string error;
+    uint64_t took_us = 0;
+};
+
+struct Question {
+    std::shared_future<Addresses> answer;
+    std::chrono::steady_clock::time_point until;
+};
+
+Addresses look_up(const std::string& host, uint16_t port, int flags) {
+    const SystemClock clock;
+    const uint64_t began_us = clock.monotonic_us();
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = flags;
     addrinfo* found = nullptr;
-    const int failed = getaddrinfo(place.host.empty() ? nullptr : place.host.c_str(),
-                                   std::to_string(place.port).c_str(), &hints, &found);
-    if (failed != 0) *error = str_cat("the name ", place.host, " cannot be resolved: ", gai_strerror(failed));
-    return {found, freeaddrinfo};
+    Addresses addresses;
+    const int failed = getaddrinfo(host.empty() ? nullptr : host.c_str(), std::to_string(port).c_str(), &hints, &found);
+    if (failed != 0) addresses.error = str_cat("the name ", host, " cannot be resolved: ", gai_strerror(failed));
+    if (failed == 0) addresses.list = {found, [](const addrinfo* list) { freeaddrinfo(const_cast<addrinfo*>(list)); }};
+    addresses.took_us = clock.monotonic_us() - began_us;
+    return addresses;
+}
+
+// getaddrinfo() cannot be told how long to wait: one that takes longer is left behind.
+Question ask(const HostPort& place) {
+    std::promise<Addresses> promise;
+    Question question{promise.get_future().share(), std::chrono::steady_clock::now() + kNamePatience};
+    std::thread([promise = std::move(promise), place]() mutable {
+        promise.set_value(look_up(place.host, place.port, 0));
+    }).detach();
+    return question;
+}
+
+std::map<std::string, Question>& questions() {
+    static std::map<std::string, Question> all;
+    return all;
+}
+
+Addresses resolve(const HostPort& place) {
+    const auto asked = questions().find(to_string(place));
+    const Question question = asked != questions().end() ? asked->second : ask(place);
+    if (question.answer.wait_until(question.until) == std::future_status::ready) return question.answer.get();
+    return {nullptr, str_cat("the name ", place.host, " cannot be resolved: no name server has answered"), 0};
 }
 
 // 0 or an errno.
@@ -84,20 +125,28 @@ std::string_view header_of(std::string_view head, std::string_view name) {
 
 }  // namespace
 
+void ask_for_names(const std::vector<std::string>& places) {
+    for (const std::string& text : places) {
+        std::string error;
+        const std::optional<HostPort> place = parse_address(text, &error);
+        if (place && !questions().contains(to_string(*place))) questions().emplace(to_string(*place), ask(*place));
+    }
+}
+
 ConnectProbe probe_connect(const std::string& host_and_port, int attempts, uint64_t timeout_us) {
     ConnectProbe probe;
     const std::optional<HostPort> place = parse_address(host_and_port, &probe.error);
     if (!place) return probe;
     const SystemClock clock;
-    const uint64_t began_us = clock.monotonic_us();
-    const Addresses addresses = resolve(*place, 0, &probe.error);
-    if (addresses == nullptr) return probe;
+    const Addresses addresses = resolve(*place);
+    probe.error = addresses.error;
+    if (addresses.list == nullptr) return probe;
     probe.resolved = true;
-    probe.resolve_us = clock.monotonic_us() - began_us;
+    probe.resolve_us = addresses.took_us;
     probe.connect_us = UINT64_MAX;
     for (int i = 0; i < attempts; ++i) {
         const uint64_t from_us = clock.monotonic_us();
-        const int connected = connect_to_any(addresses.get(), from_us + timeout_us);
+        const int connected = connect_to_any(addresses.list.get(), from_us + timeout_us);
         if (connected < 0) {
             probe.error = strerror(-connected);
             return probe;
@@ -113,11 +162,12 @@ HttpProbe probe_http(const std::string& host_and_port, const std::string& path, 
     HttpProbe probe;
     const std::optional<HostPort> place = parse_address(host_and_port, &probe.error);
     if (!place) return probe;
-    const Addresses addresses = resolve(*place, 0, &probe.error);
-    if (addresses == nullptr) return probe;
+    const Addresses addresses = resolve(*place);
+    probe.error = addresses.error;
+    if (addresses.list == nullptr) return probe;
     const SystemClock clock;
     const uint64_t until_us = clock.monotonic_us() + timeout_us;
-    const int connected = connect_to_any(addresses.get(), until_us);
+    const int connected = connect_to_any(addresses.list.get(), until_us);
     if (connected < 0) {
         probe.error = strerror(-connected);
         return probe;
@@ -159,13 +209,13 @@ int probe_listen(const std::string& listen_address) {
     std::string error;
     const std::optional<HostPort> place = parse_listen_address(listen_address, &error);
     if (!place) return EINVAL;
-    const Addresses addresses = resolve(*place, AI_PASSIVE, &error);
-    if (addresses == nullptr) return EADDRNOTAVAIL;
-    const int made = ::socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const Addresses addresses = look_up(place->host, place->port, AI_PASSIVE);
+    if (addresses.list == nullptr) return EADDRNOTAVAIL;
+    const int made = ::socket(addresses.list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (made < 0) return errno;
     const int on = 1;
     setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    int failed = ::bind(made, addresses->ai_addr, addresses->ai_addrlen) == 0 ? 0 : errno;
+    int failed = ::bind(made, addresses.list->ai_addr, addresses.list->ai_addrlen) == 0 ? 0 : errno;
     if (failed == 0 && ::listen(made, 1) != 0) failed = errno;
     ::close(made);
     return failed;

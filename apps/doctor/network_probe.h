@@ -4,8 +4,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace sandstore {
+
+// Begins to ask for all these hosts' addresses, each "host:port", at the same time. Probes of them wait for the answer, until
+// five seconds after this; others ask by themselves, for as long.
+void ask_for_names(const std::vector<std::string>& places);
 
 struct ConnectProbe {
     std::string error;  // Empty: connected.

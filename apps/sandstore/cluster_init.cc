@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "actors/cluster/etcd_range.h"
 #include "actors/cluster/member_record.h"
 #include "actors/cluster/member_writer.h"
 #include "apps/common/common_flags.h"
@@ -58,6 +59,7 @@ class EtcdCaller {
         auto pause = kPauseMin;
         while (true) {
             std::string failures;
+            bool refused = true;  // By all: that will not change while one waits.
             for (const std::string& endpoint : endpoints_) {
                 HttpAnswer reply = http_call(str_cat("http://", endpoint, path), body, kCallTimeoutMs);
                 if (reply.code == 200) {
@@ -65,10 +67,12 @@ class EtcdCaller {
                     return true;
                 }
                 str_append(&failures, failures.empty() ? "" : "; ", endpoint, ": ",
-                           reply.code == 0 ? reply.error : str_cat("HTTP status ", reply.code));
+                           reply.code == 0 ? reply.error : etcd_refusal(reply.code, reply.body));
+                refused = refused && reply.code / 100 == 4;
             }
-            const bool last = SteadyClock::now() + pause >= deadline;
-            std::fprintf(stderr, "sandstore cluster init: etcd does not answer (%s), %s\n", failures.c_str(),
+            const bool last = refused || SteadyClock::now() + pause >= deadline;
+            std::fprintf(stderr, "sandstore cluster init: etcd %s (%s), %s\n",
+                         refused ? "refuses to answer" : "does not answer", failures.c_str(),
                          last ? "giving up" : str_cat("trying again in ", pause.count(), " ms").c_str());
             if (last) return false;
             std::this_thread::sleep_for(pause);

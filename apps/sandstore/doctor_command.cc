@@ -190,6 +190,7 @@ class Doctor {
     std::vector<pb::Member> members_in_etcd() {
         std::vector<pb::Member> members;
         bool listed = false;
+        ask_for_names(options_.etcd_endpoints);
         for (const std::string& endpoint : options_.etcd_endpoints) {
             const ConnectProbe connected = probe_connect(endpoint, 1, kConnectTimeoutUs);
             if (!connected.error.empty()) {
@@ -216,7 +217,11 @@ class Doctor {
         std::string error = answer.error;
         const auto records = answer.code == 200 ? parse_etcd_range(answer.body, &error) : std::nullopt;
         if (!records) {
-            findings_.warn("members", str_cat(endpoint, ": ", error), "etcd must be 3.4 or newer");
+            // The path is unknown to older ones.
+            const bool is_old = answer.code == 404;
+            if (answer.code != 0 && answer.code != 200) error = etcd_refusal(answer.code, answer.body);
+            findings_.warn("members", str_cat(endpoint, ": ", error),
+                           is_old ? "etcd must be 3.4 or newer" : "nodes ask etcd just so, and get no other answer");
             return false;
         }
         for (const EtcdRecord& record : *records) {
@@ -231,6 +236,9 @@ class Doctor {
     }
 
     void look_at_peers(const std::vector<pb::Member>& members) {
+        std::vector<std::string> addresses;
+        for (const pb::Member& member : members) addresses.push_back(member.address());
+        ask_for_names(addresses);
         for (const pb::Member& member : members) {
             if (member.id() == FLAGS_node_id && !node_runs_) continue;
             const std::string name = str_cat(member.id(), " (", member.address(), ")");

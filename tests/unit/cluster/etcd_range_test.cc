@@ -83,5 +83,17 @@ TEST(EtcdRange, anything_else_is_refused_with_a_reason) {
     EXPECT_EQ(error, "etcd says: etcdserver: no leader");
 }
 
+TEST(EtcdRefusal, is_told_in_etcds_words_with_what_they_mean) {
+    const std::string wants_user = etcd_refusal(
+        400, R"({"error":"etcdserver: user name is empty","code":3,"message":"etcdserver: user name is empty"})");
+    EXPECT_EQ(wants_user.find("HTTP status 400, etcd says: etcdserver: user name is empty (it wants a user"), 0u)
+        << wants_user;
+    EXPECT_NE(etcd_refusal(400, "Client sent an HTTP request to an HTTPS server.\n").find("it speaks TLS only"),
+              std::string::npos);
+    EXPECT_EQ(etcd_refusal(503, ""), "HTTP status 503");
+    EXPECT_EQ(etcd_refusal(500, "\x1b[2J\nmore"), "HTTP status 500, etcd says: \\x1b[2J");
+    EXPECT_LT(etcd_refusal(500, std::string(100'000, 'x')).size(), 300u);
+}
+
 }  // namespace
 }  // namespace sandstore
