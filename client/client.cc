@@ -8,6 +8,7 @@
 #include "client/settings.h"
 #include "net/transport.h"
 #include "runtime/event_runtime.h"
+#include "runtime/library_log.h"
 #include "runtime/logging.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
@@ -29,6 +30,7 @@ pb::At at_path(std::string_view path) {
 
 struct Client::Inside {
     Logger logger;
+    LibraryLog library_log{logger};
     MetricsRegistry metrics;
     EventRuntime runtime{{"client", 0}, logger, metrics};
 };

@@ -24,10 +24,12 @@ constexpr int kWriteCallsPerTurn = 4;
 constexpr size_t kWriteVectors = 512;
 static_assert(kWriteVectors <= IOV_MAX);
 
-// A silent, dead host is found after about 25 s when nothing is being sent, and by the stall timeout otherwise.
+// A silent, dead host is found after about 25 s when nothing is being sent.
 constexpr int kKeepaliveIdleSeconds = 10;
 constexpr int kKeepaliveIntervalSeconds = 5;
 constexpr int kKeepaliveProbes = 3;
+// And when something is being sent: what nobody acknowledges, or has room for, for so long.
+constexpr int kUserTimeoutMs = 10'000;
 
 constexpr uint64_t kFrameStallsMax = 8;
 // While others wait for the memory that a frame or an answer takes, patience is shorter: without progress, and for a
@@ -60,6 +62,7 @@ void set_connection_options(int socket) {
     set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, kKeepaliveIdleSeconds);
     set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveIntervalSeconds);
     set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveProbes);
+    set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
 }
 
 // --- Life

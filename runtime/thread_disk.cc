@@ -6,10 +6,12 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -145,6 +147,16 @@ void ThreadDisk::deliver_answers() {
     for (Answer& answer : answers) host_.reply(answer.to, self_, std::move(answer.message));
 }
 
+namespace {
+
+// What a process has locked, by the directory's name. Never closed: the locks end with the process.
+std::map<std::string, int>& locked_files() {
+    static std::map<std::string, int> files;
+    return files;
+}
+
+}  // namespace
+
 std::optional<std::string> lock_directory(const std::string& directory) {
     std::error_code problem;
     std::filesystem::create_directories(directory, problem);
@@ -152,11 +164,23 @@ std::optional<std::string> lock_directory(const std::string& directory) {
     const std::string path = str_cat(directory, "/LOCK");
     const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (file < 0) return str_cat("cannot open ", path, ": ", std::generic_category().message(errno));
-    if (flock(file, LOCK_EX | LOCK_NB) == 0) return std::nullopt;  // Kept open: the lock ends with the process.
+    if (flock(file, LOCK_EX | LOCK_NB) == 0) {
+        locked_files()[directory] = file;
+        return std::nullopt;
+    }
     const int error = errno;
     close(file);
     if (error == EWOULDBLOCK) return str_cat("data directory ", directory, " is in use by another sandstore process");
     return str_cat("cannot lock ", path, ": ", std::generic_category().message(error));
+}
+
+bool is_locked_directory(const std::string& directory) {
+    const auto locked = locked_files().find(directory);
+    if (locked == locked_files().end()) return false;
+    struct stat ours {};
+    struct stat there {};
+    return fstat(locked->second, &ours) == 0 && stat(str_cat(directory, "/LOCK").c_str(), &there) == 0 &&
+           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 }  // namespace sandstore

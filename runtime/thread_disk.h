@@ -79,5 +79,8 @@ class ThreadDisk final : public Port {
 // Makes sure that no other process uses the data directory (made when missing) for as long as this one lives. The error
 // is a sentence.
 std::optional<std::string> lock_directory(const std::string& directory);
+// Whether the name still leads to the directory that this process has locked: it may have been removed, or another file
+// system be mounted there. What is written to one that is gone, nobody will find.
+bool is_locked_directory(const std::string& directory);
 
 }  // namespace sandstore

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,6 +21,19 @@ constexpr mode_t kFileMode = 0640;
 constexpr size_t kSpareBuffersMax = 4;
 
 }  // namespace
+
+std::optional<std::string> keep_earlier_trace(const std::string& path, std::string* error) {
+    struct stat facts {};
+    if (::stat(path.c_str(), &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_size == 0) return "";
+    for (uint64_t number = 1;; ++number) {
+        std::string kept = str_cat(path, ".", number);
+        // Unlike rename() it replaces nothing.
+        if (::link(path.c_str(), kept.c_str()) == 0 && ::unlink(path.c_str()) == 0) return kept;
+        if (errno == EEXIST) continue;
+        *error = str_cat("cannot keep the earlier trace file ", path, ": ", std::strerror(errno));
+        return std::nullopt;
+    }
+}
 
 std::unique_ptr<TraceFile> TraceFile::create(const std::string& path, bool in_background, std::string* error) {
     const int number = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode);

@@ -25,6 +25,7 @@
 #include "runtime/descriptors.h"
 #include "runtime/event_runtime.h"
 #include "runtime/fault_points.h"
+#include "runtime/library_log.h"
 #include "runtime/message_of.h"
 #include "runtime/process_metrics.h"
 #include "runtime/text.h"
@@ -52,6 +53,7 @@ static_assert(kOrphanGraceUs > kChunkCommitWindowUs + Repairer::kClockStepMaxUs)
 constexpr uint32_t kFileRequestsMax = 8'192;
 constexpr uint64_t kChunkStatsIntervalMs = 2'000;
 constexpr uint64_t kRepairIntervalMs = 10'000;
+constexpr timeval kLookInterval = {2, 0};
 
 struct EventFree {
     void operator()(event* event) const { event_free(event); }
@@ -63,8 +65,10 @@ using EventPtr = std::unique_ptr<event, EventFree>;
 // In the order of making; destroyed in the opposite one.
 struct Node::Parts {
     Parts(const NodeOptions& options, Logger& logger, MetricsRegistry& metrics)
-        : runtime({.node_id = options.node_id, .clock = options.debug_faults ? &clock : nullptr}, logger, metrics) {}
+        : library_log(logger),
+          runtime({.node_id = options.node_id, .clock = options.debug_faults ? &clock : nullptr}, logger, metrics) {}
 
+    LibraryLog library_log;
     FaultPoints faults;
     SystemClock system_clock;
     ShiftedClock clock{faults, system_clock};
@@ -77,7 +81,9 @@ struct Node::Parts {
     EventPtr on_terminate;
     EventPtr on_interrupt;
     EventPtr on_hang_up;
+    EventPtr on_look;  // At the data directory.
     bool stopping = false;
+    std::string problem;  // Not empty: why the node stops, though no actor asked for it.
 };
 
 namespace {
@@ -274,9 +280,12 @@ std::string Node::run() {
     evsignal_add(parts_->on_interrupt.get(), nullptr);
     parts_->on_hang_up.reset(evsignal_new(base, SIGHUP, on_hang_up, this));
     evsignal_add(parts_->on_hang_up.get(), nullptr);
+    const auto on_look = [](evutil_socket_t, short, void* node) { static_cast<Node*>(node)->look_at_directory(); };
+    parts_->on_look.reset(event_new(base, -1, EV_PERSIST, on_look, this));
+    evtimer_add(parts_->on_look.get(), &kLookInterval);
     parts_->runtime.run();
     const Dispatcher& dispatcher = parts_->runtime.dispatcher();
-    if (!dispatcher.stop_reason()) return "";
+    if (!dispatcher.stop_reason()) return parts_->problem;
     // Where what led to the end can be looked at.
     const std::string saved = parts_->recording == nullptr ? "" : parts_->recording->save(dispatcher);
     return str_cat(*dispatcher.stop_reason(), saved.empty() ? "" : "; ", saved);
@@ -290,6 +299,15 @@ void Node::stop() {
     // A node that does not lead says so at once; without another node that could lead the time runs out.
     parts_->runtime.dispatcher().ask(pb::ACTOR_RAFT, message_of(pb::TransferLeadership()), kHandOverUs,
                                      [this](Message) { drain(); });
+}
+
+void Node::look_at_directory() {
+    if (is_locked_directory(options_.data_directory)) return;
+    parts_->problem =
+        str_cat("the data directory ", options_.data_directory,
+                " is gone: it was removed, or something else is mounted there. Nothing that is written now would be "
+                "found again");
+    parts_->runtime.stop();
 }
 
 void Node::reopen_log() {

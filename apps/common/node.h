@@ -28,6 +28,7 @@ class Node {
     struct Parts;
     void drain();
     void reopen_log();
+    void look_at_directory();
     NodeOptions options_;
     Logger& logger_;
     MetricsRegistry metrics_;

@@ -7,6 +7,7 @@
 #include "runtime/dispatcher.h"
 #include "runtime/flight_recorder.h"
 #include "runtime/text.h"
+#include "runtime/trace_file.h"
 #include "runtime/trace_writer.h"
 
 DEFINE_string(trace_file, "", "record every message of this node's actors in this file");
@@ -66,6 +67,7 @@ const Module& trace_module() {
 
 std::unique_ptr<Recording> begin_recording(Dispatcher& dispatcher, const NodeOptions& options, std::string* error) {
     if (options.trace_file.empty()) return std::make_unique<FlightRecording>(dispatcher, options.data_directory);
+    if (!keep_earlier_trace(options.trace_file, error)) return nullptr;
     std::unique_ptr<TraceWriter> writer = TraceWriter::open(
         options.trace_file, options.node_id, dispatcher.root_seed(), error, TraceWriter::Writing::kInBackground,
         options.trace_content ? PayloadDetail::kAll : PayloadDetail::kContent);
