@@ -9,6 +9,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "runtime/one_line.h"
 #include "runtime/text.h"
 #include "runtime/version.h"
 
@@ -168,10 +169,7 @@ class Parser {
     void fail(std::string_view what) {
         if (done()) return;
         result_.exit_code = 2;
-        result_.error = str_cat(prefix(), what);
-        // One line, whatever was typed.
-        std::replace_if(
-            result_.error.begin(), result_.error.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+        result_.error = str_cat(prefix(), one_line(what));
     }
 
     std::string prefix() const { return str_cat(spec_.program, spec_.name.empty() ? "" : " ", spec_.name, ": "); }
@@ -195,6 +193,10 @@ class Parser {
     }
 
     void add_positional(const std::string& argument) {
+        // `rm -rf "$UNSET"` means nothing, least of all the root.
+        if (argument.empty())
+            return fail(str_cat(spec_.positionals_name.empty() ? "an argument" : spec_.positionals_name,
+                                ": one of these is empty, and names nothing"));
         if (result_.positionals.size() < spec_.positionals_max) {
             result_.positionals.push_back(argument);
         } else if (spec_.positionals_max == 0) {
@@ -347,8 +349,8 @@ class Parser {
         for (const auto& [name, value] : environment_) {
             if (!name.starts_with(kPrefix) || std::find(known.begin(), known.end(), name) != known.end()) continue;
             const std::string_view match = nearest(name, known);
-            result_.warnings.push_back(str_cat(prefix(), "warning: nothing reads the environment variable ", name,
-                                               match.empty() ? "" : ": did you mean ", match,
+            result_.warnings.push_back(str_cat(prefix(), "warning: nothing reads the environment variable ",
+                                               one_line(name), match.empty() ? "" : ": did you mean ", match,
                                                match.empty() ? "" : "?"));
         }
     }
@@ -443,7 +445,7 @@ int finish(const ParsedCommandLine& parsed) {
 }
 
 int usage_error(const CommandSpec& spec, std::string_view what) {
-    const std::string line = str_cat(spec.program, spec.name.empty() ? "" : " ", spec.name, ": ", what, "\n");
+    const std::string line = str_cat(spec.program, spec.name.empty() ? "" : " ", spec.name, ": ", one_line(what), "\n");
     std::fputs(line.c_str(), stderr);
     return 2;
 }

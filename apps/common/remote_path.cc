@@ -9,7 +9,7 @@ std::string tidy_path(std::string_view path) {
     while (!path.empty()) {
         const size_t slash = path.find('/');
         const std::string_view part = path.substr(0, slash);
-        if (!part.empty()) str_append(&tidy, "/", part);
+        if (!part.empty() && part != ".") str_append(&tidy, "/", part);
         path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
     }
     return tidy.empty() ? "/" : tidy;
@@ -24,12 +24,17 @@ std::string base_name(std::string_view path) {
     return tidy.substr(tidy.rfind('/') + 1);
 }
 
-std::string printable(std::string_view name) {
-    std::string text(name);
-    for (char& c : text) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-    }
-    return text;
+bool ends_with_dots(std::string_view path) {
+    while (path.ends_with('/')) path.remove_suffix(1);
+    const std::string_view last = path.substr(path.find_last_of('/') + 1);
+    return last == "." || last == "..";
+}
+
+std::string Made::add(std::string_view source, std::string_view place, bool* harmless) {
+    const auto [made, is_new] = sources_.emplace(place, source);
+    *harmless = !is_new && made->second == source;
+    if (is_new) return "";
+    return *harmless ? "named more than once" : str_cat("will not overwrite what was just made of ", made->second);
 }
 
 }  // namespace sandstore

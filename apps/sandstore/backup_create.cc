@@ -18,6 +18,7 @@
 #include "apps/common/units.h"
 #include "apps/sandstore/backup_tools.h"
 #include "runtime/event_runtime.h"
+#include "runtime/one_line.h"
 #include "runtime/text.h"
 #include "runtime/version.h"
 
@@ -66,7 +67,7 @@ void tell_affected_files(const Snapshot& snapshot, const std::set<uint64_t>& chu
         for (const pb::BackupExtent& extent : entry.extents()) affected |= chunks.contains(extent.chunk());
         if (!affected) continue;
         if (++shown > kDamagedShown) return backup_says("and more files");
-        backup_says(str_cat(printable(paths.path_of(entry)), ": its bytes cannot be read"));
+        backup_says(str_cat(one_line(paths.path_of(entry)), ": its bytes cannot be read"));
     }
 }
 

@@ -18,6 +18,7 @@
 #include "apps/common/table.h"
 #include "apps/common/units.h"
 #include "apps/sandstore/backup_tools.h"
+#include "runtime/one_line.h"
 #include "runtime/text.h"
 
 DEFINE_uint64(keep_backups, 7, "how many backups to keep, the newest ones");
@@ -106,7 +107,7 @@ class Verifier {
                 if (damaged.contains(extent.chunk())) lost += extent.length();
             }
             if (lost == 0) continue;
-            tell(id, str_cat(printable(paths.path_of(entry)), ": ", lost, " of ", entry.size(), " bytes are lost"));
+            tell(id, str_cat(one_line(paths.path_of(entry)), ": ", lost, " of ", entry.size(), " bytes are lost"));
         }
         if (!manifest->problem().empty()) return tell(id, manifest->problem());
         return damaged.empty() && !interrupted();

@@ -22,6 +22,7 @@ const FlagRule kSizeRule("size", size_between(0, kSizeMax));
 
 void remove(Client& client, const std::string& path, FsErrors& errors) {
     if (tidy_path(path) == "/") return errors.say(path, "refusing to remove the root directory");
+    if (ends_with_dots(path)) return errors.say(path, "refusing to remove what is named by \".\" or \"..\"");
     const Result<pb::Attributes> attributes = client.stat(path);
     if (attributes.code() == pb::STATUS_ENOENT && FLAGS_force) return;
     if (!attributes.ok()) return errors.say(path, attributes.status());
@@ -32,6 +33,18 @@ void remove(Client& client, const std::string& path, FsErrors& errors) {
         return;
     }
     for (const RemovalFailure& failure : remove_tree(client, tidy_path(path))) errors.say(failure.path, failure.status);
+}
+
+void move(Client& client, const std::string& from, const std::string& place, FsErrors& errors) {
+    const std::string both = str_cat(from, " -> ", place);
+    if (tidy_path(from) == tidy_path(place)) return errors.say(both, "they are the same file");
+    if (place.ends_with('/')) {
+        const Result<pb::Attributes> moved = client.stat(from);
+        if (moved.ok() && !is_directory(*moved)) return errors.say(both, ClientStatus(pb::STATUS_ENOTDIR));
+    }
+    const ClientStatus status = client.rename(from, place, FLAGS_no_clobber);
+    if (FLAGS_no_clobber && status.code == pb::STATUS_EEXIST) return;
+    if (!status.ok()) errors.say(status.code == pb::STATUS_ENOENT ? from : both, status);
 }
 
 }  // namespace
@@ -98,12 +111,15 @@ int fs_mv(int argc, char** argv) {
         errors.say(to, ClientStatus(target.ok() ? pb::STATUS_ENOTDIR : pb::STATUS_ENOENT));
         return errors.exit_status();
     }
+    Made made;
     for (size_t i = 0; i + 1 < parsed.positionals.size(); ++i) {
         const std::string& from = parsed.positionals[i];
         const std::string place = into ? join_path(to, base_name(from)) : to;
-        const ClientStatus status = client.rename(from, place, FLAGS_no_clobber);
-        if (FLAGS_no_clobber && status.code == pb::STATUS_EEXIST) continue;
-        if (!status.ok()) errors.say(status.code == pb::STATUS_ENOENT ? from : str_cat(from, " -> ", place), status);
+        if (ends_with_dots(from) || tidy_path(from) == "/") {
+            errors.say(from, "refusing to move the root, or what is named by \".\" or \"..\"");
+        } else if (errors.may_make(made, from, place)) {
+            move(client, from, place, errors);
+        }
     }
     return errors.exit_status();
 }

@@ -6,6 +6,7 @@
 #include "apps/sandstore/commands.h"
 #include "apps/sandstore/fs_tools.h"
 #include "apps/sandstore/subcommands.h"
+#include "runtime/one_line.h"
 #include "runtime/text.h"
 
 #include <unistd.h>
@@ -48,8 +49,20 @@ CommandSpec command_spec(const FsSpec& fs) {
 
 void FsErrors::say(std::string_view path, std::string_view what) {
     std::fflush(stdout);
-    std::fprintf(stderr, "sandstore: %s: %.*s\n", shown(path).c_str(), static_cast<int>(what.size()), what.data());
+    std::fprintf(stderr, "sandstore: %s: %s\n", one_line(path).c_str(), one_line(what).c_str());
     failed_ = true;
+}
+
+bool FsErrors::may_make(Made& made, std::string_view source, std::string_view place) {
+    bool harmless = false;
+    const std::string why = made.add(source, place, &harmless);
+    if (harmless) {
+        std::fflush(stdout);
+        std::fprintf(stderr, "sandstore: warning: %s: %s\n", one_line(source).c_str(), why.c_str());
+    } else if (!why.empty()) {
+        say(str_cat(source, " -> ", place), why);
+    }
+    return why.empty();
 }
 
 void FsErrors::say(std::string_view path, const ClientStatus& status) {
@@ -61,7 +74,7 @@ bool is_directory(const pb::Attributes& attributes) {
 }
 
 std::string shown(std::string_view name) {
-    return isatty(STDOUT_FILENO) == 1 ? printable(name) : std::string(name);
+    return isatty(STDOUT_FILENO) == 1 ? one_line(name) : std::string(name);
 }
 
 int fs_command(int argc, char** argv) {

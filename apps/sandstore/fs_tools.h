@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/common/client_flags.h"
+#include "apps/common/remote_path.h"
 #include "client/client.h"
 #include "runtime/flags.h"
 
@@ -34,6 +35,8 @@ class FsErrors {
  public:
     void say(std::string_view path, const ClientStatus& status);
     void say(std::string_view path, std::string_view what);
+    // Whether `place` is not yet made of another source, which is said otherwise.
+    bool may_make(Made& made, std::string_view source, std::string_view place);
     int exit_status() const { return failed_ ? 1 : 0; }
 
  private:
@@ -42,7 +45,7 @@ class FsErrors {
 
 // True for a directory; a path that ends with '/' counts as one for messages only.
 bool is_directory(const pb::Attributes& attributes);
-std::string shown(std::string_view name);  // printable() on a terminal, the bytes themselves elsewhere.
+std::string shown(std::string_view name);  // one_line() on a terminal, the bytes themselves elsewhere.
 
 // The commands, each in the file of its group: argv[0] is the command's own name.
 int fs_ls(int argc, char** argv);        // fs_look.cc

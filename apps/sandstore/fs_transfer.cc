@@ -12,26 +12,31 @@
 #include "apps/common/progress_bar.h"
 #include "apps/common/remote_path.h"
 #include "apps/sandstore/fs_tools.h"
+#include "apps/sandstore/local_target.h"
 #include "runtime/text.h"
 
 namespace sandstore {
 
 namespace {
 
-constexpr int kInterruptedStatus = 130;  // As a shell reports a command that Ctrl-C ended.
+constexpr int kSignalStatus = 128;  // As a shell reports a command that a signal ended: 128 and its number.
 
 // How long a source may be silent before the client looks after its upload.
 constexpr int kSilentSourceMs = 1'000;
 
-// The first Ctrl-C lets the transfer end cleanly, with what was begun given up; the second one ends the process.
+// The first Ctrl-C, or the end of the terminal, lets the transfer end cleanly, with what was begun given up; the second
+// one ends the process. The signal's number.
 volatile sig_atomic_t interrupted = 0;
 
 void catch_interrupts() {
     struct sigaction action {};
-    action.sa_handler = [](int) { interrupted = 1; };
+    action.sa_handler = [](int signal) { interrupted = signal; };
     action.sa_flags = static_cast<int>(SA_RESETHAND);
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
+    struct sigaction present {};
+    const bool is_ignored = sigaction(SIGHUP, nullptr, &present) == 0 && present.sa_handler == SIG_IGN;  // nohup
+    if (!is_ignored) sigaction(SIGHUP, &action, nullptr);
 }
 
 class OpenFile {
@@ -125,30 +130,17 @@ bool is_local_directory(const std::string& path) {
     return ::stat(path.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode);
 }
 
-// Written beside under another name and renamed when complete: there is never a part of a file under its name.
 void get_to_file(Client& client, const std::string& remote, const std::string& local, FsErrors& errors) {
     const Result<pb::Attributes> attributes = client.stat(remote);
     if (!attributes.ok()) return errors.say(remote, attributes.status());
     if (is_directory(*attributes)) return errors.say(remote, ClientStatus(pb::STATUS_EISDIR));
-    const size_t slash = local.rfind('/');
-    std::string temporary = str_cat(slash == std::string::npos ? "" : local.substr(0, slash + 1), ".get-XXXXXX");
-    OpenFile file(mkostemp(temporary.data(), O_CLOEXEC));
-    if (!file.valid()) return errors.say(local, strerror(errno));
+    LocalTarget target(local);
+    if (const int error = target.open(); error != 0) return errors.say(local, strerror(error));
     ProgressBar bar(base_name(remote), attributes->size());
     const Result<pb::Attributes> read =
-        client.read_file(remote, sink_of(file.get()), [&bar](uint64_t done) { bar.update(done); });
-    if (!read.ok()) {
-        ::unlink(temporary.c_str());
-        return say_failure(local, remote, read.status(), errors);
-    }
-    const mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(file.get(), read->mode() & 0777 & ~mask) != 0 || file.close() != 0 ||
-        ::rename(temporary.c_str(), local.c_str()) != 0) {
-        const int error = errno;
-        ::unlink(temporary.c_str());
-        errors.say(local, strerror(error));
-    }
+        client.read_file(remote, sink_of(target.descriptor()), [&bar](uint64_t done) { bar.update(done); });
+    if (!read.ok()) return say_failure(local, remote, read.status(), errors);
+    if (const int error = target.commit(read->mode()); error != 0) errors.say(local, strerror(error));
 }
 
 void copy_to_stdout(Client& client, const std::string& remote, FsErrors& errors) {
@@ -157,7 +149,7 @@ void copy_to_stdout(Client& client, const std::string& remote, FsErrors& errors)
 }
 
 int exit_status(const FsErrors& errors) {
-    return interrupted != 0 ? kInterruptedStatus : errors.exit_status();
+    return interrupted != 0 ? kSignalStatus + interrupted : errors.exit_status();
 }
 
 }  // namespace
@@ -190,13 +182,15 @@ int fs_put(int argc, char** argv) {
         errors.say(to, ClientStatus(target.ok() ? pb::STATUS_ENOTDIR : pb::STATUS_ENOENT));
         return exit_status(errors);
     }
+    Made made;
     for (size_t i = 0; i + 1 < parsed.positionals.size() && interrupted == 0; ++i) {
         const std::string& local = parsed.positionals[i];
         if (into && local == "-") {
             errors.say(to, "Is a directory (standard input has no name to keep)");
-        } else {
-            put_one(client, local, into ? join_path(to, local_name(local)) : to, errors);
+            continue;
         }
+        const std::string place = into ? join_path(to, local_name(local)) : to;
+        if (errors.may_make(made, local, place)) put_one(client, local, place, errors);
     }
     return exit_status(errors);
 }
@@ -211,7 +205,9 @@ int fs_get(int argc, char** argv) {
          .positionals_name = "REMOTE... [LOCAL]",
          .notes =
              "LOCAL - is standard output. When LOCAL is a directory, or not given (the current one), the files keep\n"
-             "their names. A file appears under its name when it is complete.\n"});
+             "their names. A file appears under its name when it is complete. As cp does, what is there keeps its "
+             "mode, a\n"
+             "symbolic link is followed, and devices, pipes and files with several links are written in place.\n"});
     const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
     if (parsed.exit_code) return finish(parsed);
     catch_interrupts();
@@ -228,6 +224,7 @@ int fs_get(int argc, char** argv) {
         errors.say(to, strerror(access(to.c_str(), F_OK) == 0 ? ENOTDIR : ENOENT));
         return exit_status(errors);
     }
+    Made made;
     for (const std::string& remote : remotes) {
         if (interrupted != 0) break;
         if (to == "-") {
@@ -235,7 +232,8 @@ int fs_get(int argc, char** argv) {
         } else if (into && base_name(remote).empty()) {
             errors.say(remote, ClientStatus(pb::STATUS_EISDIR));
         } else {
-            get_to_file(client, remote, into ? str_cat(to, "/", base_name(remote)) : to, errors);
+            const std::string local = into ? str_cat(to, "/", base_name(remote)) : to;
+            if (errors.may_make(made, remote, local)) get_to_file(client, remote, local, errors);
         }
     }
     return exit_status(errors);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/common/smoke_command.h"
+#include "apps/common/standard_streams.h"
 #include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/flags.h"
@@ -106,10 +107,12 @@ int run(int argc, char** argv) {
 }  // namespace sandstore
 
 int main(int argc, char** argv) {
+    sandstore::open_standard_streams();
+    int status = 1;
     try {
-        return sandstore::run(argc, argv);
+        status = sandstore::run(argc, argv);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "sandstore: %s\n", error.what());
-        return 1;
     }
+    return sandstore::finish_output("sandstore", status);
 }

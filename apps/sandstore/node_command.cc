@@ -49,6 +49,10 @@ void keep_freed_memory() {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
 }
 
+const FlagRule kNodeIdRule("node_id", {"letters, digits, '-', '_', '.'; at most 63",
+                                       [](std::string_view id) { return id.empty() || is_node_name(id); }});
+const FlagRule kClusterIdRule("cluster_id", {"letters, digits, '-', '_', '.'",
+                                             [](std::string_view id) { return id.empty() || is_cluster_name(id); }});
 const FlagRule kListenRule("listen", listen_address());
 const FlagRule kHttpListenRule("http_listen", listen_address());
 const FlagRule kSnapshotLogRule("snapshot_log_size", size_between(0, uint64_t{1} << 40));

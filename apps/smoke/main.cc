@@ -1,6 +1,8 @@
 // smoke: the check of a cluster, as a program of its own.
 #include "apps/common/smoke_command.h"
+#include "apps/common/standard_streams.h"
 
 int main(int argc, char** argv) {
-    return sandstore::smoke_command(argc, argv);
+    sandstore::open_standard_streams();
+    return sandstore::finish_output("smoke", sandstore::smoke_command(argc, argv));
 }

@@ -5,6 +5,7 @@
 #include "apps/common/progress_bar.h"
 #include "apps/common/remote_path.h"
 #include "runtime/flags.h"
+#include "runtime/one_line.h"
 
 namespace sandstore {
 namespace {
@@ -64,9 +65,34 @@ TEST(RemotePath, slashes_are_tidied) {
     EXPECT_EQ(base_name("/"), "");
 }
 
-TEST(RemotePath, control_bytes_do_not_reach_a_terminal) {
-    EXPECT_EQ(printable("a\x1b[2Jb\n"), "a?[2Jb?");
-    EXPECT_EQ(printable("äöü"), "äöü");
+TEST(RemotePath, single_dots_name_what_is_without_them) {
+    for (const std::string_view root : {".", "./", "/.", "/./", "//.//", ""}) EXPECT_EQ(tidy_path(root), "/") << root;
+    EXPECT_EQ(tidy_path("./a/./b/."), "/a/b");
+    EXPECT_EQ(tidy_path("/.a/b."), "/.a/b.");
+    EXPECT_EQ(base_name("."), "");
+    for (const std::string_view dots : {".", "..", "a/.", "a/..", "a/../", "/./"})
+        EXPECT_TRUE(ends_with_dots(dots)) << dots;
+    for (const std::string_view plain : {"", "/", "a", "./a", "a/.b", "..."})
+        EXPECT_FALSE(ends_with_dots(plain)) << plain;
+}
+
+TEST(RemotePath, two_sources_of_one_place_are_told_apart_from_one_that_is_named_twice) {
+    Made made;
+    bool harmless = false;
+    EXPECT_EQ(made.add("/a/x", "/d/x", &harmless), "");
+    EXPECT_EQ(made.add("/b/x", "/d/x", &harmless), "will not overwrite what was just made of /a/x");
+    EXPECT_FALSE(harmless);
+    EXPECT_EQ(made.add("/a/x", "/d/x", &harmless), "named more than once");
+    EXPECT_TRUE(harmless);
+}
+
+TEST(OneLine, control_characters_are_shown_as_in_c) {
+    EXPECT_EQ(one_line("a\x1b[2Jb\n\r\t"), "a\\x1b[2Jb\\n\\r\\t");
+    EXPECT_EQ(one_line("\xc2\x9b"
+                       "31m"),
+              "\\x9b31m")
+        << "C1, as UTF-8 has it";
+    EXPECT_EQ(one_line("äöü"), "äöü");
 }
 
 TEST(ProgressBar, the_line_fits_the_terminal_and_tells_share_and_rate) {
