@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/raft/feature_level.h"
 #include "messages/raft.pb.h"
 
 namespace sandstore {
@@ -36,6 +37,7 @@ class Configuration {
     // On which storage the node's vote is. 0: on none that was told.
     uint64_t storage_of(std::string_view node) const;
     bool is_rejoining(std::string_view node) const;
+    uint32_t feature_level() const { return feature_level_of(message_.feature_level()); }
 
     // Whether those for whom `yes` holds decide.
     bool is_quorum(const std::function<bool(const std::string&)>& yes) const;

@@ -192,6 +192,7 @@ void RaftCore::on_tick(RaftInput input) {
             check_quorum();
             if (is_leader()) look_after_leadership();
             if (is_leader()) take_back_forgetful();
+            if (is_leader()) raise_features_of_new_log();
             if (is_leader()) send_heartbeats();
         }
     } else if (input.now_us >= election_deadline_us_) {

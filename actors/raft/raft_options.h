@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "actors/raft/feature_level.h"
+
 namespace sandstore {
 
 inline constexpr uint32_t kElectionPriorityDefault = 50;
@@ -17,6 +19,7 @@ struct RaftOptions {
     uint64_t storage = 0;                                // Of this node's directory; 0: not told.
     std::map<std::string, uint64_t> bootstrap_storages;  // Of bootstrap_voters.
     std::string founding;
+    uint32_t feature_level = kFeatureLevel;
     bool ask_to_rejoin = false;  // Should it have another storage than the log knows.
     bool join = false;           // An empty log stays empty until a leader writes to it.
     uint64_t election_timeout_min_us = 150'000;
