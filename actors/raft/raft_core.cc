@@ -25,6 +25,7 @@ RaftCore::RaftCore(RaftOptions options, const pb::LogRecovered& recovered, const
     // The snapshot may have become durable before the term in which it came: nothing was said in that term then.
     if (terms_.last_term() > term_) set_term(terms_.last_term(), "");
     if (terms_.last_index() == 0 && !options_.join) bootstrap();
+    if (!options_.recover_founding.empty()) go_on_alone();
     if (planted("voters-from-discovery") && !options_.bootstrap_voters.empty()) {
         pb::RaftConfiguration discovered;
         for (const std::string& voter : options_.bootstrap_voters) discovered.add_voters(voter);

@@ -7,7 +7,8 @@
 //
 // Files: raft_core.cc (events, persistence, commit), raft_election.cc, raft_replication.cc, raft_reads.cc,
 // raft_membership.cc, raft_storage.cc (voters that lost what they promised), raft_transfer.cc (leadership handed over,
-// disk health, priorities), raft_compaction.cc (snapshots), raft_features.cc (what the log may hold).
+// disk health, priorities), raft_compaction.cc (snapshots), raft_features.cc (what the log may hold), raft_recover.cc
+// (going on without a majority).
 #pragma once
 
 #include <algorithm>
@@ -217,6 +218,7 @@ class RaftCore {
     void load_log(const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot);
     void restart_log(uint64_t index, uint64_t term);
     void bootstrap();
+    void go_on_alone();  // raft_recover.cc
 
     // Terms and roles (raft_election.cc)
     void become_follower(uint64_t term, std::string_view leader);

@@ -31,6 +31,7 @@ RaftOptions options_of(const pb::StartRaft& start) {
         options.bootstrap_storages[known.id()] = known.storage();
     }
     options.founding = start.founding();
+    options.recover_founding = start.recover_founding();
     options.ask_to_rejoin = start.ask_to_rejoin();
     options.election_timeout_min_us =
         or_default(start.election_timeout_min_ms() * 1000, options.election_timeout_min_us);

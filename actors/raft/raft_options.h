@@ -19,6 +19,7 @@ struct RaftOptions {
     uint64_t storage = 0;                                // Of this node's directory; 0: not told.
     std::map<std::string, uint64_t> bootstrap_storages;  // Of bootstrap_voters.
     std::string founding;
+    std::string recover_founding;  // Not empty: this node alone goes on, with what its log holds, under this founding.
     uint32_t feature_level = kFeatureLevel;
     bool ask_to_rejoin = false;  // Should it have another storage than the log knows.
     bool join = false;           // An empty log stays empty until a leader writes to it.
