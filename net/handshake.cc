@@ -26,8 +26,9 @@ Refusal refuse_peer(const pb::Hello& hello, const LocalNames& names) {
         return {pb::STATUS_INVALID_ARGUMENT,
                 str_cat("node ", names.node_id, " and ", hello.node_id(), " belong to two clusters of the same name ",
                         names.cluster_id,
-                        ", begun at different times: empty the data directory of the one that shall "
-                        "come to the other, and start it again")};
+                        ", begun at different times, or parted by `sandstore cluster recover`: empty the data "
+                        "directory of the one that shall come to the other and start it again, or see cluster recover "
+                        "--help for how its file data is kept")};
     }
     if (hello.node_id() == names.node_id) {
         return {pb::STATUS_INVALID_ARGUMENT,

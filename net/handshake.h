@@ -7,9 +7,8 @@
 
 namespace sandstore {
 
-// Raised when a message changes its meaning, or an operation comes to the replicated state that older nodes would carry
-// out differently. Programs of one protocol version work together, whatever their software version
-// (docs/operations.md, "Versions").
+// Raised when a message changes its meaning. Programs of one protocol version work together, whatever their software
+// version (docs/operations.md, "Versions"). What comes to the log has levels of its own (actors/raft/feature_level.h).
 constexpr uint32_t kProtocolVersion = 1;
 
 // What this process calls itself. Node and cluster are empty in clients, and in a node that is still starting.

@@ -38,7 +38,6 @@ Travels between_nodes(Body body) {
         case Body::kAppendReply:
         case Body::kHeartbeat:
         case Body::kHeartbeatReply:
-        case Body::kPropose:
         case Body::kReadIndex:
         case Body::kRaftStatusRequest:
         case Body::kTimeoutNow:
@@ -80,6 +79,7 @@ Travels between_nodes(Body body) {
         case Body::kClusterStatus:
             return Travels::kAsReply;
 
+        case Body::kPropose:  // What is proposed was looked at by the same program (actors/fs/known.h).
         case Body::kTimerFired:
         case Body::kPeerUp:
         case Body::kPeerDown:

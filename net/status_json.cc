@@ -20,6 +20,11 @@ Json::Value names(const google::protobuf::RepeatedPtrField<std::string>& list) {
     return json;
 }
 
+// Programs and logs from before there were levels say nothing.
+uint32_t level_of(uint32_t said) {
+    return std::max(said, 1u);
+}
+
 Json::Value peer_json(const pb::RaftPeerStatus& peer) {
     Json::Value json(Json::objectValue);
     json["id"] = peer.node_id();
@@ -45,6 +50,9 @@ Json::Value configuration_json(const pb::RaftStatus& raft) {
     json["old_voters"] = names(raft.configuration().old_voters());
     json["leaving"] = names(raft.configuration().leaving());
     json["joint"] = !raft.configuration().old_voters().empty();
+    json["feature_level"] = level_of(raft.configuration().feature_level());
+    json["founding"] = raft.configuration().founding();
+    json["recovered"] = names(raft.configuration().recovered());
     return json;
 }
 
@@ -133,6 +141,7 @@ Json::Value node_json(const pb::NodeStatus& node) {
     json["removed"] = node.raft().removed();
     json["transferring_to"] = node.raft().transferring_to();
     json["election_priority"] = node.raft().election_priority();
+    json["feature_level"] = node.has_raft() ? level_of(node.raft().feature_level()) : 0;
     if (!node.raft().peers().empty()) {
         json["peers"] = Json::Value(Json::arrayValue);
         for (const pb::RaftPeerStatus& peer : node.raft().peers()) json["peers"].append(peer_json(peer));
@@ -176,6 +185,26 @@ const pb::NodeStatus* best_informed(const pb::ClusterStatus& status) {
         if (best == nullptr || node.raft().configuration_index() > best->raft().configuration_index()) best = &node;
     }
     return best;
+}
+
+std::string feature_hint(const pb::ClusterStatus& status) {
+    const pb::NodeStatus* informed = best_informed(status);
+    if (informed == nullptr) return "";
+    const uint32_t log = level_of(informed->raft().configuration().feature_level());
+    std::string nodes;
+    uint32_t least = UINT32_MAX;
+    uint32_t most = 0;
+    for (const pb::NodeStatus& node : status.nodes()) {
+        if (!node.up() || !node.has_raft()) continue;
+        const uint32_t level = level_of(node.raft().feature_level());
+        least = std::min(least, level);
+        most = std::max(most, level);
+        str_append(&nodes, nodes.empty() ? "" : ", ", node.id(), " knows level ", level);
+    }
+    if (least < most) return str_cat("feature levels differ, and the log is of level ", log, ": ", nodes);
+    if (least <= log) return "";
+    return str_cat("all nodes know feature level ", least, ", and the log is of level ", log,
+                   ": when no node is to go back to an older version, run `sandstore cluster raise-features`");
 }
 
 std::string_view peer_state_name(pb::RaftPeerStatus::State state) {

@@ -19,6 +19,8 @@ std::string_view role_name(const pb::NodeStatus& node);  // "leader", "follower"
 
 // The line of the leader, or else of the node that knows the newest configuration; null when nobody knows any.
 const pb::NodeStatus* best_informed(const pb::ClusterStatus& status);
+// What is to be done about the feature level of the log, or of the nodes: a sentence, or empty.
+std::string feature_hint(const pb::ClusterStatus& status);
 std::string_view peer_state_name(pb::RaftPeerStatus::State state);  // "probe", "replicate", "snapshot".
 
 }  // namespace sandstore

@@ -412,7 +412,7 @@ bool Bootstrap::belongs_to_us(const std::string& cluster_id, Context& context) {
     }
     const bool any_known = std::any_of(voters.begin(), voters.end(),
                                        [&](const auto& id) { return id != node_.node_id() && is_member(id); });
-    if (any_known) return true;
+    if (any_known || was_recovered(*identity_)) return true;
     refuse(str_cat(owner, ", and none of its other nodes is in the member list (", id_list(ids_of(*view_)),
                    "): use another --data-dir, or the member list of that cluster"),
            context);
@@ -440,12 +440,13 @@ void Bootstrap::start_transport(Context& context) {
                  {{"cluster", identity_->cluster_id()},
                   {"voters_at_start",
                    identity_->joined() ? "none: it joins" : id_list(strings(identity_->bootstrap_voters()))}});
+    warn_of_recovery(context);
     progress("a sign of another process with this node id", context);
     pb::StartTransport start;
     start.set_cluster_id(identity_->cluster_id());
     start.set_node_id(node_.node_id());
     start.set_instance_id(node_.instance_id());
-    start.set_founding(identity_->founding());
+    start.set_founding(founding_in_force(*identity_));
     context.send(pb::PORT_TRANSPORT, message_of(std::move(start)));
     pb::BootProgress ours;
     ours.set_cluster_id(identity_->cluster_id());
@@ -494,6 +495,7 @@ void Bootstrap::start_actors(Context& context) {
     *raft->mutable_bootstrap_voters() = identity_->bootstrap_voters();
     *raft->mutable_bootstrap_storages() = identity_->storages();
     raft->set_founding(identity_->founding());
+    raft->set_recover_founding(identity_->recover_founding());
     raft->set_storage(identity_->storage());
     *raft->mutable_starts() = identity_->starts();
     if (planted("voters-from-discovery")) {

@@ -123,6 +123,11 @@ class Bootstrap final : public Actor {
     void log_listed(const pb::DiskReply& reply, Context& context);
     void on_configuration_changed(const pb::ConfigurationChanged& changed, Context& context);
 
+    // bootstrap_recover.cc
+    void warn_of_recovery(Context& context) const;
+    void refuse_without_log(Context& context);
+    bool note_recovery(const pb::RaftConfiguration& committed, Context& context);
+
     Step step_ = Step::kIdle;
     pb::StartNode node_;
     std::map<int, Message> held_;  // Start messages by body case.

@@ -54,7 +54,7 @@ pb::Founding Bootstrap::own_founding() const {
     founding.set_storage(identity_->storage());
     founding.set_fresh(identity_->cluster_id().empty());
     founding.set_returned(identity_->returned());
-    founding.set_founding(identity_->founding());
+    founding.set_founding(founding_in_force(*identity_));
     *founding.mutable_storages() = identity_->storages();
     if (founding.fresh() && !cluster_to_claim_.empty()) {
         founding.set_cluster_id(cluster_to_claim_);
@@ -242,6 +242,7 @@ void Bootstrap::log_listed(const pb::DiskReply& reply, Context& context) {
         if (name && !name->spare) return note_start(context);
     }
     const bool alone = !identity_->joined() && identity_->bootstrap_voters_size() == 1;
+    if (!identity_->recover_founding().empty()) return refuse_without_log(context);
     if (node_.single_node() || alone) {
         return refuse(str_cat("the log of this node is gone from the data directory, and no other node holds it: bring "
                               "back the directory ",
@@ -308,6 +309,7 @@ void Bootstrap::change_identity(Context& context) {
 void Bootstrap::on_configuration_changed(const pb::ConfigurationChanged& changed, Context& context) {
     if (step_ != Step::kStarted || !changed.committed()) return;
     if (changed.configuration().voters().empty()) return;
+    if (note_recovery(changed.configuration(), context)) return;
     const std::string& founding = changed.configuration().founding();
     if (identity_->begun() && (founding.empty() || founding == identity_->founding())) return;
     identity_->set_begun(true);

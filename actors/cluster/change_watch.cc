@@ -82,6 +82,7 @@ void ChangeWatch::on_configuration(const pb::ConfigurationChanged& changed, Cont
     std::string text = str_cat(before ? "has new members: " : "knows the members: ", "voters ", listed(now.voters()));
     if (!now.learners().empty()) str_append(&text, "; learners ", listed(now.learners()));
     if (!now.old_voters().empty()) str_append(&text, "; on the way from ", listed(now.old_voters()));
+    if (!before && !now.recovered().empty()) str_append(&text, "; the majority was lost once, and it began anew alone");
     add(Event::MEMBERS, std::move(text), context).set_index(changed.index());
 }
 

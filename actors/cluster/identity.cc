@@ -11,6 +11,8 @@ namespace sandstore {
 
 namespace {
 
+constexpr std::string_view kFoundingSource = "founding";
+
 std::string storage_text(uint64_t storage) {
     return str_format("%016llx", static_cast<unsigned long long>(storage));
 }
@@ -64,6 +66,24 @@ bool parse_mark(const Json::Value& file, const char* name, bool* mark) {
     return value.isNull() || (value.isBool() && value.asBool());
 }
 
+// Of a directory that `cluster recover` has changed.
+bool parse_recovery(const Json::Value& file, pb::Identity* identity) {
+    const std::optional<std::string> founding = json_string(file, "recover_founding");
+    const Json::Value& recovered = file["recovered"];
+    if (!founding || !(recovered.isNull() || recovered.isArray())) return false;
+    identity->set_recover_founding(*founding);
+    for (const Json::Value& ended : recovered) {
+        if (!ended.isString()) return false;
+        identity->add_recovered(ended.asString());
+    }
+    return true;
+}
+
+void add_recovery(const pb::Identity& identity, Json::Value* file) {
+    if (!identity.recover_founding().empty()) (*file)["recover_founding"] = identity.recover_founding();
+    for (const std::string& ended : identity.recovered()) (*file)["recovered"].append(ended);
+}
+
 bool parse_members(const Json::Value& file, pb::Identity* identity) {
     const std::optional<std::string> cluster_id = json_string(file, "cluster_id");
     const std::optional<std::string> node_id = json_string(file, "node_id");
@@ -85,6 +105,7 @@ bool parse_members(const Json::Value& file, pb::Identity* identity) {
     identity->set_joined(joined);
     identity->set_begun(begun);
     identity->set_returned(returned);
+    if (!parse_recovery(file, identity)) return false;
     return joined ? file["bootstrap_voters"].isNull() : parse_voters(file, identity);
 }
 
@@ -102,6 +123,7 @@ std::string identity_text(const pb::Identity& identity) {
     if (identity.begun()) file["begun"] = true;
     if (identity.returned()) file["returned"] = true;
     if (identity.joined()) file["joined"] = true;
+    add_recovery(identity, &file);
     for (const std::string& id : identity.bootstrap_voters()) file["bootstrap_voters"].append(id);
     for (const pb::RaftStorage& known : identity.storages())
         file["storages"][known.id()] = storage_text(known.storage());
@@ -133,13 +155,34 @@ std::optional<pb::Identity> parse_identity(std::string_view text, std::string* e
     return identity;
 }
 
+std::string founding_in_force(const pb::Identity& identity) {
+    return identity.recover_founding().empty() ? identity.founding() : identity.recover_founding();
+}
+
+bool was_recovered(const pb::Identity& identity) {
+    return !identity.recover_founding().empty() || !identity.recovered().empty();
+}
+
+std::string recovered_founding(const pb::Identity& identity, uint64_t random) {
+    return derived_cluster_id(kFoundingSource,
+                              {identity.cluster_id(), identity.founding(), identity.node_id(), storage_text(random)});
+}
+
+bool is_founding(std::string_view text) {
+    constexpr size_t kDigits = 16;
+    if (!text.starts_with(kFoundingSource)) return false;
+    text.remove_prefix(kFoundingSource.size());
+    return text.size() == 1 + kDigits && text[0] == '-' &&
+           text.find_first_not_of("0123456789abcdef", 1) == std::string_view::npos;
+}
+
 std::string founding_of(const pb::Identity& identity) {
     std::vector<std::string> parts = {identity.cluster_id()};
     for (const pb::RaftStorage& known : identity.storages()) {
         parts.push_back(str_cat(known.id(), "=", storage_text(known.storage())));
     }
     std::sort(parts.begin() + 1, parts.end());
-    return derived_cluster_id("founding", parts);
+    return derived_cluster_id(kFoundingSource, parts);
 }
 
 }  // namespace sandstore

@@ -3,7 +3,8 @@
 //   {"format":2,"cluster_id":"...","node_id":"node-1","storage_id":"...","bootstrap_voters":["node-1","node-2"],
 //    "storages":{"node-1":"...","node-2":"..."},"founding":"...","begun":true}: one of those who began a cluster.
 //   {"format":2,"cluster_id":"...","node_id":"node-4","storage_id":"...","joined":true}: it came to one that ran.
-// Storage ids are 16 hexadecimal digits.
+// Storage ids are 16 hexadecimal digits. What `sandstore cluster recover` has changed has "recover_founding", until it
+// is in the log, and "recovered", the foundings before.
 #pragma once
 
 #include <optional>
@@ -24,5 +25,13 @@ std::optional<pb::Identity> parse_identity(std::string_view text, std::string* e
 
 // A name for "this cluster, begun by these storages": two clusters of the same name and nodes differ in it.
 std::string founding_of(const pb::Identity& identity);
+
+// What connections to other nodes go by: the founding that the node is to go on under, where it was told one.
+std::string founding_in_force(const pb::Identity& identity);
+// A majority was lost for good once: the other first voters say nothing about this directory any more.
+bool was_recovered(const pb::Identity& identity);
+// A founding for a node that goes on alone: none that was, and none that another node makes of the same cluster.
+std::string recovered_founding(const pb::Identity& identity, uint64_t random);
+bool is_founding(std::string_view text);
 
 }  // namespace sandstore

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "actors/fs/file_operations.h"
+#include "actors/fs/known.h"
 #include "actors/fs/limits.h"
 #include "actors/fs/outcome.h"
 #include "actors/fs/validate.h"
@@ -211,6 +212,7 @@ void FileService::on_mutation(Message message, Context& context) {
     const Origin origin{Kind::kMutation, operation_of(mutation), reply_to(message), context.now_us()};
     if (!started_) return refuse(origin, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
     Outcome outcome = check_mutation(mutation);
+    if (outcome.ok()) outcome = check_known(mutation);
     if (outcome.ok()) outcome = check_chunk_lengths(mutation, settings_.chunk_bytes_max());
     if (mutation.has_move_chunks()) outcome = {pb::STATUS_INVALID_ARGUMENT, "The cluster itself moves chunks"};
     if (!outcome.ok()) return refuse(origin, status_of(outcome), context);

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "actors/fs/known.h"
 #include "actors/fs/limits.h"
 #include "actors/fs/state_hasher.h"
 #include "actors/fs/validate.h"
 #include "runtime/check.h"
 #include "runtime/planted.h"
+#include "runtime/text.h"
 
 namespace sandstore {
 
@@ -55,8 +57,12 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
     advance(index);
     work_ += command_bytes.size() / kCommandBytesPerWork;
     pb::Command command;
-    if (!command.ParseFromArray(command_bytes.data(), static_cast<int>(command_bytes.size()))) {
-        return result_of({pb::STATUS_INVALID_ARGUMENT, "The command cannot be read"});
+    const bool read = command.ParseFromArray(command_bytes.data(), static_cast<int>(command_bytes.size()));
+    if (Outcome outcome = read ? check_known(command) : Outcome{pb::STATUS_INVALID_ARGUMENT, "it cannot be read"};
+        !outcome.ok() && !planted("unknown-command-skipped")) {
+        problem_ = str_cat("entry ", index, " of the log holds a command that this version does not know (",
+                           outcome.why, "): update this node to the version of the others");
+        return result_of(outcome);
     }
     // Before there is a clock, the first leader's wall clock is it.
     clock_us_ = std::max(clock_us_, command.clock_us() == 0 ? command.time_us() : command.clock_us());

@@ -20,9 +20,11 @@ class ReplicatedState {
     // All nodes of a cluster must be given the same values; the hash covers them, so that a difference shows.
     void configure(const pb::StartStateMachine& settings);
 
-    // A command's outcome: a serialized MutationResult. Bytes that are no command change nothing but applied_index.
-    // The entry's term is what chunk ids are checked against; 0: they are not.
+    // A command's outcome: a serialized MutationResult. Bytes that are no command that is known here change nothing
+    // but applied_index, and are a problem(). The entry's term is what chunk ids are checked against; 0: they are not.
     std::string apply(uint64_t index, std::string_view command_bytes, uint64_t term = 0);
+    // Why whoever has applied the last command must not go on: another version may have carried it out. Or empty.
+    const std::string& problem() const { return problem_; }
     // An entry of the log that is not a command.
     void skip(uint64_t index);
 
@@ -58,6 +60,7 @@ class ReplicatedState {
     uint64_t applied_index_ = 0;
     uint64_t clock_us_ = 0;
     uint64_t work_ = 0;
+    std::string problem_;  // Not part of the state: nothing comes after it.
     Namespace namespace_;
     Sessions sessions_;
 };

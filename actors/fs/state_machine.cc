@@ -93,6 +93,11 @@ void StateMachine::apply_some(uint64_t* work, Context& context) {
         } else {
             const Payload command = record.data.flat();
             std::string result = state_.apply(record.index, command.flat_view(), record.term);
+            // Replicas of two versions must not go two ways; the one that does not know stops.
+            if (!state_.problem().empty()) {
+                *work = kWorkPerTurn;
+                return context.fail_stop(state_.problem());
+            }
             if (batch_->want_results) {
                 pb::ApplyResult* added = batch_->applied.add_results();
                 added->set_index(record.index);

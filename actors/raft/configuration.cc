@@ -204,6 +204,8 @@ void carry_over(const pb::RaftConfiguration& now, pb::RaftConfiguration* planned
         if (next.is_voter(storage.id())) *planned->add_storages() = storage;
     }
     planned->set_founding(now.founding());
+    planned->set_feature_level(now.feature_level());
+    *planned->mutable_recovered() = now.recovered();
 }
 
 }  // namespace

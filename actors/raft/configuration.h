@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/raft/feature_level.h"
 #include "messages/raft.pb.h"
 
 namespace sandstore {
@@ -38,6 +39,7 @@ class Configuration {
     // Its newest start that the log knows. 0: none.
     uint64_t start_of(std::string_view node) const;
     bool is_rejoining(std::string_view node) const;
+    uint32_t feature_level() const { return feature_level_of(message_.feature_level()); }
 
     // Whether those for whom `yes` holds decide.
     bool is_quorum(const std::function<bool(const std::string&)>& yes) const;

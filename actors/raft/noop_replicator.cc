@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "actors/raft/feature_check.h"
+#include "actors/raft/feature_level.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 
@@ -58,6 +60,9 @@ void NoOpReplicator::begin_when_ready(Context& context) {
         return context.fail_stop(
             "This data directory belonged to a cluster and holds snapshots: start it with --replicator=raft");
     }
+    if (const std::string problem = feature_problem(*recovered_, nullptr, kFeatureLevel); !problem.empty()) {
+        return context.fail_stop(problem);
+    }
     applier_.start(*state_machine_index_);
     commit_index_ = recovered_->last_index();  // Everything durable is committed.
     cache_ = EntryCache(kUnwrittenBytesMax, recovered_->last_index() + 1);
@@ -70,6 +75,7 @@ void NoOpReplicator::write_first_entries(Context& context) {
     if (recovered_->last_index() == 0) {
         pb::RaftConfiguration configuration;
         configuration.add_voters(start_->node_id());
+        configuration.set_feature_level(kFeatureLevel);
         append(RecordType::kConfiguration, Payload(configuration.SerializeAsString()));
     }
     append(RecordType::kNoOp, Payload());
@@ -184,6 +190,7 @@ void NoOpReplicator::pump(Context& context) {
 void NoOpReplicator::on_status_request(const Message& message, Context& context) {
     pb::RaftStatus status;
     if (recovered_ && start_) {
+        status.set_feature_level(kFeatureLevel);
         status.set_role(started_ ? pb::RoleChanged::LEADER : pb::RoleChanged::FOLLOWER);
         status.set_term(term_);
         if (started_) status.set_leader_id(start_->node_id());

@@ -15,6 +15,7 @@ struct PeerHealth {
     bool disk_full = false;
     bool disk_slow = false;
     bool waits_for_operator = false;
+    uint32_t feature_level = 0;  // The highest that it knows; 0: not heard yet.
 };
 
 // Invariant: match < next.

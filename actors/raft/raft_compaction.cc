@@ -23,6 +23,7 @@ bool RaftCore::on_install_snapshot(RaftInput input, std::string_view from, const
     hear_known_start(from, request.known_start());
     const bool of_the_past = request.term() < term_;
     if (!of_the_past) hear_leader(request.term(), from);
+    if (!of_the_past && is_beyond_us(request.meta().configuration())) return false;
     const bool known = request.meta().index() <= commit_index_ && !planted("old-snapshot-installed");
     if (of_the_past || known) {
         pb::InstallSnapshotReply reply;

@@ -25,6 +25,7 @@ RaftCore::RaftCore(RaftOptions options, const pb::LogRecovered& recovered, const
     // The snapshot may have become durable before the term in which it came: nothing was said in that term then.
     if (terms_.last_term() > term_) set_term(terms_.last_term(), "");
     if (terms_.last_index() == 0 && !options_.join) bootstrap();
+    if (!options_.recover_founding.empty()) go_on_alone();
     if (planted("voters-from-discovery") && !options_.bootstrap_voters.empty()) {
         pb::RaftConfiguration discovered;
         for (const std::string& voter : options_.bootstrap_voters) discovered.add_voters(voter);
@@ -193,6 +194,7 @@ void RaftCore::on_tick(RaftInput input) {
             if (is_leader()) look_after_leadership();
             if (is_leader()) take_back_forgetful();
             if (is_leader()) bind_starts();
+            if (is_leader()) raise_features_of_new_log();
             if (is_leader()) send_heartbeats();
         }
     } else if (input.now_us >= election_deadline_us_) {

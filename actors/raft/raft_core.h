@@ -7,7 +7,8 @@
 //
 // Files: raft_core.cc (events, persistence, commit), raft_election.cc, raft_replication.cc, raft_reads.cc,
 // raft_membership.cc, raft_storage.cc (voters that lost what they promised), raft_transfer.cc (leadership handed over,
-// disk health, priorities), raft_compaction.cc (snapshots).
+// disk health, priorities), raft_compaction.cc (snapshots), raft_features.cc (what the log may hold), raft_recover.cc
+// (going on without a majority).
 #pragma once
 
 #include <algorithm>
@@ -85,6 +86,7 @@ struct RaftEffects {
     bool damaged_message = false;        // A peer's records did not check out; they were ignored.
     uint64_t new_storage = 0;            // Not 0: the directory is an older copy, and another storage from now on.
     std::string notice;                  // A sentence for the log: why leadership was given up, and the like.
+    std::string fatal;                   // Not empty: the node cannot go on, and why.
 };
 
 class RaftCore {
@@ -217,6 +219,7 @@ class RaftCore {
     void load_log(const pb::LogRecovered& recovered, const pb::SnapshotMeta* snapshot);
     void restart_log(uint64_t index, uint64_t term);
     void bootstrap();
+    void go_on_alone();  // raft_recover.cc
 
     // Terms and roles (raft_election.cc)
     void become_follower(uint64_t term, std::string_view leader);
@@ -292,6 +295,14 @@ class RaftCore {
     void follow_configuration();
     void drop_leavers();
     void finish_change();
+
+    // What the log may hold (raft_features.cc)
+    bool is_beyond_us(const pb::RaftConfiguration& configuration);
+    bool are_beyond_us(const std::vector<Record>& records);
+    std::string who_does_not_know(uint32_t level, RequestOutcome* outcome) const;
+    std::string why_not_promotable(const pb::ChangeMembership& request) const;
+    RequestOutcome raise_features(const pb::ChangeMembership& request, std::string* problem);
+    void raise_features_of_new_log();
 
     // Handing over (raft_transfer.cc)
     void on_timeout_now(std::string_view from, const pb::TimeoutNow& request);

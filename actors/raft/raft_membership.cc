@@ -82,8 +82,11 @@ RaftCore::RequestOutcome RaftCore::change_membership(RaftInput input, const pb::
 RaftCore::RequestOutcome RaftCore::begin_change(const pb::ChangeMembership& request, std::string* problem) {
     *problem = why_no_change_now();
     if (!problem->empty()) return RequestOutcome::kNotNow;
+    if (request.raise_feature_level() != 0) return raise_features(request, problem);
     pb::RaftConfiguration planned;
     if (!plan_change(configuration(), request, &planned, problem)) return RequestOutcome::kImpossible;
+    *problem = why_not_promotable(request);
+    if (!problem->empty()) return RequestOutcome::kImpossible;
     *problem = why_not_caught_up(request);
     if (problem->empty()) *problem = why_not_committable(Configuration(planned));
     if (!problem->empty()) return RequestOutcome::kNotNow;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/raft/feature_check.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/planted.h"
@@ -31,6 +32,7 @@ RaftOptions options_of(const pb::StartRaft& start) {
         options.bootstrap_storages[known.id()] = known.storage();
     }
     options.founding = start.founding();
+    options.recover_founding = start.recover_founding();
     options.ask_to_rejoin = start.ask_to_rejoin();
     options.election_timeout_min_us =
         or_default(start.election_timeout_min_ms() * 1000, options.election_timeout_min_us);
@@ -145,6 +147,8 @@ void RaftNode::begin_when_ready(Context& context) {
     if (const std::string problem = RaftCore::problem_with(*recovered_, newest); !problem.empty()) {
         return context.fail_stop(problem);
     }
+    const std::string beyond_us = feature_problem(*recovered_, newest, options_->feature_level);
+    if (!beyond_us.empty()) return context.fail_stop(beyond_us);
     core_ = std::make_unique<RaftCore>(*options_, *recovered_, newest, input(context));
     applier_.start(*state_machine_index_);
     if (newest != nullptr && newest->index() > *state_machine_index_) restore(*newest, context);
@@ -301,6 +305,7 @@ void RaftNode::on_timer(Context& context) {
 
 void RaftNode::carry_out(Context& context) {
     RaftEffects effects = core_->take_effects();
+    if (!effects.fatal.empty()) return context.fail_stop(effects.fatal);
     // Before the messages: a leader's own disk and its peers work at the same time.
     if (effects.write) context.send(neighbour(pb::ACTOR_LOG, context), std::move(*effects.write));
     for (RaftEffects::Outgoing& outgoing : effects.messages) {

@@ -187,6 +187,7 @@ void RaftNode::on_status_request(const Message& message, Context& context) {
     status.set_owed_index(core_->owed_index());
     status.set_forgot(core_->has_forgotten());
     status.set_ask_to_rejoin(options_->ask_to_rejoin);
+    status.set_feature_level(options_->feature_level);
     for (const auto& [peer, progress] : core_->peers()) {
         pb::RaftPeerStatus* line = status.add_peers();
         line->set_node_id(peer);
@@ -197,6 +198,7 @@ void RaftNode::on_status_request(const Message& message, Context& context) {
         line->set_learner(core_->configuration().is_learner(peer));
         line->set_owed_index(progress.owed_index());
         line->set_forgot(core_->has_forgotten(peer));
+        line->set_feature_level(progress.health.feature_level);
         if (auto transfer = transfers_.find(peer); transfer != transfers_.end()) {
             line->set_snapshot_sent_bytes(transfer->second.acknowledged_bytes());
             line->set_snapshot_bytes(transfer->second.meta().file_bytes());

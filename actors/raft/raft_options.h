@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "actors/raft/feature_level.h"
+
 namespace sandstore {
 
 inline constexpr uint32_t kElectionPriorityDefault = 50;
@@ -18,6 +20,8 @@ struct RaftOptions {
     std::vector<uint64_t> starts;                        // Of that storage, newest last (storage_starts.h).
     std::map<std::string, uint64_t> bootstrap_storages;  // Of bootstrap_voters.
     std::string founding;
+    std::string recover_founding;  // Not empty: this node alone goes on, with what its log holds, under this founding.
+    uint32_t feature_level = kFeatureLevel;
     bool ask_to_rejoin = false;  // Should it have another storage than the log knows.
     bool join = false;           // An empty log stays empty until a leader writes to it.
     uint64_t election_timeout_min_us = 150'000;

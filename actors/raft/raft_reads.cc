@@ -69,6 +69,7 @@ void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbea
     if (options_.lease_reads) reply.set_promise_us(options_.election_timeout_min_us);
     reply.set_waits_for_operator(options_.ask_to_rejoin);
     if (heartbeat.known_start() != own_start()) reply.set_start(own_start());
+    reply.set_feature_level(options_.feature_level);
     send(from, message_of(std::move(reply)), Gate::kTerm);
 }
 
@@ -99,7 +100,8 @@ void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatRepl
     if (const std::optional<uint64_t> took_us = progress.round_trip_us(reply.round(), input_.now_us)) {
         effects_.round_trips.push_back({found->first, *took_us});
     }
-    progress.health = {reply.election_priority(), reply.disk_full(), reply.disk_slow(), reply.waits_for_operator()};
+    progress.health = {reply.election_priority(), reply.disk_full(), reply.disk_slow(), reply.waits_for_operator(),
+                       feature_level_of(reply.feature_level())};
     note_promise(progress, reply);
     confirm_reads();  // A new round may drop a peer that has left.
     found = peers_.find(from);

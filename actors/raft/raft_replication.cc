@@ -30,6 +30,7 @@ void RaftCore::on_append_entries(std::string_view from, const pb::AppendEntries&
         effects_.damaged_message = true;
         return;
     }
+    if (are_beyond_us(records)) return;
     const uint64_t last_of_request = request.prev_log_index() + records.size();
     // What room is left is for terms and votes. The leader sends the entries again.
     const bool has_news = !records.empty() && !terms_.matches(last_of_request, records.back().term);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/raft/feature_level.h"
 #include "apps/common/units.h"
 #include "net/status_json.h"
 #include "runtime/check.h"
@@ -121,6 +122,10 @@ std::string ClusterOperator::change(const std::vector<Step>& steps, const IsDone
         change->set_node_id(step.node);
         change->set_address(step.address);
     }
+    return change(request, is_done);
+}
+
+std::string ClusterOperator::change(const pb::ChangeMembership& request, const IsDone& is_done) {
     while (true) {
         if (std::string problem = look_with_leader(); !problem.empty()) return problem;
         const pb::RaftConfiguration& now = leader().configuration();
@@ -272,6 +277,18 @@ std::string ClusterOperator::replace(const std::string& old_node, const std::str
         return standing_of(now, new_node) == Standing::kVoter && standing_of(now, old_node) == Standing::kNone;
     });
     if (problem.empty()) note(str_cat(new_node, " is a voter in the place of ", old_node));
+    return problem;
+}
+
+std::string ClusterOperator::raise_features() {
+    if (std::string problem = look_with_leader(); !problem.empty()) return problem;
+    uint32_t level = 1;
+    for (const pb::NodeStatus& node : status_.nodes()) level = std::max(level, node.raft().feature_level());
+    pb::ChangeMembership request;
+    request.set_raise_feature_level(level);
+    std::string problem = change(
+        request, [&](const pb::RaftConfiguration& now) { return feature_level_of(now.feature_level()) >= level; });
+    if (problem.empty()) note(str_cat("the log is of feature level ", level));
     return problem;
 }
 

@@ -38,6 +38,8 @@ class ClusterOperator {
     // one in and the old one out.
     [[nodiscard]] std::string replace(const std::string& old_node, const std::string& new_node,
                                       const std::string& new_address, bool force);
+    // To the highest level that any node knows; refused while a member does not know it.
+    [[nodiscard]] std::string raise_features();
     [[nodiscard]] std::string transfer(const std::string& node);  // Empty: to the best one.
     [[nodiscard]] std::string snapshot(const std::string& node, pb::SnapshotSaved* saved);
     [[nodiscard]] std::string allow_deletions(const std::string& node);
@@ -58,6 +60,7 @@ class ClusterOperator {
 
     const pb::RaftStatus& leader() const;  // After look_with_leader().
     std::string change(const std::vector<Step>& steps, const IsDone& is_done);
+    std::string change(const pb::ChangeMembership& request, const IsDone& is_done);
     std::string add_learner(const std::string& node, const std::string& address);
     std::string await_caught_up(const std::string& node);
     const pb::CopiesReport& copies() const;  // As the leader counted them; after look_with_leader().

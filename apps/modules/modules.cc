@@ -34,6 +34,7 @@ constexpr Belonging kFlags[] = {
 
 constexpr Belonging kCommands[] = {
     {"cluster init", "DISCOVERY", "etcd"},
+    {"cluster recover", "REPLICATOR", "raft"},
     {"trace", "TRACE", "on"},
     {"demo", "TOOLS", "all"},
     {"top", "TOOLS", "all"},

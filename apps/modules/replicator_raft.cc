@@ -4,6 +4,7 @@
 #include "actors/raft/noop_replicator.h"
 #include "actors/raft/raft_node.h"
 #include "apps/modules/modules.h"
+#include "apps/sandstore/cluster_tools.h"
 #include "runtime/event_runtime.h"
 
 DEFINE_string(replicator, "raft", "Raft, or for a single node without replication noop");
@@ -62,6 +63,8 @@ const Module& replicator_module() {
                        "lease_reads", "copies"},
         .read_flags = read_flags,
         .add_to_node = add_to_node,
+        .cluster_commands = {{"recover", cluster_recover, "offline: one node goes on when a majority is lost for good",
+                              "recover --data-dir=DIR"}},
         .replayable = {{"RaftNode", pb::ACTOR_RAFT, [] { return std::make_unique<RaftNode>(); }},
                        {"NoOpReplicator", pb::ACTOR_RAFT, [] { return std::make_unique<NoOpReplicator>(); }}},
     };

@@ -26,6 +26,8 @@ constexpr Command kCommands[] = {
     {"snapshot", cluster_snapshot, "have a node take a snapshot now", "snapshot [NODE]"},
     {"allow-deletions", cluster_allow_deletions, "let a node delete the many chunks that it has stopped at",
      "allow-deletions NODE"},
+    {"raise-features", cluster_raise_features, "let the log hold what only the programs of now understand",
+     "raise-features"},
 };
 
 // Those of this build: its modules' first.
@@ -41,9 +43,10 @@ std::vector<Command> commands() {
 }  // namespace
 
 int cluster_command(int argc, char** argv) {
-    constexpr CommandFamily kFamily = {"cluster", "who belongs to a cluster, and who leads it.", "[flags] ...",
-                                       "All but init talk to any node: --servers (SANDSTORE_SERVERS, SANDSTORE_ADDR) "
-                                       "and --timeout. `sandstore\ncluster COMMAND --help` tells more."};
+    constexpr CommandFamily kFamily = {
+        "cluster", "who belongs to a cluster, and who leads it.", "[flags] ...",
+        "All but init and recover talk to any node: --servers (SANDSTORE_SERVERS, SANDSTORE_ADDR) "
+        "and --timeout. `sandstore\ncluster COMMAND --help` tells more."};
     return run_subcommand(kFamily, commands(), argc, argv);
 }
 

@@ -1,4 +1,4 @@
-// sandstore cluster members, add, remove, replace, promote, demote, rejoin, transfer, snapshot.
+// sandstore cluster members, add, remove, replace, promote, demote, rejoin, raise-features, transfer, snapshot.
 #include <gflags/gflags.h>
 #include <json/json.h>
 
@@ -98,6 +98,7 @@ void print_members(const pb::ClusterStatus& status) {
                         node.detail()});
     }
     print_table(rows);
+    if (const std::string hint = feature_hint(status); !hint.empty()) std::printf("\n%s\n", hint.c_str());
 }
 
 void print_members_json(const pb::ClusterStatus& status) {
@@ -250,6 +251,19 @@ int cluster_rejoin(int argc, char** argv) {
         "sandstore cluster rejoin NODE [flags]", 1, 1, "NODE");
     return run_change(argc, argv, kSpec, 1, [](ClusterOperator& cluster, const std::vector<std::string>& words) {
         return cluster.rejoin(words[0]);
+    });
+}
+
+int cluster_raise_features(int argc, char** argv) {
+    static const CommandSpec kSpec = spec_of(
+        "cluster raise-features",
+        "Lets the log hold what the programs of now understand, and older ones do not: the last step of an upgrade, "
+        "when "
+        "all nodes run the new version. Older ones cannot take part any more from then on. Refused while a member does "
+        "not know it yet.",
+        "sandstore cluster raise-features [flags]", 0, 0, "");
+    return run_change(argc, argv, kSpec, 0, [](ClusterOperator& cluster, const std::vector<std::string>&) {
+        return cluster.raise_features();
     });
 }
 

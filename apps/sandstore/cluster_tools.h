@@ -14,5 +14,7 @@ int cluster_replace(int argc, char** argv);
 int cluster_transfer(int argc, char** argv);
 int cluster_snapshot(int argc, char** argv);
 int cluster_allow_deletions(int argc, char** argv);
+int cluster_raise_features(int argc, char** argv);
+int cluster_recover(int argc, char** argv);  // cluster_recover.cc
 
 }  // namespace sandstore

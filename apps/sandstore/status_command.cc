@@ -132,6 +132,7 @@ void print_status(const pb::ClusterStatus& status) {
     if (FLAGS_state_hash) rows[0].insert(rows[0].end() - 1, "STATE");
     for (const pb::NodeStatus& node : status.nodes()) rows.push_back(row_of(node, status));
     print_table(rows, {"TERM", "COMMITTED", "APPLIED", "LAG", "SNAPSHOT", "CHUNKS", "STORED", "FREE", "UPTIME"});
+    if (const std::string hint = feature_hint(status); !hint.empty()) std::printf("\n%s\n", hint.c_str());
     if (const Verdict verdict = cluster_serves(status); !verdict.yes) std::printf("\n%s\n", verdict.why.c_str());
     if (const Verdict verdict = copies_are_intact(status); !verdict.yes) std::printf("\n%s\n", verdict.why.c_str());
 }

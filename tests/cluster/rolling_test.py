@@ -91,6 +91,34 @@ class Rolling(ClusterTest):
             for node in cluster.nodes:
                 self.assertEqual(node.terminate()[0], 0)
 
+    def test_features_are_raised_when_all_nodes_know_them_and_then_no_older_program_starts(self):
+        cluster = self.cluster().start()
+        cluster.await_leader()
+        raise_features = lambda *flags: cluster.sandstore("cluster", "raise-features", *flags)
+        self.assertEqual(raise_features().returncode, 0, "there is nothing to raise")
+        self.replace(cluster, cluster.nodes[0], SANDSTORE_NEXT)
+        self.assertEqual(cluster.sandstore("cluster", "transfer", "node-1").returncode, 0)
+        self.assertIn(b"feature levels differ", cluster.sandstore("status").stdout)
+        refused = raise_features()
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn(b"node-2 knows level 1, node-3 knows level 1. Update them first", refused.stderr)
+        for node in cluster.nodes[1:]:
+            self.replace(cluster, node, SANDSTORE_NEXT)
+        self.assertIn(b"run `sandstore cluster raise-features`", cluster.sandstore("cluster", "members").stdout)
+        self.assertEqual(cluster.status()["configuration"]["feature_level"], 1)
+        raised = raise_features("--json")
+        self.assertEqual(raised.returncode, 0, raised.stderr.decode())
+        self.assertEqual(cluster.status()["configuration"]["feature_level"], 99)
+        self.assertNotIn(b"feature level", cluster.sandstore("status").stdout)
+        older = cluster.nodes[2]
+        self.assertEqual(older.terminate()[0], 0)
+        older.binary = SANDSTORE
+        older.start()
+        self.assertRefused(older, "the log holds records of feature level 99, and this version knows level 1: update")
+        older.binary = SANDSTORE_NEXT
+        older.start()
+        cluster.await_caught_up()
+
 
 if __name__ == "__main__":
     harness.main()

@@ -17,7 +17,7 @@ PROFILES = ["default-etcd", "static", "single-node", "http-etcd", "minimal", "me
 SYMBOLS = {
     "DISCOVERY=etcd": ["sandstore::EtcdPoller::", "sandstore::HttpClient::", "sandstore::MemberWriter::",
                        "curl_multi_"],
-    "REPLICATOR=raft": ["sandstore::RaftCore::", "sandstore::RaftNode::"],
+    "REPLICATOR=raft": ["sandstore::RaftCore::", "sandstore::RaftNode::", "sandstore::cluster_recover("],
     "CHUNK_STORE=memory": ["sandstore::MemoryPort::", "sandstore::MemoryFiles::"],
     "COMMUNICATOR=http": ["sandstore::HttpWire::"],
     "TRACE=on": ["sandstore::FlightRecorder::", "sandstore::TraceWriter::", "sandstore::TraceReader::",

@@ -36,6 +36,39 @@ TEST_F(FileServiceTest, a_failed_operation_comes_back_as_it_is) {
     EXPECT_EQ(status_in(kit_.take_answer(id)).code(), pb::STATUS_EEXIST);
 }
 
+// The log would keep it, and a newer replica act by it.
+TEST_F(FileServiceTest, what_a_later_version_says_in_a_mutation_is_refused_wherever_it_stands) {
+    lead(1);
+    const auto with_unknown = [](google::protobuf::Message* message) {
+        message->GetReflection()->MutableUnknownFields(message)->AddVarint(200, 1);
+    };
+    pb::Mutation operation;  // As one of a later version looks here.
+    operation.set_session_id(5);
+    operation.set_sequence(1);
+    with_unknown(&operation);
+    EXPECT_EQ(refusal(operation).code(), pb::STATUS_INVALID_ARGUMENT);
+    pb::Mutation field = mkdir("/d");
+    with_unknown(&field);
+    EXPECT_EQ(refusal(field).code(), pb::STATUS_INVALID_ARGUMENT);
+    pb::Mutation deep = mkdir("/d");
+    with_unknown(deep.mutable_make_directory()->mutable_at());
+    EXPECT_EQ(refusal(deep).code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_NE(refusal(deep).message().find("this version does not know"), std::string::npos);
+    pb::Mutation list;
+    list.set_session_id(5);
+    list.set_sequence(1);
+    *list.mutable_commit_extents()->mutable_at() = at("/f");
+    pb::Extent* extent = list.mutable_commit_extents()->add_extents();
+    extent->set_length(1);
+    extent->set_chunk_length(1);
+    extent->mutable_chunk()->mutable_id()->set_term(1);
+    extent->mutable_chunk()->mutable_id()->set_number(1);
+    extent->mutable_chunk()->add_replicas("node-1");
+    with_unknown(extent->mutable_chunk());
+    EXPECT_EQ(refusal(list).code(), pb::STATUS_INVALID_ARGUMENT);
+    kit_.expect_nothing();
+}
+
 TEST_F(FileServiceTest, a_malformed_mutation_is_never_proposed) {
     lead(1);
     const auto code = [&](const pb::Mutation& mutation) { return refusal(mutation).code(); };

@@ -22,10 +22,11 @@ inline pb::StartStateMachine test_settings() {
 
 class RandomCommands {
  public:
-    explicit RandomCommands(uint64_t seed) : random_(seed, 3) {}
+    // Without garbage there is nothing at which a state machine would stop.
+    explicit RandomCommands(uint64_t seed, bool with_garbage = true) : random_(seed, 3), with_garbage_(with_garbage) {}
 
     std::string next(uint64_t index) {
-        if (random_.below(40) == 0) return garbage();
+        if (random_.below(40) == 0 && with_garbage_) return garbage();
         // Time goes forward, mostly, and now and then far enough for sessions to expire.
         if (random_.below(150) == 0) now_us_ += kTestSessionTimeoutUs / 2;
         now_us_ += random_.below(1'000'000);
@@ -185,6 +186,7 @@ class RandomCommands {
     }
 
     RandomStream random_;
+    bool with_garbage_;
     uint64_t now_us_ = kStartUs;
     uint64_t next_chunk_ = 1;
     std::vector<uint64_t> sessions_;

@@ -150,10 +150,12 @@ TEST_F(ReplicatedStateTest, sentences_are_no_part_of_the_state) {
     }
 }
 
-TEST_F(ReplicatedStateTest, a_command_that_cannot_be_read_is_answered_and_skipped) {
+TEST_F(ReplicatedStateTest, a_command_that_cannot_be_read_changes_nothing_and_is_a_problem) {
     const uint64_t session = open();
     const uint64_t files = state_.files().hash();
+    EXPECT_EQ(state_.problem(), "");
     EXPECT_EQ(parsed(state_.apply(2, "\xff\xff\xff")).status().code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_NE(state_.problem(), "");
     EXPECT_EQ(parsed(state_.apply(3, "")).status().code(), pb::STATUS_INVALID_ARGUMENT);
     EXPECT_EQ(state_.files().hash(), files);
     EXPECT_EQ(apply(make(session, 1, "/d")).status().code(), pb::STATUS_OK);

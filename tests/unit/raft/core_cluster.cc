@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/raft/feature_check.h"
 #include "messages/log.pb.h"
 #include "runtime/check.h"
 
@@ -56,6 +57,8 @@ void CoreCluster::start(const std::string& name) {
     node.persisted_write = 0;
     if (adjust) adjust(&options);
     const pb::SnapshotMeta* snapshot = node.snapshots.empty() ? nullptr : &node.snapshots.front();
+    stopped_[name] = feature_problem(recovered, snapshot, options.feature_level);
+    if (!stopped_[name].empty()) return;
     node.core = std::make_unique<RaftCore>(options, recovered, snapshot, input());
     commit_seen_[name] = 0;
     carry_out(name);
@@ -173,8 +176,7 @@ void CoreCluster::lose_snapshot(const std::string& name) {
 RaftCore::RequestOutcome CoreCluster::change(const std::string& name, const pb::ChangeMembership& request) {
     Node& node = nodes_[name];
     if (node.core == nullptr) return RaftCore::RequestOutcome::kNotLeader;
-    std::string problem;
-    const RaftCore::RequestOutcome outcome = node.core->change_membership(input(), request, &problem);
+    const RaftCore::RequestOutcome outcome = node.core->change_membership(input(), request, &refusal_);
     carry_out(name);
     return outcome;
 }
@@ -243,6 +245,10 @@ bool CoreCluster::run_until(const std::function<bool()>& done, uint64_t limit_us
 void CoreCluster::carry_out(const std::string& name) {
     Node& node = nodes_[name];
     RaftEffects effects = node.core->take_effects();
+    if (!effects.fatal.empty()) {
+        stopped_[name] = effects.fatal;
+        return crash(name);
+    }
     if (effects.write) {
         node.unsynced.push_back(
             {(*effects.write)->log_write().write_id(), (*effects.write)->log_write(), effects.write->payload});

@@ -65,6 +65,9 @@ class CoreCluster {
     std::string leader() const;  // With the highest term; empty without one.
     RaftCore* core(const std::string& node) { return nodes_[node].core.get(); }
     bool is_up(const std::string& node) const { return nodes_.at(node).core != nullptr; }
+    // Why the node stopped by itself; empty: it did not.
+    std::string stopped(const std::string& node) { return stopped_[node]; }
+    const std::string& refusal() const { return refusal_; }  // Of the last change().
     std::vector<std::string> names() const;
     const std::vector<std::string>& committed() const { return committed_; }          // Data by index - 1.
     const std::map<uint64_t, uint64_t>& reads_ready() const { return reads_ready_; }  // Token to index.
@@ -127,6 +130,8 @@ class CoreCluster {
     std::vector<uint64_t> committed_terms_;
     std::map<uint64_t, std::string> leaders_;  // By term.
     std::map<std::string, uint64_t> commit_seen_;
+    std::map<std::string, std::string> stopped_;
+    std::string refusal_;
     std::map<uint64_t, uint64_t> reads_ready_;
     std::map<uint64_t, uint64_t> committed_before_read_;  // By token: what any read begun then must see.
     uint64_t next_token_ = 1;
