@@ -435,6 +435,20 @@ TEST(SnapshotReceive, another_snapshot_replaces_the_one_being_received) {
     EXPECT_EQ(store.recovered(), Indices{60});
 }
 
+TEST(SnapshotReceive, goes_on_with_whoever_has_the_same_file_and_begins_anew_with_other_bytes_of_the_same_entry) {
+    const Remote one = remote_snapshot(50);
+    Remote other = one;
+    other.meta.set_checksum(one.meta.checksum() + 1);
+    SimDisk disk(2);
+    SnapshotBench store(&disk);
+    store.start();
+    store.receive(one.meta, 0, one.bytes.substr(0, 5000));
+    EXPECT_EQ(store.receive(other.meta, 0, "").next_offset(), 0u);
+    EXPECT_EQ(store.receive(other.meta, 5000, one.bytes.substr(5000, 10)).next_offset(), 0u) << "of two files";
+    EXPECT_EQ(store.receive(one.meta, 0, "").next_offset(), 5000u);
+    EXPECT_TRUE(store.receive(one.meta, 5000, one.bytes.substr(5000)).complete());
+}
+
 TEST(SnapshotReceive, a_bad_byte_throws_the_file_away_and_it_can_be_sent_again) {
     const Remote remote = remote_snapshot(50);
     for (size_t offset = 0; offset < remote.bytes.size(); offset += 211) {
