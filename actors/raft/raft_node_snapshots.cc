@@ -416,8 +416,8 @@ void RaftNode::on_install_reply(const Message& message, Context& context) {
     look_after_transfers(context);
 }
 
-// Transfers end with the peer's need for them, or when the log does not go on from what they bring; a peer that was lost
-// sight of is waited for. Those that failed begin anew in their time, those that hear nothing ask again.
+// Transfers end with the peer's need for them, or when the log does not go on from what they bring; a peer that is out
+// of sight is waited for. Those that failed begin anew in their time, those that hear nothing ask again.
 void RaftNode::look_after_transfers(Context& context) {
     const auto state_of = [this](const std::string& name) {
         const auto peer = core_->peers().find(name);

@@ -32,6 +32,7 @@ class RaftNodeTest : public ::testing::Test {
         start.set_snapshot_log_bytes(1'000);
         start.set_snapshot_piece_bytes(100);
         start.set_cache_bytes(cache_bytes);
+        start.set_uncommitted_bytes_max(uncommitted_bytes);
         kit.deliver(message_of(std::move(start)), pb::ACTOR_BOOTSTRAP);
         kit.deliver(message_of(pb::LogRecovered(recovered)), pb::ACTOR_LOG);
         kit.deliver(message_of(pb::StateMachineReady()), pb::ACTOR_STATE_MACHINE);
@@ -158,7 +159,8 @@ class RaftNodeTest : public ::testing::Test {
     }
 
     StepKit kit;
-    uint64_t cache_bytes = 0;  // 0: as it is without a setting.
+    uint64_t cache_bytes = 0;  // 0: as it is without a setting. Likewise:
+    uint64_t uncommitted_bytes = 0;
 };
 
 }  // namespace sandstore

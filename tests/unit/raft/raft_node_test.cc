@@ -20,6 +20,51 @@ TEST_F(RaftNodeTest, entries_leave_memory_when_they_are_durable_though_the_state
     EXPECT_EQ(read->log_read().first_index(), node().applied_index() + 1);
 }
 
+TEST_F(RaftNodeTest, what_is_handed_to_a_state_machine_that_restores_or_is_slow_is_bounded) {
+    begin(empty_log());
+    persist_all();
+    follow("node-2", 3);
+    uint64_t last = 0;
+    const auto append_some = [&] {
+        std::string encoded;
+        pb::AppendEntries append;
+        append.set_term(3);
+        append.set_prev_log_index(last);
+        append.set_prev_log_term(last == 0 ? 0 : 3);
+        append.set_record_count(1);
+        append_record(&encoded, 3, ++last, RecordType::kCommand, Payload(std::string(kApplyBytesMax / 2, 'c')));
+        append.set_leader_commit(last);
+        kit.deliver(message_of(std::move(append), Payload(std::move(encoded))), peer("node-2"));
+        persist_all();
+    };
+    for (int i = 0; i < 100; ++i) append_some();
+    uint64_t handed_over = 0;
+    while (std::optional<Message> apply = kit.try_take(Body::kApply)) handed_over += apply->payload.size();
+    EXPECT_LE(handed_over, kApplyBatchesInFlight * kApplyBytesMax);
+    EXPECT_EQ(node().core()->commit_index(), last);
+}
+
+TEST_F(RaftNodeTest, a_leader_whose_own_disk_is_slow_takes_no_more_than_it_may_hold) {
+    uncommitted_bytes = 10'000;
+    lead();
+    const std::string command(1'000, 'c');
+    uint64_t refused = 0;
+    for (int i = 0; i < 50 && refused == 0; ++i) {
+        const uint64_t id = kit.request(message_of(pb::Propose(), Payload(command)), pb::ACTOR_FILES);
+        if (!kit.has(Body::kFlush)) refused = id;
+        if (refused == 0) kit.deliver(kit.take(Body::kFlush), pb::ACTOR_RAFT);
+        for (const char* other : {"node-2", "node-3"}) acknowledge(other, node().core()->last_index());
+        ASSERT_EQ(node().core()->commit_index(), node().core()->last_index()) << "by the others";
+    }
+    ASSERT_NE(refused, 0u) << "all of it would be held in memory";
+    EXPECT_EQ(kit.take_answer(refused)->propose_reply().status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    EXPECT_LE(node().core()->cached_bytes(), 13'000u);
+    persist_all();
+    const uint64_t taken = node().core()->last_index();
+    propose(command);
+    EXPECT_EQ(node().core()->last_index(), taken + 1);
+}
+
 TEST_F(RaftNodeTest, a_gap_between_log_and_snapshot_stops_the_node_with_a_reason) {
     pb::LogRecovered recovered;
     recovered.set_first_index(50);
