@@ -73,7 +73,7 @@ TEST_F(FoundingTest, a_cluster_begins_when_all_first_voters_are_fresh_and_knows_
     EXPECT_EQ(written.founding(), founding_of(written));
     write_done();
     EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().founding(), written.founding());
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
     EXPECT_EQ(raft.storage(), claimed.storage());
     EXPECT_EQ(raft.bootstrap_storages_size(), 3);
@@ -124,7 +124,7 @@ TEST_F(FoundingTest, a_member_with_an_empty_directory_comes_back_without_a_vote)
     EXPECT_EQ(written.storage(), claimed.storage());
     EXPECT_EQ(written.founding(), "founding-of-blue");
     write_done();
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     EXPECT_TRUE(kit.take(pb::Envelope::kStartRaft)->start_raft().join());
 }
 
@@ -229,7 +229,7 @@ TEST_F(LostLogTest, the_only_voter_without_its_log_is_refused) {
 
 TEST_F(LostLogTest, a_committed_configuration_marks_the_log_as_begun) {
     start(identity("blue"));
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     kit.drop_effects();
     pb::ConfigurationChanged changed;
     changed.mutable_configuration()->set_founding("founding-of-blue");
@@ -249,7 +249,7 @@ TEST_F(LostLogTest, a_committed_configuration_marks_the_log_as_begun) {
 
 TEST_F(LostLogTest, the_empty_log_of_a_node_that_waits_to_be_added_has_not_begun) {
     start(identity("blue"));
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     kit.drop_effects();
     pb::ConfigurationChanged changed;
     changed.set_committed(true);
