@@ -36,8 +36,9 @@ struct ClientOptions {
 // Fills the buffer from the source: the number of bytes, 0 at the end, or a negated errno. -EAGAIN: nothing within a
 // second or so, ask again; what the client keeps open in the cluster is looked after meanwhile.
 using ByteSource = std::function<int64_t(char* buffer, size_t size)>;
-// Takes the next bytes: 0, or an errno.
-using ByteSink = std::function<int(const Payload& bytes)>;
+// Takes the next bytes: how many of them, or a negated errno. -EAGAIN: none within a second or so, offer them again;
+// what the client keeps open in the cluster is looked after meanwhile.
+using ByteSink = std::function<int64_t(const Payload& bytes)>;
 // Bytes done so far.
 using TransferProgress = std::function<void(uint64_t done_bytes)>;
 

@@ -21,7 +21,8 @@ namespace {
 
 constexpr uint64_t kPieceBytes = 8ull << 20;
 constexpr size_t kPiecesInFlight = 4;
-constexpr uint64_t kSilentSourceUs = 10'000;  // For the client's own affairs, before a silent source is asked again.
+constexpr uint64_t kPatienceUs =
+    10'000;  // For the client's own affairs, before a silent source or a full sink is asked again.
 constexpr uint64_t kReadLeaseTimeoutUs = 5'000'000;  // A cluster that takes no changes may be read all the same.
 
 ClientStatus local_error(int error) {
@@ -62,6 +63,17 @@ Result<Payload> next_piece(const ByteSource& source, uint64_t size, const std::f
     }
     bytes.resize(filled);
     return Payload(std::move(bytes));
+}
+
+// Empties the piece: 0, or an errno.
+int hand_over(const ByteSink& sink, Payload bytes, const std::function<void()>& meanwhile) {
+    while (!bytes.empty()) {
+        const int64_t count = sink(bytes);
+        if (count < 0 && count != -EAGAIN) return static_cast<int>(-count);
+        if (count > 0) bytes = bytes.slice(static_cast<size_t>(count), bytes.size());
+        if (count <= 0) meanwhile();
+    }
+    return 0;
 }
 
 std::string directory_of(std::string_view path) {
@@ -140,7 +152,7 @@ ClientStatus Client::write_pieces(FileLease& upload, Payload first, const ByteSo
     const auto shared = std::make_shared<Shared>();
     const auto meanwhile = [this, &upload] {
         upload.keep();
-        run_until([] { return false; }, kSilentSourceUs);
+        run_until([] { return false; }, kPatienceUs);
     };
     uint64_t offset = 0;
     Payload piece = std::move(first);
@@ -189,7 +201,7 @@ Result<pb::Attributes> Client::read_file(std::string_view path, const ByteSink& 
     const pb::Attributes& attributes = reply->client_read_reply().attributes();
     // Another file by now, or a longer one.
     if (attributes.size() > reply.payload.size()) return read_long_file(path, sink, progress);
-    if (const int error = reply.payload.empty() ? 0 : sink(reply.payload); error != 0) return local_error(error);
+    if (const int error = hand_over(sink, reply.payload, [] {}); error != 0) return local_error(error);
     if (progress) progress(reply.payload.size());
     return attributes;
 }
@@ -221,6 +233,10 @@ Result<pb::Attributes> Client::read_long_file(std::string_view path, const ByteS
     FileLease lease(*this);
     const Result<Opened> opened = open_content(path, lease);
     if (!opened.ok()) return opened.status();
+    const auto meanwhile = [this, &lease] {
+        lease.keep();
+        run_until([] { return false; }, kPatienceUs);
+    };
     const uint64_t size = opened->attributes.size();
     struct Piece {
         uint64_t length = 0;
@@ -256,7 +272,7 @@ Result<pb::Attributes> Client::read_long_file(std::string_view path, const ByteS
         if (bytes.size() < piece->length) {
             return ClientStatus(pb::STATUS_ESTALE, "the file was cut short while it was read: read it again");
         }
-        if (const int error = sink(bytes); error != 0) return local_error(error);
+        if (const int error = hand_over(sink, bytes, meanwhile); error != 0) return local_error(error);
         done += bytes.size();
         if (progress) progress(done);
     }

@@ -16,7 +16,7 @@ constexpr uint64_t kAppliedLagMax = 1000;  // Entries behind the commit index th
 constexpr int kPreconditionFailed = 412, kUnavailable = 503;
 constexpr uint32_t kSecondsMax = 600, kSecondsUsual = 300;
 constexpr uint32_t kEventsMax = 256, kEventsUsual = 100;
-constexpr std::string_view kReadyChecks[] = {"status", "started", "leader", "applied", "disk"};
+constexpr std::string_view kReadyChecks[] = {"status", "started", "leader", "applied", "disk", "deletions"};
 
 std::string json_text(std::string_view text) {
     std::string out = "\"";
@@ -39,8 +39,11 @@ HttpAnswerText json_answer(std::string body) {
     return {200, kJsonType, std::move(body)};
 }
 
-HttpAnswerText verdict_answer(const Verdict& verdict, int code_of_no) {
-    return text_answer(verdict.yes ? 200 : code_of_no, verdict.why + "\n");
+// The first line is the verdict; warnings follow.
+HttpAnswerText verdict_answer(const Verdict& verdict, const pb::ClusterStatus& status, int code_of_no) {
+    std::string text = verdict.why + "\n";
+    for (const std::string& warning : warnings(status)) str_append(&text, "warning: ", warning, "\n");
+    return text_answer(verdict.yes ? 200 : code_of_no, std::move(text));
 }
 
 HttpAnswerText ready_answer(const std::vector<ReadyCheck>& checks, const QueryParameters& query) {
@@ -50,8 +53,11 @@ HttpAnswerText ready_answer(const std::vector<ReadyCheck>& checks, const QueryPa
     std::string text, why;
     for (const ReadyCheck& check : checks) {
         const bool counts = !excluded.contains(check.name);
-        str_append(&text, check.passed ? "[+] " : "[-] ", check.name, ": ", check.detail, counts ? "" : " (excluded)",
-                   "\n");
+        str_append(&text,
+                   check.warns    ? "[!] "
+                   : check.passed ? "[+] "
+                                  : "[-] ",
+                   check.name, ": ", check.detail, counts ? "" : " (excluded)", "\n");
         if (!check.passed && counts && why.empty()) why = check.detail;
     }
     const bool verbose = query.contains("verbose");
@@ -68,10 +74,10 @@ HttpAnswerText readyz_failure(const std::string& error, const QueryParameters& q
 }
 
 HttpAnswerText health(const pb::ClusterStatus& status, const std::string& self, const QueryParameters& query) {
-    if (query.contains("maintenance")) return verdict_answer(may_be_stopped(status, self), kPreconditionFailed);
+    if (query.contains("maintenance")) return verdict_answer(may_be_stopped(status, self), status, kPreconditionFailed);
     const Verdict serves = cluster_serves(status);
     const Verdict intact = copies_are_intact(status);
-    return verdict_answer(serves.yes && !intact.yes ? intact : serves, kUnavailable);
+    return verdict_answer(serves.yes && !intact.yes ? intact : serves, status, kUnavailable);
 }
 
 HttpAnswerText health_failure(const std::string& error, const QueryParameters& query) {
@@ -131,7 +137,7 @@ bool question_of(const StatusRoute& route, const QueryParameters& query, pb::Clu
     const auto [first, last] = query.equal_range("exclude");
     for (auto name = first; name != last; ++name) {
         if (std::ranges::find(kReadyChecks, name->second) != std::end(kReadyChecks)) continue;
-        *error = "exclude names no check; there are status, started, leader, applied and disk";
+        *error = "exclude names no check; there are status, started, leader, applied, disk and deletions";
         return false;
     }
     uint32_t seconds = 0, events = 0;
@@ -153,6 +159,7 @@ std::vector<ReadyCheck> ready_checks(const pb::ClusterStatus* local_status, cons
     const bool led = started && !raft.leader_id().empty();
     const bool caught_up = started && raft.applied_index() + kAppliedLagMax >= raft.commit_index();
     const bool disk = started && !raft.disk_full() && !raft.disk_slow();
+    const bool brake = node.repair().deletions_stopped();
     const std::string waits = node.detail().empty() ? "the node is still starting" : node.detail();
     return {
         {"status", true, "ok"},
@@ -167,6 +174,7 @@ std::vector<ReadyCheck> ready_checks(const pb::ClusterStatus* local_status, cons
          : raft.disk_full() ? "the disk is full: no writes"
          : raft.disk_slow() ? "the disk does not answer"
                             : waits},
+        {"deletions", true, brake ? node.repair().problem() : "ok", brake},
     };
 }
 

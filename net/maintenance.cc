@@ -160,6 +160,14 @@ Verdict copies_are_intact(const pb::ClusterStatus& status) {
     return {false, text};
 }
 
+std::vector<std::string> warnings(const pb::ClusterStatus& status) {
+    std::vector<std::string> found;
+    for (const pb::NodeStatus& node : status.nodes()) {
+        if (node.repair().deletions_stopped()) found.push_back(node.repair().problem());
+    }
+    return found;
+}
+
 std::optional<uint64_t> lag_of(const pb::ClusterStatus& status, const pb::NodeStatus& node) {
     const pb::NodeStatus* leader = leader_of(status);
     if (leader == nullptr || !node.up() || !node.has_raft()) return std::nullopt;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "messages/cluster.pb.h"
 
@@ -25,6 +26,9 @@ Verdict cluster_serves(const pb::ClusterStatus& status);
 // Whether every chunk has as many intact copies as promised, as the leader counted them on the nodes. A node that is
 // away for less than --repair-delay counts as having its copies; where no node within reach has one, nothing does.
 Verdict copies_are_intact(const pb::ClusterStatus& status);
+
+// What waits for an operator though the cluster serves.
+std::vector<std::string> warnings(const pb::ClusterStatus& status);
 
 // Entries of the leader's log that this node has yet to acknowledge, both told by the leader at one moment, so that it
 // is right under load too; nothing when no leader tells. The leader's own: what it has yet to apply.

@@ -177,7 +177,8 @@ pb::DiskReply DiskFiles::execute(const pb::DiskRequest& request, const Payload& 
 }
 
 // What ran out is there again soon, most of all when others give back what they can spare. Each operation may be
-// carried out twice; one whose sync failed must not be.
+// carried out twice; one whose sync failed must not be. It sleeps, since nothing tells of a descriptor or memory that
+// came free; a thread of the disk's own does (thread_disk.h), never the loop, and a second at most.
 DiskFiles::Result DiskFiles::carry_out_patiently(const pb::DiskOperation& operation, Source* source,
                                                  pb::DiskReply* reply, Payload* out) {
     const Source before = *source;

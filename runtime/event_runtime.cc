@@ -31,8 +31,10 @@ event_base* make_base() {
 
 }  // namespace
 
+// A machine that was suspended must find its leases and promises over: CLOCK_MONOTONIC stands still meanwhile.
+// libevent's own timers go by that one; they only wake the loop, and what is due is decided by this.
 uint64_t SystemClock::monotonic_us() const {
-    return read_clock(CLOCK_MONOTONIC);
+    return read_clock(CLOCK_BOOTTIME);
 }
 uint64_t SystemClock::wall_us() const {
     return read_clock(CLOCK_REALTIME);

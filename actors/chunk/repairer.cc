@@ -270,6 +270,16 @@ void Repairer::go_on(Context& context) {
     end_round("", context);
 }
 
+// A chunk that moves may have more places for a while than its file can name. This node's own is one of those named.
+static pb::ChunkPlace place_to_fetch(pb::ChunkPlace place, std::string_view node_id) {
+    auto& replicas = *place.mutable_replicas();
+    const auto places_max = static_cast<int>(kChunkReplicasMax);
+    if (replicas.size() <= places_max) return place;
+    std::iter_swap(replicas.begin(), std::ranges::find(replicas, node_id));
+    replicas.DeleteSubrange(places_max, replicas.size() - places_max);
+    return place;
+}
+
 void Repairer::fetch_missing(Context& context) {
     Round& round = *round_;
     if (!round.missing.empty() && !std::exchange(round.began, true)) {
@@ -281,7 +291,7 @@ void Repairer::fetch_missing(Context& context) {
     }
     while (!round.missing.empty() && round.fetches_in_flight < kFetchesInFlightMax) {
         pb::ChunkFetch fetch;
-        *fetch.mutable_place() = std::move(round.missing.front());
+        *fetch.mutable_place() = place_to_fetch(std::move(round.missing.front()), node_id_);
         round.missing.pop_front();
         const ChunkKey key = key_of(fetch.place().id());
         const RequestId id = context.ask(pb::ACTOR_CHUNKS, message_of(std::move(fetch)), kFetchTimeoutUs);

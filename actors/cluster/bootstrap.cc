@@ -102,6 +102,12 @@ void Bootstrap::on_start_node(Message message, Context& context) {
         return refuse(str_cat("\"", node_.cluster_id(), "\" is not a cluster id: use letters, digits, '-', '_', '.'"),
                       context);
     }
+    read_identity(context);
+}
+
+// --- Whose directory is this? ---------------------------------------------------------------------------------------
+
+void Bootstrap::read_identity(Context& context) {
     step_ = Step::kReadingIdentity;
     progress("the identity of the data directory", context);
     pb::DiskRequest request;
@@ -111,12 +117,13 @@ void Bootstrap::on_start_node(Message message, Context& context) {
     disk_request_ = context.ask(pb::PORT_LOG_DISK, message_of(std::move(request)), kDiskTimeoutUs);
 }
 
-// --- Whose directory is this? ---------------------------------------------------------------------------------------
-
 void Bootstrap::on_disk_reply(Message message, Context& context) {
     if (disk_request_ == 0 || message->reply_to() != disk_request_) return context.unexpected(message);
     disk_request_ = 0;
+    if (disk_is_short(message->disk_reply(), context)) return;
     if (step_ == Step::kReadingIdentity) return identity_read(message, context);
+    if (step_ == Step::kLookingAtChunks) return chunk_mark_read(message, context);
+    if (step_ == Step::kMarkingChunks) return chunks_marked(message->disk_reply(), context);
     if (step_ == Step::kLookingAtLog) return log_listed(message->disk_reply(), context);
     if (const int error = message->disk_reply().error(); error != 0) {
         if (step_ == Step::kStarted) return;  // What it would have said of the log is written at the next start.
@@ -476,10 +483,11 @@ void Bootstrap::on_timer_fired(Message message, Context& context) {
         if (step_ == Step::kWaitingForMembers) consider_view(context);
         return;
     }
+    if (message->timer_fired().tag() == kTagAskDiskAgain) return look_again(context);
     if (message->timer_fired().tag() != kTagNoDuplicate || step_ != Step::kLookingForDuplicate) {
         return context.unexpected(message);
     }
-    start_actors(context);
+    look_at_chunks(context);
 }
 
 void Bootstrap::start_actors(Context& context) {

@@ -23,13 +23,15 @@
 //
 // Steps: kIdle -> kReadingIdentity -> kWaitingForMembers -> kAskingForCluster (a node that joins) or
 //        kClaimingStorage, kAskingFounders (a first voter) -> kWritingIdentity (fresh node), or kLookingAtLog,
-//        kNotingStart (one that was here before) -> kLookingForDuplicate -> kStarted; from each of them -> kRefused.
+//        kNotingStart (one that was here before) -> kLookingForDuplicate -> kLookingAtChunks, kMarkingChunks (chunks
+//        without a mark) -> kStarted; from each of them -> kRefused.
 //
 // A fresh node is either one of the first voters, or it joins: with --join, or when etcd's cluster record names the
 // first voters and not this node. One that joins starts with an empty log and waits until a leader writes to it; that
 // it joined stands in identity.json, so that no later start makes a second cluster.
 //
-// Persists identity.json. Never changes whose it is, and never decides who votes once the Raft log exists.
+// Persists identity.json, and chunks/identity.json. Never changes whose they are, and never decides who votes once the
+// Raft log exists.
 #pragma once
 
 #include <deque>
@@ -61,11 +63,13 @@ class Bootstrap final : public Actor {
         kWritingIdentity,
         kNotingStart,
         kLookingForDuplicate,
+        kLookingAtChunks,
+        kMarkingChunks,
         kStarted,
         kRefused,
     };
 
-    enum TimerTag : uint32_t { kTagNoDuplicate = 1, kTagAskAgain = 2 };
+    enum TimerTag : uint32_t { kTagNoDuplicate = 1, kTagAskAgain = 2, kTagAskDiskAgain = 3 };
 
     void on_start_message(Message message, Context& context);
     void on_start_node(Message message, Context& context);
@@ -100,6 +104,16 @@ class Bootstrap final : public Actor {
     void progress(std::string_view waiting_for, Context& context);
     void refuse(std::string why, Context& context);
     std::string own_address() const;
+
+    void read_identity(Context& context);
+
+    // bootstrap_disk.cc
+    bool disk_is_short(const pb::DiskReply& reply, Context& context);
+    void look_again(Context& context);
+    void look_at_chunks(Context& context);
+    void chunk_mark_read(const Message& message, Context& context);
+    void mark_chunks(Context& context);
+    void chunks_marked(const pb::DiskReply& reply, Context& context);
 
     // bootstrap_founding.cc
     pb::Founding own_founding() const;

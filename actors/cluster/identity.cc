@@ -176,6 +176,30 @@ bool is_founding(std::string_view text) {
            text.find_first_not_of("0123456789abcdef", 1) == std::string_view::npos;
 }
 
+std::string chunk_mark_text(const ChunkMark& mark) {
+    Json::Value file(Json::objectValue);
+    file["format"] = kChunkMarkFormat;
+    file["cluster_id"] = mark.cluster_id;
+    file["node_id"] = mark.node_id;
+    return json_line(file) + "\n";
+}
+
+std::optional<ChunkMark> parse_chunk_mark(std::string_view text, std::string* error) {
+    const std::optional<Json::Value> file = parse_json(text, error);
+    if (!file) return std::nullopt;
+    if (!file->isObject() || (*file)["format"] != kChunkMarkFormat) {
+        *error = str_cat("it is not of format ", kChunkMarkFormat);
+        return std::nullopt;
+    }
+    const std::optional<std::string> cluster_id = json_string(*file, "cluster_id");
+    const std::optional<std::string> node_id = json_string(*file, "node_id");
+    if (!cluster_id || !node_id || !is_cluster_name(*cluster_id) || !is_node_name(*node_id)) {
+        *error = "cluster_id or node_id is missing or not valid";
+        return std::nullopt;
+    }
+    return ChunkMark{*cluster_id, *node_id};
+}
+
 std::string founding_of(const pb::Identity& identity) {
     std::vector<std::string> parts = {identity.cluster_id()};
     for (const pb::RaftStorage& known : identity.storages()) {

@@ -23,6 +23,18 @@ std::string identity_text(const pb::Identity& identity);
 // Nothing: `error` says why.
 std::optional<pb::Identity> parse_identity(std::string_view text, std::string* error);
 
+// Whose chunks are in the directory chunks: {"format":1,"cluster_id":"...","node_id":"node-1"}. A cluster that is begun
+// anew out of a backup or a lost majority keeps its id, so its chunks stay its own.
+inline constexpr std::string_view kChunkMarkFile = "chunks/identity.json";
+constexpr int kChunkMarkFormat = 1;
+
+struct ChunkMark {
+    std::string cluster_id;
+    std::string node_id;
+};
+std::string chunk_mark_text(const ChunkMark& mark);
+std::optional<ChunkMark> parse_chunk_mark(std::string_view text, std::string* error);
+
 // A name for "this cluster, begun by these storages": two clusters of the same name and nodes differ in it.
 std::string founding_of(const pb::Identity& identity);
 

@@ -1,6 +1,7 @@
 #include "actors/fs/file_service.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "actors/fs/file_operations.h"
 #include "actors/fs/known.h"
@@ -9,6 +10,7 @@
 #include "actors/fs/validate.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
+#include "runtime/planted.h"
 
 namespace sandstore {
 
@@ -99,7 +101,7 @@ void FileService::receive(Message message, Context& context) {
         case pb::Envelope::kQuery:
             return on_query(std::move(message), context);
         case pb::Envelope::kAllocateChunks:
-            return on_allocate_chunks(message, context);
+            return on_allocate_chunks(std::move(message), context);
         case pb::Envelope::kChunkAudit:
             return on_chunk_audit(message, context);
         case pb::Envelope::kProposeReply:
@@ -152,6 +154,42 @@ void FileService::note_clock(uint64_t clock_us, const Context& context) {
     clock_heard_at_us_ = context.now_us();
 }
 
+// A process that has just begun to lead may not have applied a single command: then the state is asked, after all that
+// was committed, whether the cluster has a clock.
+bool FileService::is_clock_unknown() const {
+    return cluster_clock_us_ == 0 && clockless_term_ != role_.term() && !planted("wall-clock-becomes-the-cluster-s");
+}
+
+void FileService::wait_for_clock(Message request, Context& context) {
+    waiting_.push_back(std::move(request));
+    if (waiting_.size() > 1) return;
+    clock_asked_term_ = role_.term();
+    Pending pending;
+    pending.origin.kind = Kind::kClock;
+    pending.query.mutable_chunks_of_node()->set_node_id(settings_.node_id());
+    pending.query.mutable_chunks_of_node()->set_limit(1);
+    pb::ReadIndex read;
+    read.set_leader_only(true);
+    ask(pb::ACTOR_RAFT, message_of(read), std::move(pending), context);
+}
+
+void FileService::on_clock(const pb::QueryResult& result, Context& context) {
+    note_clock(result.clock_us(), context);
+    clockless_term_ = clock_asked_term_;
+    for (Message& request : std::exchange(waiting_, {})) receive(std::move(request), context);
+}
+
+void FileService::refuse_waiting(const pb::Status& status, Context& context) {
+    for (const Message& request : std::exchange(waiting_, {})) refuse(origin_of(request, context), status, context);
+}
+
+FileService::Origin FileService::origin_of(const Message& request, const Context& context) {
+    if (request->has_mutation()) {
+        return {Kind::kMutation, operation_of(request->mutation()), reply_to(request), context.now_us()};
+    }
+    return {Kind::kAllocation, kAllocateOperation, reply_to(request), context.now_us()};
+}
+
 void FileService::on_unfinished_work(const pb::UnfinishedWork& work, Context& context) {
     note_clock(work.clock_us(), context);
     work_due_us_ = work.due_us();
@@ -198,7 +236,7 @@ bool FileService::admit(const Origin& origin, bool leader_only, Context& context
     } else if (asker.deadline_us != 0 && asker.deadline_us <= context.now_us()) {
         refuse(origin, pb::STATUS_DEADLINE_EXCEEDED, "The deadline had passed before the request was looked at",
                context);
-    } else if (pending_.size() >= settings_.requests_max()) {
+    } else if (pending_.size() + waiting_.size() >= settings_.requests_max()) {
         refuse(origin, pb::STATUS_RESOURCE_EXHAUSTED, "The node has too many requests in flight: try again later",
                context);
     } else {
@@ -209,7 +247,7 @@ bool FileService::admit(const Origin& origin, bool leader_only, Context& context
 
 void FileService::on_mutation(Message message, Context& context) {
     pb::Mutation& mutation = *message->mutable_mutation();
-    const Origin origin{Kind::kMutation, operation_of(mutation), reply_to(message), context.now_us()};
+    const Origin origin = origin_of(message, context);
     if (!started_) return refuse(origin, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
     Outcome outcome = check_mutation(mutation);
     if (outcome.ok()) outcome = check_known(mutation);
@@ -218,6 +256,7 @@ void FileService::on_mutation(Message message, Context& context) {
     if (!outcome.ok()) return refuse(origin, status_of(outcome), context);
     if (!admit(origin, true, context)) return;
     if (outcome = check_allocated(mutation); !outcome.ok()) return refuse(origin, status_of(outcome), context);
+    if (is_clock_unknown()) return wait_for_clock(std::move(message), context);
     // Addresses change; the log keeps node ids only.
     if (mutation.has_commit_extents()) {
         for (pb::Extent& extent : *mutation.mutable_commit_extents()->mutable_extents()) {
@@ -290,8 +329,8 @@ void FileService::on_chunk_audit(const Message& message, Context& context) {
     ask(pb::ACTOR_RAFT, message_of(read), std::move(pending), context);
 }
 
-void FileService::on_allocate_chunks(const Message& message, Context& context) {
-    const Origin origin{Kind::kAllocation, kAllocateOperation, reply_to(message), context.now_us()};
+void FileService::on_allocate_chunks(Message message, Context& context) {
+    const Origin origin = origin_of(message, context);
     const pb::AllocateChunks& request = message->allocate_chunks();
     const uint32_t count = request.count();
     if (count < 1 || count > kAllocationsPerRequestMax) {
@@ -302,6 +341,7 @@ void FileService::on_allocate_chunks(const Message& message, Context& context) {
     }
     if (!admit(origin, true, context)) return;
     if (!role_known_) return refuse(origin, not_leader(""), context);
+    if (is_clock_unknown()) return wait_for_clock(std::move(message), context);
     Placement::Wish wish{settings_.copies(), settings_.chunk_bytes_max(), {}};
     if (request.chunk_bytes() > 0) wish.chunk_bytes = std::min(wish.chunk_bytes, request.chunk_bytes());
     wish.avoid.assign(request.avoid().begin(), request.avoid().end());
@@ -378,6 +418,7 @@ void FileService::on_read_index_reply(const Message& message, Context& context) 
 void FileService::on_query_result(Message message, Context& context) {
     Pending pending;
     if (!take_pending(message, &pending)) return;
+    if (pending.origin.kind == Kind::kClock) return on_clock(message->query_result(), context);
     if (pending.origin.kind == Kind::kAudit) return answer_audit(message->mutable_query_result(), pending, context);
     answer_query(message->mutable_query_result(), std::move(message.payload), pending, context);
 }
@@ -452,6 +493,8 @@ void FileService::refuse(const Origin& origin, pb::Status status, Context& conte
         case Kind::kHousekeeping:  // The next timer, or the next leader, tries again.
             housekeeping_proposed_ = false;
             return plan_housekeeping(context);
+        case Kind::kClock:
+            return refuse_waiting(status, context);
     }
     answer(origin, code, std::move(reply), context);
 }

@@ -10,12 +10,14 @@
 //
 // Persists nothing. Never answers from the state machine without a read index taken after the request came in, and
 // never proposes a mutation that it has not judged whole. A node that knows it is not the leader says so at once; only
-// queries are left to Raft to refuse. On the leader it keeps the cluster's clock going, and proposes commands of its
-// own for what only commands bring on: chunks that are to be collected, holds that have expired. A query that any node
-// may answer is answered here, too, once this node's state has reached the leader's read index.
+// queries are left to Raft to refuse. On the leader it keeps the cluster's clock going (its own wall clock sets it in a
+// cluster that has none yet, and never else), and proposes commands of its own for what only commands bring on: chunks
+// that are to be collected, holds that have expired. A query that any node may answer is answered here, too, once this
+// node's state has reached the leader's read index.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -39,7 +41,7 @@ class FileService final : public Actor {
     void receive(Message message, Context& context) override;
 
  private:
-    enum class Kind { kMutation, kQuery, kAllocation, kAudit, kHousekeeping };
+    enum class Kind { kMutation, kQuery, kAllocation, kAudit, kHousekeeping, kClock };
 
     // A request as it came in.
     struct Origin {
@@ -52,7 +54,7 @@ class FileService final : public Actor {
     // A request that Raft or the state machine is asked about.
     struct Pending {
         Origin origin;
-        pb::Query query;  // Of a query or an audit: what to ask the state machine.
+        pb::Query query;  // Of a query, an audit or the clock: what to ask the state machine.
     };
 
     void on_start_files(const pb::StartFiles& start, Context& context);
@@ -61,7 +63,7 @@ class FileService final : public Actor {
     void on_timer_fired(Context& context);
     void on_mutation(Message message, Context& context);
     void on_query(Message message, Context& context);
-    void on_allocate_chunks(const Message& message, Context& context);
+    void on_allocate_chunks(Message message, Context& context);
     void on_chunk_audit(const Message& message, Context& context);
     void on_propose_reply(Message message, Context& context);
     void on_read_index_reply(const Message& message, Context& context);
@@ -92,16 +94,24 @@ class FileService final : public Actor {
     uint64_t cluster_clock_us(const Context& context) const;
     void note_clock(uint64_t clock_us, const Context& context);
     void plan_housekeeping(Context& context);
+    bool is_clock_unknown() const;
+    void wait_for_clock(Message request, Context& context);
+    void on_clock(const pb::QueryResult& result, Context& context);
+    void refuse_waiting(const pb::Status& status, Context& context);
+    static Origin origin_of(const Message& request, const Context& context);
 
     bool started_ = false;
     pb::StartFiles settings_;
     Placement placement_;
     bool role_known_ = false;
     pb::RoleChanged role_;
-    uint64_t allocation_term_ = 0;    // Numbers below have been given out in this term.
-    uint64_t cluster_clock_us_ = 0;   // As the state machine told,
-    uint64_t clock_heard_at_us_ = 0;  // and when it did.
-    uint64_t work_due_us_ = 0;        // By the cluster's clock; 0: nothing is left to be done.
+    uint64_t allocation_term_ = 0;            // Numbers below have been given out in this term.
+    uint64_t cluster_clock_us_ = 0;           // As the state machine told,
+    uint64_t clock_heard_at_us_ = 0;          // and when it did.
+    std::optional<uint64_t> clockless_term_;  // The state was asked in this term of our leadership, and had no clock.
+    uint64_t clock_asked_term_ = 0;
+    std::deque<Message> waiting_;  // For the answer: mutations and allocations.
+    uint64_t work_due_us_ = 0;     // By the cluster's clock; 0: nothing is left to be done.
     TimerId housekeeping_ = 0;
     bool housekeeping_proposed_ = false;
     uint64_t next_number_ = 1;

@@ -1,6 +1,7 @@
 #include "actors/log/snapshot_recovery.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "runtime/disk_error.h"
@@ -44,6 +45,9 @@ SnapshotRecovery::Progress SnapshotRecovery::on_reply(const DiskCall& call, cons
         case Phase::kCheck:
             if (reply.error() != 0) return set_aside(describe_failure(call.request, reply), next);
             return on_checked(reply, payload, next);
+        case Phase::kTakeBack:
+            result_.kept.push_back({checker_->meta(), checker_->header_bytes()});
+            [[fallthrough]];
         case Phase::kSetAside:
             place_++;
             return check_next(next);
@@ -61,7 +65,7 @@ SnapshotRecovery::Progress SnapshotRecovery::on_list(const pb::DiskReply& reply,
     for (const pb::DiskFile& file : reply.files()) {
         const std::string& name = file.name();
         if (const std::optional<SnapshotName> parsed = parse_snapshot_name(name)) {
-            files_.push_back({*parsed, name, file.size()});
+            files_.push_back({*parsed, name, file.size(), false});
         } else if (name == kIncomingMetaFile) {
             has_incoming_meta_ = true;
         } else if (name == kIncomingFile) {
@@ -70,21 +74,34 @@ SnapshotRecovery::Progress SnapshotRecovery::on_list(const pb::DiskReply& reply,
             unwanted_.push_back(path(name));
         } else if (name.ends_with(kDamagedSuffix)) {
             result_.damaged.push_back(path(name));
+            const std::string_view before = std::string_view(name).substr(0, name.size() - kDamagedSuffix.size());
+            if (const auto parsed_before = parse_snapshot_name(before)) {
+                files_.push_back({*parsed_before, name, file.size(), true});
+            }
         } else {
             notes_.push_back(str_cat("ignoring the unknown file ", path(name)));
         }
     }
     std::sort(files_.begin(), files_.end(), [](const File& a, const File& b) {
-        return std::pair(a.name.index, a.name.term) > std::pair(b.name.index, b.name.term);
+        return std::tuple(a.name.index, a.name.term, b.is_aside) > std::tuple(b.name.index, b.name.term, a.is_aside);
     });
     return check_next(next);
 }
 
 // --- Whole snapshots
 
+bool SnapshotRecovery::is_of_use(const File& file) const {
+    if (result_.kept.size() == kSnapshotsKept) return false;
+    if (!file.is_aside) return true;
+    const bool is_there = std::ranges::count(result_.damaged, path(file.file)) > 0;
+    const bool is_here_already = !result_.kept.empty() && result_.kept.back().meta.index() == file.name.index &&
+                                 result_.kept.back().meta.term() == file.name.term;
+    return is_there && !is_here_already;
+}
+
 SnapshotRecovery::Progress SnapshotRecovery::check_next(DiskCall* next) {
-    if (result_.kept.size() == kSnapshotsKept) {
-        for (; place_ < files_.size(); place_++) unwanted_.push_back(path(files_[place_].file));
+    for (; place_ < files_.size() && !is_of_use(files_[place_]); place_++) {
+        if (!files_[place_].is_aside) unwanted_.push_back(path(files_[place_].file));
     }
     if (place_ == files_.size()) return look_at_incoming(next);
     phase_ = Phase::kCheck;
@@ -107,6 +124,7 @@ SnapshotRecovery::Progress SnapshotRecovery::on_checked(const pb::DiskReply&, co
             return set_aside(checker_->problem(), next);
         case SnapshotChecker::Verdict::kUnknownVersion:
         case SnapshotChecker::Verdict::kForeign:
+            if (file.is_aside) return set_aside(checker_->problem(), next);
             return refuse(str_cat("The snapshot ", path(file.file), " cannot be used: ", checker_->problem()));
     }
     return Progress::kRefused;
@@ -118,12 +136,28 @@ SnapshotRecovery::Progress SnapshotRecovery::accept(DiskCall* next) {
     if (meta.index() != file.name.index || meta.term() != file.name.term) {
         return set_aside(str_cat("it says that it ends with entry ", meta.index(), " of term ", meta.term()), next);
     }
+    if (file.is_aside) return take_back(next);
     result_.kept.push_back({meta, checker_->header_bytes()});
     place_++;
     return check_next(next);
 }
 
+SnapshotRecovery::Progress SnapshotRecovery::take_back(DiskCall* next) {
+    const std::string aside = path(files_[place_].file);
+    const std::string file = aside.substr(0, aside.size() - kDamagedSuffix.size());
+    next->rename(aside, file);
+    std::erase(result_.damaged, aside);
+    notes_.push_back(
+        str_cat("the snapshot ", aside, " was set aside as damaged, and is intact: it is used again as ", file));
+    phase_ = Phase::kTakeBack;
+    return Progress::kMore;
+}
+
 SnapshotRecovery::Progress SnapshotRecovery::set_aside(std::string why, DiskCall* next) {
+    if (files_[place_].is_aside) {  // It is, and stays so.
+        place_++;
+        return check_next(next);
+    }
     const std::string file = path(files_[place_].file);
     append_set_aside(next, file, &result_.damaged);
     notes_.push_back(str_cat("the snapshot ", file, " is damaged (", why, ") and is kept as ", result_.damaged.front(),

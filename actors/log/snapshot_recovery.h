@@ -54,17 +54,20 @@ class SnapshotRecovery {
     RecoveredSnapshots& result() { return result_; }
 
  private:
-    enum class Phase { kList, kCheck, kSetAside, kIncomingMeta, kIncomingBytes, kClean };
+    enum class Phase { kList, kCheck, kSetAside, kTakeBack, kIncomingMeta, kIncomingBytes, kClean };
     struct File {
         SnapshotName name;
         std::string file;
         uint64_t bytes = 0;
+        bool is_aside = false;  // It was set aside as damaged: maybe what failed was the disk, for a moment.
     };
 
+    bool is_of_use(const File& file) const;
     Progress on_list(const pb::DiskReply& reply, DiskCall* next);
     Progress check_next(DiskCall* next);
     Progress on_checked(const pb::DiskReply& reply, const Payload& payload, DiskCall* next);
     Progress accept(DiskCall* next);
+    Progress take_back(DiskCall* next);
     Progress set_aside(std::string why, DiskCall* next);
     Progress look_at_incoming(DiskCall* next);
     Progress on_incoming_meta(const Payload& payload, DiskCall* next);

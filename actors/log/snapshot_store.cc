@@ -51,6 +51,7 @@ void SnapshotStore::receive(Message message, Context& context) {
         case pb::Envelope::kRequestFailed:
             return on_request_failed(message, context);
         case pb::Envelope::kTimerFired:
+            if (message->timer_fired().tag() == kReadAgain) return read_again(context);
             return ask_again(static_cast<Task>(message->timer_fired().tag()), context);
         default:
             context.unexpected(message);
@@ -162,6 +163,8 @@ void SnapshotStore::on_request_failed(const Message& message, Context& context) 
     const RequestId request = message->reply_to();
     const pb::Status& status = message->request_failed().status();
     if (auto read = reads_.extract(request); !read.empty()) {
+        const bool is_busy = status.code() == pb::STATUS_RESOURCE_EXHAUSTED;
+        if (is_busy && may_be_read_again(*read.mapped(), EBUSY)) return read_later(std::move(read.mapped()), context);
         return fail_read(*read.mapped(), status.code(), status.message(), context);
     }
     if (saving_ != nullptr && request == saving_->piece_request) {

@@ -48,6 +48,7 @@ class SnapshotStore final : public Actor {
     static constexpr uint64_t kStateTimeoutUs = 60'000'000;
     static constexpr uint64_t kBusyRetryUs = 10'000;
     static constexpr uint64_t kOutOfSpaceRetryUs = 1'000'000;
+    static constexpr uint64_t kReadAgainUs = 100'000;
 
     SnapshotStore();
     ~SnapshotStore() override;
@@ -57,6 +58,7 @@ class SnapshotStore final : public Actor {
     enum class State { kNew, kRecovering, kRunning, kStopped };
     // Each has one request to the disk at a time. Also the tags of the timers with which they try again.
     enum Task : uint32_t { kBoot = 0, kSave = 1, kReceive = 2, kRetire = 3, kSetAside = 4, kTasks = 5 };
+    static constexpr uint32_t kReadAgain = kTasks;  // The tag of one more timer.
     struct TaskCall {
         DiskCall call;
         RequestId request = 0;
@@ -117,6 +119,9 @@ class SnapshotStore final : public Actor {
     void ask_read(std::unique_ptr<Reading> reading, uint64_t length, Context& context);
     void on_read_reply(std::unique_ptr<Reading> reading, const pb::DiskReply& reply, const Payload& payload,
                        Context& context);
+    bool may_be_read_again(Reading& reading, int error) const;
+    void read_later(std::unique_ptr<Reading> reading, Context& context);
+    void read_again(Context& context);
     void on_section_bytes(std::unique_ptr<Reading> reading, const Payload& payload, Context& context);
     void reply_bytes(const Reading& reading, const pb::Status& status, Payload payload, Context& context);
     void on_snapshot_verify(const Message& message, Context& context);
@@ -145,6 +150,7 @@ class SnapshotStore final : public Actor {
     std::unique_ptr<Receiving> receiving_;  // There may be one without any request under way: the leader is slow.
     std::deque<Arrival> arrivals_;          // The first one is being worked on.
     std::map<RequestId, std::unique_ptr<Reading>> reads_;
+    std::vector<std::unique_ptr<Reading>> to_read_again_;  // Sections that the disk could not give just now.
 };
 
 }  // namespace sandstore

@@ -57,6 +57,7 @@ struct SnapshotStore::Reading {
     DiskCall call;
     uint64_t offset = 0;
     uint64_t length = 0;
+    bool unreadable = false;  // Once: the disk said so.
 };
 
 }  // namespace sandstore

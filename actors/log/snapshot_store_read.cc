@@ -1,9 +1,11 @@
 // SnapshotStore's reading side: bytes for a peer, sections for the state machine, whole files to be verified.
 #include <algorithm>
+#include <utility>
 
 #include "actors/log/snapshot_store.h"
 #include "actors/log/snapshot_store_parts.h"
 #include "runtime/crc32c.h"
+#include "runtime/disk_error.h"
 #include "runtime/message_of.h"
 #include "runtime/planted.h"
 #include "runtime/text.h"
@@ -45,6 +47,10 @@ void SnapshotStore::on_read_section(const Message& message, Context& context) {
 }
 
 void SnapshotStore::ask_read(std::unique_ptr<Reading> reading, uint64_t length, Context& context) {
+    if (reads_.size() >= kReadsMax && reading->what == Reading::For::kSection) {
+        reading->length = length;
+        return read_later(std::move(reading), context);
+    }
     if (reads_.size() >= kReadsMax) {
         return fail_read(*reading, pb::STATUS_RESOURCE_EXHAUSTED, "too many reads of snapshots at once", context);
     }
@@ -59,6 +65,8 @@ void SnapshotStore::ask_read(std::unique_ptr<Reading> reading, uint64_t length, 
 // A file that was replaced by newer ones meanwhile is gone: ENOENT.
 void SnapshotStore::on_read_reply(std::unique_ptr<Reading> reading, const pb::DiskReply& reply, const Payload& payload,
                                   Context& context) {
+    if (reply.error() != 0 && may_be_read_again(*reading, reply.error()))
+        return read_later(std::move(reading), context);
     if (reply.error() != 0) {
         const pb::Status status = status_of_failure(reading->call, reply);
         return fail_read(*reading, status.code(), status.message(), context);
@@ -72,6 +80,25 @@ void SnapshotStore::on_read_reply(std::unique_ptr<Reading> reading, const pb::Di
     if (reading->what == Reading::For::kSection) return on_section_bytes(std::move(reading), payload, context);
     if (reading->what == Reading::For::kVerify) return on_verify_bytes(std::move(reading), payload, context);
     reply_bytes(*reading, {}, payload, context);
+}
+
+// A section that does not come ends the node: what is short may be there again before its asker gives up, and only what
+// cannot be read twice is damaged.
+bool SnapshotStore::may_be_read_again(Reading& reading, int error) const {
+    if (reading.what != Reading::For::kSection) return false;
+    return is_passing_disk_error(error) || (is_unreadable(error) && !std::exchange(reading.unreadable, true));
+}
+
+void SnapshotStore::read_later(std::unique_ptr<Reading> reading, Context& context) {
+    if (to_read_again_.empty()) context.arm_timer(kReadAgainUs, kReadAgain);
+    to_read_again_.push_back(std::move(reading));
+}
+
+void SnapshotStore::read_again(Context& context) {
+    for (std::unique_ptr<Reading>& reading : std::exchange(to_read_again_, {})) {
+        const uint64_t length = reading->length;
+        ask_read(std::move(reading), length, context);
+    }
 }
 
 void SnapshotStore::reply_bytes(const Reading& reading, const pb::Status& status, Payload payload, Context& context) {

@@ -193,8 +193,8 @@ void RaftCore::on_tick(RaftInput input) {
             check_quorum();
             if (is_leader()) look_after_leadership();
             if (is_leader()) take_back_forgetful();
-            if (is_leader()) bind_starts();
             if (is_leader()) raise_features_of_new_log();
+            if (is_leader()) bind_starts();
             if (is_leader()) send_heartbeats();
         }
     } else if (input.now_us >= election_deadline_us_) {
@@ -256,6 +256,7 @@ void RaftCore::on_persisted(RaftInput input, uint64_t write_id) {
     }
     // What is durable can be read from the log, also by a state machine that is far behind.
     cache_.evict(persisted_index_);
+    release_proposals();
     // The next one has the disk from now on: what counts is how long a single sync takes.
     if (!writes_in_flight_.empty() && !planted("slow-disk-taken-for-hung")) {
         writes_in_flight_.front().since_us = input.now_us;
@@ -312,11 +313,17 @@ void RaftCore::set_commit(uint64_t index) {
     if (index <= commit_index_) return;
     commit_index_ = index;
     effects_.commit_advanced = true;
+    release_proposals();
+    if (is_removed() && !is_leader()) effects_.role_changed = true;
+}
+
+// What others have committed stays in memory until our own disk has it, too.
+void RaftCore::release_proposals() {
+    const uint64_t index = std::min(commit_index_, persisted_index_);
     while (!uncommitted_.empty() && uncommitted_.front().first <= index) {
         uncommitted_bytes_ -= uncommitted_.front().second;
         uncommitted_.pop_front();
     }
-    if (is_removed() && !is_leader()) effects_.role_changed = true;
 }
 
 void RaftCore::check_invariants() const {

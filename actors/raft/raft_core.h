@@ -256,6 +256,7 @@ class RaftCore {
                       Payload records);
     void advance_commit();
     void set_commit(uint64_t index);
+    void release_proposals();
 
     // Heartbeats and reads (raft_reads.cc)
     void send_heartbeats();
@@ -302,6 +303,7 @@ class RaftCore {
     std::string who_does_not_know(uint32_t level, RequestOutcome* outcome) const;
     std::string why_not_promotable(const pb::ChangeMembership& request) const;
     RequestOutcome raise_features(const pb::ChangeMembership& request, std::string* problem);
+    bool gets_its_features() const;
     void raise_features_of_new_log();
 
     // Handing over (raft_transfer.cc)
@@ -350,8 +352,8 @@ class RaftCore {
     uint64_t confirmed_round_ = 0;
     std::deque<uint64_t> rounds_sent_us_;  // When the newest rounds were sent; the last one of them is round_.
     ReadQueue reads_;
-    std::vector<uint64_t> reads_before_commit_;              // Tokens that wait for the term's first commit.
-    uint64_t uncommitted_bytes_ = 0;                         // Of proposals of this leader.
+    std::vector<uint64_t> reads_before_commit_;  // Tokens that wait for the term's first commit.
+    uint64_t uncommitted_bytes_ = 0;  // Of this leader's proposals that are not committed or not durable here.
     std::deque<std::pair<uint64_t, uint64_t>> uncommitted_;  // (index, bytes)
     std::string transfer_target_;                            // Empty: none under way.
     uint64_t transfer_deadline_us_ = 0;

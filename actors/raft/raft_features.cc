@@ -93,11 +93,15 @@ RaftCore::RequestOutcome RaftCore::raise_features(const pb::ChangeMembership& re
     return RequestOutcome::kAccepted;
 }
 
+bool RaftCore::gets_its_features() const {
+    const bool is_new = configuration_index() == 1 && terms_.matches(2, term_);
+    return is_new && configuration().feature_level() < options_.feature_level;
+}
+
 // The first voters all begin with the same entry, each by itself: it cannot say more than the oldest of their programs
 // knows. So a new log gets the level of its programs when its first leader has heard what they know.
 void RaftCore::raise_features_of_new_log() {
-    const bool is_new = configuration_index() == 1 && terms_.matches(2, term_);
-    if (!is_new || configuration().feature_level() >= options_.feature_level) return;
+    if (!gets_its_features()) return;
     pb::ChangeMembership request;
     request.set_raise_feature_level(options_.feature_level);
     std::string problem;

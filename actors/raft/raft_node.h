@@ -128,7 +128,9 @@ class RaftNode final : public Actor {
     void on_install_reply(const Message& message, Context& context);
     void on_snapshot_bytes(const Message& message, const std::string& peer, Context& context);
     void look_after_transfers(Context& context);
-    std::optional<uint64_t> transferred_index() const;
+    std::optional<uint64_t> transferred_index(uint64_t now_us) const;
+    bool is_older_one_travelling(uint64_t now_us) const;
+    bool is_kept(const pb::SnapshotMeta& meta) const;
 
     struct Held {
         std::string to;

@@ -51,8 +51,18 @@ void RaftNode::consider_snapshot(Context& context) {
     const bool relief = disk_full_ && context.now_us() - snapshot_began_us_ >= kReliefEveryUs &&
                         (log_can_shrink() || log_bytes >= kReliefLogBytes);
     if (relief && applier_.applied_index() > snapshot_index()) return take_snapshot(context);
+    if (is_older_one_travelling(context.now_us())) return;
     const uint64_t limit = options_->snapshot_log_bytes * (transfers_.empty() ? 1 : kLogGrowthDuringTransfer);
     if (log_bytes >= limit && applier_.applied_index() > snapshot_index()) take_snapshot(context);
+}
+
+// A third snapshot would take the place of the one on its way, and a slow peer would begin anew with each.
+bool RaftNode::is_older_one_travelling(uint64_t now_us) const {
+    if (snapshots_.size() < 2) return false;
+    return std::ranges::any_of(transfers_, [&](const auto& entry) {
+        const SnapshotTransfer& transfer = entry.second;
+        return transfer.is_moving(now_us) && transfer.meta().index() <= snapshots_.back().index();
+    });
 }
 
 // With two snapshots it holds what the older one does not.
@@ -159,7 +169,8 @@ void RaftNode::snapshot_failed(pb::Status status, Context& context) {
 void RaftNode::compact_log(Context& context) {
     if (snapshots_.size() < 2) return;
     uint64_t index = snapshots_.back().index();
-    if (const std::optional<uint64_t> travelling = transferred_index()) index = std::min(index, *travelling);
+    if (const std::optional<uint64_t> travelling = transferred_index(context.now_us()))
+        index = std::min(index, *travelling);
     if (planted("compaction-ahead-of-snapshot")) index = applier_.applied_index();
     index = std::min({index, applier_.applied_index(), core_->compactable_index()});
     if (index < core_->first_index()) return;
@@ -279,20 +290,25 @@ void RaftNode::begin_transfer(const std::string& peer, Context& context) {
         take_fresh_snapshot(context);
         return transfer_failed(peer, "no good snapshot is left; a fresh one is needed", context);
     }
-    const pb::SnapshotMeta& meta = snapshots_.front();
     const auto known = transfers_.find(peer);
-    if (known != transfers_.end() && known->second.verified() && known->second.meta().checksum() == meta.checksum() &&
-        known->second.meta().index() == meta.index()) {
-        known->second.begin_again(context.now_us());  // It was away for a moment.
+    if (known != transfers_.end() && known->second.verified() && is_kept(known->second.meta())) {
+        known->second.begin_again(context.now_us());  // It was away for a moment, whatever was taken since.
         return ask_how_far(peer, known->second, context);
     }
     transfers_.erase(peer);
+    const pb::SnapshotMeta& meta = snapshots_.front();
     transfers_.try_emplace(peer, meta, options_->snapshot_piece_bytes, context.now_us());
     pb::SnapshotVerify verify;
     verify.set_index(meta.index());
     verify.set_term(meta.term());
     const Address store = neighbour(pb::ACTOR_SNAPSHOTS, context);
     verifies_[context.ask(store, message_of(std::move(verify)), kWholeTimeoutUs)] = peer;
+}
+
+bool RaftNode::is_kept(const pb::SnapshotMeta& meta) const {
+    return std::ranges::any_of(snapshots_, [&](const pb::SnapshotMeta& kept) {
+        return kept.index() == meta.index() && kept.term() == meta.term() && kept.checksum() == meta.checksum();
+    });
 }
 
 void RaftNode::on_snapshot_verified(const Message& message, const std::string& peer, Context& context) {
@@ -402,29 +418,38 @@ void RaftNode::on_install_reply(const Message& message, Context& context) {
     look_after_transfers(context);
 }
 
-// Transfers end with the peer's need for them; those that failed begin anew in their time, those that hear nothing ask
-// again.
+// Transfers end with the peer's need for them, or when the log does not go on from what they bring; a peer that is out
+// of sight is waited for. Those that failed begin anew in their time, those that hear nothing ask again.
 void RaftNode::look_after_transfers(Context& context) {
-    const auto is_over = [this](const auto& entry) {
-        const auto peer = core_->peers().find(entry.first);
-        return peer == core_->peers().end() || peer->second.state() != Progress::State::kSnapshot;
+    const auto state_of = [this](const std::string& name) {
+        const auto peer = core_->peers().find(name);
+        return peer == core_->peers().end() ? Progress::State::kReplicate : peer->second.state();
     };
-    std::erase_if(transfers_, is_over);
-    std::erase_if(backoffs_, is_over);
+    std::erase_if(backoffs_, [&](const auto& entry) { return state_of(entry.first) != Progress::State::kSnapshot; });
+    std::erase_if(transfers_, [&](const auto& entry) {
+        const auto& [peer, transfer] = entry;
+        const bool is_wanted = state_of(peer) == Progress::State::kSnapshot ||
+                               (state_of(peer) == Progress::State::kProbe && transfer.is_moving(context.now_us()));
+        return !is_wanted || transfer.meta().index() + 1 < core_->first_index();
+    });
     for (const auto& [peer, progress] : core_->peers()) {
         const bool needs_one = progress.state() == Progress::State::kSnapshot && !transfers_.contains(peer);
         if (needs_one) begin_transfers({peer}, context);
     }
     for (auto& [peer, transfer] : transfers_) {
-        if (!transfer.is_stalled(context.now_us(), options_->election_timeout_max_us)) continue;
+        if (state_of(peer) != Progress::State::kSnapshot ||
+            !transfer.is_stalled(context.now_us(), options_->election_timeout_max_us)) {
+            continue;
+        }
         transfer.begin_again(context.now_us());
         ask_how_far(peer, transfer, context);
     }
 }
 
-std::optional<uint64_t> RaftNode::transferred_index() const {
+std::optional<uint64_t> RaftNode::transferred_index(uint64_t now_us) const {
     std::optional<uint64_t> lowest;
     for (const auto& [peer, transfer] : transfers_) {
+        if (!transfer.is_moving(now_us)) continue;
         if (!lowest || transfer.meta().index() < *lowest) lowest = transfer.meta().index();
     }
     return lowest;

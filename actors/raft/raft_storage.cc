@@ -119,6 +119,7 @@ void RaftCore::hear_start(std::string_view from, uint64_t start) {
 // With a heartbeat, all that were heard of at once. Not while nothing can be committed: a configuration that waits is
 // in the way of changes that would help.
 void RaftCore::bind_starts() {
+    if (gets_its_features()) return;  // First: a log is new only until it has a second configuration.
     pb::RaftConfiguration planned = configuration().message();
     bool is_news = false;
     for (pb::RaftStorage& bound : *planned.mutable_storages()) {

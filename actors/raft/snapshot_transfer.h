@@ -16,6 +16,8 @@ namespace sandstore {
 class SnapshotTransfer {
  public:
     static constexpr uint64_t kPiecesInFlight = 4;  // Read or sent, and not acknowledged.
+    // For a peer that has taken nothing for so long, neither the log nor a snapshot that is due waits.
+    static constexpr uint64_t kPatienceUs = 60'000'000;
 
     struct Piece {
         uint64_t offset;
@@ -23,7 +25,7 @@ class SnapshotTransfer {
     };
 
     SnapshotTransfer(pb::SnapshotMeta meta, uint64_t piece_bytes, uint64_t now_us)
-        : meta_(std::move(meta)), piece_bytes_(piece_bytes), progress_at_us_(now_us) {}
+        : meta_(std::move(meta)), piece_bytes_(piece_bytes), moved_at_us_(now_us), progress_at_us_(now_us) {}
 
     const pb::SnapshotMeta& meta() const { return meta_; }
     uint64_t acknowledged_bytes() const { return acknowledged_; }
@@ -31,7 +33,7 @@ class SnapshotTransfer {
     // The file was read back and is right: the peer may be asked how far it is.
     void set_verified(uint64_t now_us) {
         verified_ = true;
-        progress_at_us_ = now_us;
+        moved_at_us_ = progress_at_us_ = now_us;
     }
     bool verified() const { return verified_; }
     // Forgets what is on the way; the peer is to be asked how far it is.
@@ -43,6 +45,7 @@ class SnapshotTransfer {
     void on_reply(uint64_t next_offset, uint64_t now_us) {
         next_offset = std::min(next_offset, meta_.file_bytes());
         const bool lost_some = next_offset < acknowledged_;
+        if (next_offset > acknowledged_) moved_at_us_ = now_us;
         if (next_offset > acknowledged_ || asking_) progress_at_us_ = now_us;
         if (asking_ || lost_some) {
             to_read_ = to_send_ = next_offset;
@@ -76,6 +79,7 @@ class SnapshotTransfer {
     bool is_stalled(uint64_t now_us, uint64_t patience_us) const {
         return verified_ && now_us - progress_at_us_ >= patience_us;
     }
+    bool is_moving(uint64_t now_us) const { return !verified_ || now_us - moved_at_us_ < kPatienceUs; }
 
  private:
     pb::SnapshotMeta meta_;
@@ -86,6 +90,7 @@ class SnapshotTransfer {
     std::map<uint64_t, Payload> read_;  // By offset, not sent yet.
     bool verified_ = false;
     bool asking_ = true;
+    uint64_t moved_at_us_;  // When the peer last said that it has more than before.
     uint64_t progress_at_us_;
 };
 

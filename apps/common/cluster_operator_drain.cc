@@ -1,7 +1,9 @@
 // ClusterOperator: the chunks of a node that is about to go are moved to others first.
 #include <algorithm>
+#include <optional>
 
 #include "apps/common/cluster_operator.h"
+#include "apps/common/progress_bar.h"
 #include "net/status_json.h"
 #include "runtime/text.h"
 
@@ -64,21 +66,28 @@ std::string ClusterOperator::await_moved(const std::string& node, uint64_t confi
     uint64_t fewest = UINT64_MAX;
     uint64_t round = 0;
     uint64_t stuck = 0;
+    uint64_t first = 0;
+    std::optional<ProgressBar> bar;  // Its line ends before anything else is said.
     while (true) {
         if (std::string problem = look_with_leader(); !problem.empty()) return problem;
         const pb::CopiesReport report = copies();
         const uint64_t places = count_of(report, node).places();
         const bool counted = report.current() && report.configuration_index() >= configuration_index;
         if (counted && places == 0) {
+            if (bar) bar->update(first);
+            bar.reset();
             note(str_cat("no chunk is on ", node, " any more"));
             return "";
         }
+        if (counted && !bar) bar.emplace(str_cat("chunks off ", node), first = places, ProgressUnit::kChunks);
+        if (counted) bar->update(first - std::min(first, places));
         if (counted && report.rounds() != round) {
             stuck = places < fewest ? 0 : stuck + 1;
             fewest = std::min(fewest, places);
             round = report.rounds();
         }
         if (stuck >= kStuckRounds) {
+            bar.reset();
             const std::string why = report.problem().empty() ? "no other node is up and has room" : report.problem();
             const std::string problem = take_back(node);
             return str_cat(node, " was not removed: ", chunks(places), " cannot be moved elsewhere (", why, "); ",

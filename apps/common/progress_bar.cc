@@ -25,18 +25,19 @@ unsigned terminal_columns() {
 
 }  // namespace
 
-std::string progress_line(const std::string& name, uint64_t done_bytes, uint64_t total_bytes, uint64_t elapsed_us,
-                          unsigned columns) {
-    const uint64_t rate =
-        elapsed_us == 0
-            ? 0
-            : static_cast<uint64_t>(static_cast<double>(done_bytes) * 1e6 / static_cast<double>(elapsed_us));
-    std::string right = str_cat(format_bytes(done_bytes), "  ", format_bytes(rate), "/s");
-    if (total_bytes > 0) {
-        const double share = std::min(1.0, static_cast<double>(done_bytes) / static_cast<double>(total_bytes));
+std::string progress_line(const std::string& name, uint64_t done, uint64_t total, uint64_t elapsed_us, unsigned columns,
+                          ProgressUnit unit) {
+    const double rate =
+        elapsed_us == 0 ? 0 : static_cast<double>(done) * 1e6 / static_cast<double>(elapsed_us);  // A second.
+    std::string right = unit == ProgressUnit::kBytes
+                            ? str_cat(format_bytes(done), "  ", format_bytes(static_cast<uint64_t>(rate)), "/s")
+                            : str_cat(done, "/", total, " chunks  ", str_format("%.1f/s", rate));
+    if (total > 0) {
+        const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
         right = str_cat(str_format("%3d%%  ", static_cast<int>(share * 100)), right);
-        if (rate > 0 && done_bytes < total_bytes) {
-            str_append(&right, "  ", format_duration((total_bytes - done_bytes) / rate * 1'000'000), " left");
+        if (rate > 0 && done < total) {
+            const double left_us = static_cast<double>(total - done) / rate * 1e6;
+            str_append(&right, "  ", format_duration(static_cast<uint64_t>(left_us) / 1'000'000 * 1'000'000), " left");
         }
         const size_t taken = std::min<size_t>(name.size(), 30) + right.size() + 6;
         const size_t width = columns > taken + 10 ? std::min<size_t>(columns - taken, 40) : 0;
@@ -50,8 +51,10 @@ std::string progress_line(const std::string& name, uint64_t done_bytes, uint64_t
     return line;
 }
 
-ProgressBar::ProgressBar(std::string name, uint64_t total_bytes) : name_(std::move(name)), total_bytes_(total_bytes) {
-    enabled_ = isatty(STDERR_FILENO) == 1 && (total_bytes == 0 || total_bytes >= kWorthShowingBytes);
+ProgressBar::ProgressBar(std::string name, uint64_t total, ProgressUnit unit)
+    : name_(std::move(name)), total_(total), unit_(unit) {
+    const bool is_worth_it = unit != ProgressUnit::kBytes || total == 0 || total >= kWorthShowingBytes;
+    enabled_ = isatty(STDERR_FILENO) == 1 && is_worth_it;
     started_us_ = SystemClock().monotonic_us();
 }
 
@@ -61,9 +64,9 @@ ProgressBar::~ProgressBar() {
     std::fputc('\n', stderr);
 }
 
-void ProgressBar::update(uint64_t done_bytes) {
-    done_bytes_ = done_bytes;
-    if (!enabled_ || (total_bytes_ == 0 && done_bytes < kWorthShowingBytes)) return;
+void ProgressBar::update(uint64_t done) {
+    done_ = done;
+    if (!enabled_ || (total_ == 0 && done < kWorthShowingBytes)) return;
     const uint64_t now_us = SystemClock().monotonic_us();
     if (drawn_ && now_us - drawn_at_us_ < kDrawIntervalUs) return;
     draw(now_us);
@@ -72,7 +75,7 @@ void ProgressBar::update(uint64_t done_bytes) {
 void ProgressBar::draw(uint64_t now_us) {
     drawn_ = true;
     drawn_at_us_ = now_us;
-    const std::string line = progress_line(name_, done_bytes_, total_bytes_, now_us - started_us_, terminal_columns());
+    const std::string line = progress_line(name_, done_, total_, now_us - started_us_, terminal_columns(), unit_);
     std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
     std::fflush(stderr);
 }

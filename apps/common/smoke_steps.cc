@@ -75,7 +75,7 @@ Result<std::string> read_whole(Client& client, const std::string& path) {
     std::string content;
     const Result<pb::Attributes> read = client.read_file(path, [&content](const Payload& bytes) {
         content += bytes.to_string();
-        return 0;
+        return static_cast<int64_t>(bytes.size());
     });
     if (!read.ok()) return read.status();
     return content;

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <optional>
 
@@ -21,8 +23,8 @@ namespace {
 
 constexpr int kSignalStatus = 128;  // As a shell reports a command that a signal ended: 128 and its number.
 
-// How long a source may be silent before the client looks after its upload.
-constexpr int kSilentSourceMs = 1'000;
+// How long a source may be silent, or a sink full, before the client looks after what it keeps open in the cluster.
+constexpr int kSilenceMs = 1'000;
 
 // The first Ctrl-C, or the end of the terminal, lets the transfer end cleanly, with what was begun given up; the second
 // one ends the process. The signal's number.
@@ -62,7 +64,7 @@ ByteSource source_of(int descriptor) {
         while (true) {
             if (interrupted != 0) return -EINTR;
             pollfd waiting{descriptor, POLLIN, 0};
-            const int ready = ::poll(&waiting, 1, kSilentSourceMs);
+            const int ready = ::poll(&waiting, 1, kSilenceMs);
             if (ready == 0) return -EAGAIN;
             if (ready < 0 && errno == EINTR) continue;
             const ssize_t count = ::read(descriptor, buffer, size);
@@ -72,23 +74,35 @@ ByteSource source_of(int descriptor) {
     };
 }
 
-int write_all(int descriptor, std::string_view bytes) {
-    while (!bytes.empty()) {
-        const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
-        if (count < 0 && errno == EINTR && interrupted == 0) continue;
-        if (count < 0) return errno;
-        bytes.remove_prefix(static_cast<size_t>(count));
+// A reader may be slow, or stopped: no more is written than a pipe takes at once when it has room at all.
+int64_t write_some(int descriptor, const Payload& bytes) {
+    pollfd waiting{descriptor, POLLOUT, 0};
+    const int ready = ::poll(&waiting, 1, kSilenceMs);
+    if (ready == 0 || (ready < 0 && errno == EINTR)) return -EAGAIN;
+    const std::string_view piece = bytes.pieces().front().bytes;
+    const ssize_t count = ::write(descriptor, piece.data(), std::min<size_t>(piece.size(), PIPE_BUF));
+    return count >= 0 ? count : errno == EINTR ? -EAGAIN : -errno;
+}
+
+int64_t write_all(int descriptor, const Payload& bytes) {
+    for (const Payload::Piece& piece : bytes.pieces()) {
+        std::string_view left = piece.bytes;
+        while (!left.empty()) {
+            const ssize_t count = ::write(descriptor, left.data(), left.size());
+            if (count < 0 && errno == EINTR && interrupted == 0) continue;
+            if (count < 0) return -errno;
+            left.remove_prefix(static_cast<size_t>(count));
+        }
     }
-    return 0;
+    return static_cast<int64_t>(bytes.size());
 }
 
 ByteSink sink_of(int descriptor) {
-    return [descriptor](const Payload& bytes) {
-        for (const Payload::Piece& piece : bytes.pieces()) {
-            if (interrupted != 0) return EINTR;
-            if (const int error = write_all(descriptor, piece.bytes); error != 0) return error;
-        }
-        return 0;
+    struct stat facts {};
+    const bool is_file = fstat(descriptor, &facts) == 0 && S_ISREG(facts.st_mode);
+    return [descriptor, is_file](const Payload& bytes) -> int64_t {
+        if (interrupted != 0) return -EINTR;
+        return is_file ? write_all(descriptor, bytes) : write_some(descriptor, bytes);
     };
 }
 

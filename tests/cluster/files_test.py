@@ -91,6 +91,25 @@ class Files(ClusterTest):
             self.assertEqual(reader.wait(harness.PATIENCE_S), 0, reader.stderr.read())
             self.assertTrue(begun + rest == old, f"{len(begun + rest)} bytes, not those of the old content")
 
+    def test_a_reader_that_stands_still_is_kept_its_content(self):
+        def leases_given():
+            lines = [line for node in self.nodes.nodes for line in node.get("/metrics")[1].decode().split("\n")]
+            return sum(int(line.rsplit(" ", 1)[1]) for line in lines
+                       if line.startswith("sandstore_request_duration_seconds_count{")
+                       and 'op="lease_file"' in line and 'code="ok"' in line)
+
+        old = os.urandom(40 * MIB)
+        self.nodes.put("/f", old)
+        before = leases_given()
+        reader = self.begin("cat", "/f")
+        begun = reader.stdout.read(MIB)
+        self.nodes.fs("rm", "/f")
+        # One when it began; a lease that is not prolonged ends a minute later.
+        wait_until("its lease is prolonged", lambda: leases_given() >= before + 2)
+        rest = reader.stdout.read()
+        self.assertEqual(reader.wait(harness.PATIENCE_S), 0, reader.stderr.read())
+        self.assertTrue(begun + rest == old)
+
 
 if __name__ == "__main__":
     harness.main()

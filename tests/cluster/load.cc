@@ -122,7 +122,7 @@ class Streamer {
         std::string read;
         const ByteSink sink = [&](const Payload& bytes) {
             read += bytes.to_string();
-            return 0;
+            return static_cast<int64_t>(bytes.size());
         };
         ClientStatus status = client_.read_file(path, sink).status();
         if (status.ok() && read != content) {

@@ -105,5 +105,10 @@ TEST(ProgressBar, the_line_fits_the_terminal_and_tells_share_and_rate) {
     EXPECT_EQ(progress_line("-", 1 << 20, 0, 1'000'000, 80), "-  1.0 MiB  1.0 MiB/s");
 }
 
+TEST(ProgressBar, chunks_that_are_moved_are_counted) {
+    const std::string line = progress_line("chunks off node-3", 25, 100, 50'000'000, 100, ProgressUnit::kChunks);
+    EXPECT_TRUE(line.ends_with("]  25%  25/100 chunks  0.5/s  2m30s left")) << line;
+}
+
 }  // namespace
 }  // namespace sandstore

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "actors/chunk/chunk_file.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
 #include "runtime/text.h"
@@ -437,6 +438,18 @@ TEST_F(RepairerTest, one_odd_chunk_in_a_page_stops_nothing_but_itself) {
         kit.advance(2 * kInterval);
         ASSERT_TRUE(kit.has(Body::kChunkAudit));
     }
+}
+
+TEST_F(RepairerTest, asks_for_a_chunk_with_no_more_replicas_than_its_file_can_name) {
+    pb::ChunkAuditReply reply = page({{1, 1}});
+    auto& replicas = *reply.mutable_chunks(0)->mutable_replicas();
+    replicas.Clear();
+    for (const char* node : {"a", "b", "c", "d", "e", "f", "g", "h", "node-1"}) *replicas.Add() = node;
+    kit.answer(first_audit(), message_of(reply));
+    kit.answer(kit.take(Body::kChunkList), message_of(local({})));
+    const pb::ChunkPlace place = kit.take(Body::kChunkFetch)->chunk_fetch().place();
+    EXPECT_EQ(static_cast<size_t>(place.replicas_size()), kChunkReplicasMax);
+    EXPECT_EQ(std::ranges::count(place.replicas(), "node-1"), 1);
 }
 
 TEST_F(RepairerTest, verdicts_of_another_number_delete_nothing) {

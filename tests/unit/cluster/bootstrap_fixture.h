@@ -49,7 +49,7 @@ class BootstrapTest : public testing::Test {
     }
 
     // The assembly's part: everything up to the read of identity.json, which is answered with `file`.
-    void start(std::optional<std::string> file = std::nullopt) {
+    void start(std::optional<std::string> file = std::nullopt, int error = pb::STATUS_ENOENT) {
         pb::StartRaft raft;
         raft.set_heartbeat_interval_ms(30);
         pb::StartFiles files;
@@ -67,6 +67,9 @@ class BootstrapTest : public testing::Test {
         kit.deliver(message_of(node));
         if (kit.stopped()) return;
         EXPECT_EQ(kit.take(pb::Envelope::kStartStatus)->to_actor(), pb::ACTOR_STATUS);
+        answer_identity(std::move(file), error);
+    }
+    void answer_identity(std::optional<std::string> file, int error = pb::STATUS_ENOENT) {
         Message read = kit.take(pb::Envelope::kDiskRequest);
         EXPECT_EQ(read->disk_request().operations(0).read().file(), "identity.json");
         pb::DiskReply reply;
@@ -74,7 +77,7 @@ class BootstrapTest : public testing::Test {
             reply.add_read_lengths(file->size());
             kit.answer(read, message_of(reply, Payload(*file)));
         } else {
-            reply.set_error(pb::STATUS_ENOENT);
+            reply.set_error(error);
             kit.answer(read, message_of(reply));
         }
     }
@@ -105,6 +108,32 @@ class BootstrapTest : public testing::Test {
         write_done();
     }
     void write_done() { kit.answer(last_write, message_of(pb::DiskReply())); }
+
+    // Nobody else runs under this name for so long; then it looks at whose the chunks are.
+    void answer_chunk_mark(std::optional<std::string> mark, int error = 0) {
+        const Message read = kit.take(pb::Envelope::kDiskRequest);
+        EXPECT_EQ(read->to_actor(), pb::PORT_CHUNK_DISK);
+        EXPECT_EQ(read->disk_request().operations(0).read().file(), kChunkMarkFile);
+        pb::DiskReply reply;
+        if (mark) reply.add_read_lengths(mark->size());
+        if (!mark) reply.set_error(error != 0 ? error : pb::STATUS_ENOENT);
+        kit.answer(read, message_of(reply, Payload(mark.value_or(""))));
+    }
+    ChunkMark take_chunk_mark_write() {
+        const Message write = kit.take(pb::Envelope::kDiskRequest);
+        EXPECT_EQ(write->to_actor(), pb::PORT_CHUNK_DISK);
+        EXPECT_EQ(write->disk_request().operations(1).replace().file(), kChunkMarkFile);
+        std::string error;
+        const auto mark = parse_chunk_mark(write.payload.to_string(), &error);
+        EXPECT_TRUE(mark) << error;
+        kit.answer(write, message_of(pb::DiskReply()));
+        return mark.value_or(ChunkMark());
+    }
+    void begin_with_new_chunks(uint64_t wait_us = kDuplicateWaitUs) {
+        kit.advance(wait_us);
+        answer_chunk_mark(std::nullopt);
+        take_chunk_mark_write();
+    }
 
     std::string last_progress() {
         std::string waiting_for = "(nothing said)";

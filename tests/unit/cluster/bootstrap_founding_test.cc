@@ -74,7 +74,7 @@ TEST_F(FoundingTest, a_cluster_begins_when_all_first_voters_are_fresh_and_knows_
     EXPECT_EQ(written.founding(), founding_of(written));
     write_done();
     EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().founding(), written.founding());
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
     EXPECT_EQ(raft.storage(), claimed.storage());
     EXPECT_EQ(raft.bootstrap_storages_size(), 3);
@@ -125,7 +125,7 @@ TEST_F(FoundingTest, a_member_with_an_empty_directory_comes_back_without_a_vote)
     EXPECT_EQ(written.storage(), claimed.storage());
     EXPECT_EQ(written.founding(), "founding-of-blue");
     write_done();
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     EXPECT_TRUE(kit.take(pb::Envelope::kStartRaft)->start_raft().join());
 }
 
@@ -234,7 +234,7 @@ TEST_F(LostLogTest, the_only_voter_without_its_log_is_refused) {
 TEST_F(LostLogTest, a_committed_configuration_marks_the_log_as_begun) {
     start(identity("blue"));
     note_start();
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     kit.drop_effects();
     pb::ConfigurationChanged changed;
     changed.mutable_configuration()->set_founding("founding-of-blue");
@@ -260,7 +260,7 @@ TEST_F(LostLogTest, each_start_is_noted_and_told_to_raft) {
     pb::Identity written = take_identity_write();
     ASSERT_EQ(written.starts_size(), 1);
     write_done();
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
     ASSERT_EQ(raft.starts_size(), 1);
     EXPECT_EQ(raft.starts(0), written.starts(0));
@@ -287,7 +287,7 @@ TEST_F(LostLogTest, a_start_that_cannot_be_noted_is_not_told_and_the_node_starts
     full.set_error(pb::STATUS_ENOSPC);
     kit.answer(last_write, message_of(full));
     EXPECT_TRUE(kit.logged("Cannot write identity.json"));
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
     ASSERT_EQ(raft.starts_size(), 1);
     EXPECT_EQ(raft.starts(0), 77u);
@@ -297,7 +297,7 @@ TEST_F(LostLogTest, an_older_copy_is_another_storage_from_now_on) {
     start(begun());
     list_log({"0000000000000001.seg"});
     note_start();
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     kit.drop_effects();
     pb::StorageChanged changed;
     changed.set_storage(99);
@@ -312,7 +312,7 @@ TEST_F(LostLogTest, an_older_copy_is_another_storage_from_now_on) {
 TEST_F(LostLogTest, the_empty_log_of_a_node_that_waits_to_be_added_has_not_begun) {
     start(identity("blue"));
     note_start();
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     kit.drop_effects();
     pb::ConfigurationChanged changed;
     changed.set_committed(true);

@@ -27,7 +27,7 @@ class JoiningTest : public BootstrapTest {
         kit.answer(asked, message_of(answer));
     }
     pb::StartRaft started() {
-        kit.advance(kDuplicateWaitUs);
+        begin_with_new_chunks();
         return kit.take(pb::Envelope::kStartRaft)->start_raft();
     }
 };

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "actors/cluster/identity.h"
 #include "actors/cluster/member_record.h"
 #include "runtime/message_of.h"
@@ -38,7 +40,8 @@ TEST_F(BootstrapTest, a_fresh_node_with_a_static_list_starts_everything_in_order
     last_progress();
     kit.advance(kDuplicateWaitUs - 1);
     kit.expect_nothing();
-    kit.advance(1);
+    begin_with_new_chunks(1);
+    kit.take(pb::Envelope::kBootProgress);  // It looks at the chunks.
     const std::pair<pb::ActorKind, pb::Envelope::BodyCase> order[] = {
         {pb::ACTOR_LOG, pb::Envelope::kStartLog},           {pb::ACTOR_SNAPSHOTS, pb::Envelope::kStartSnapshots},
         {pb::ACTOR_RAFT, pb::Envelope::kStartRaft},         {pb::ACTOR_STATE_MACHINE, pb::Envelope::kStartStateMachine},
@@ -81,7 +84,7 @@ TEST_F(BootstrapTest, a_known_node_keeps_its_identity_and_its_first_voters) {
     EXPECT_EQ(written.starts_size(), 1) << "that it starts is all that is new";
     write_done();
     EXPECT_EQ(kit.take(pb::Envelope::kStartTransport)->start_transport().cluster_id(), kDerivedId);
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
     EXPECT_EQ(std::vector<std::string>(raft.bootstrap_voters().begin(), raft.bootstrap_voters().end()),
               (std::vector<std::string>{"node-1", "node-2", "node-3"}));
@@ -94,7 +97,7 @@ TEST_F(BootstrapTest, a_single_node_needs_no_discovery) {
     const pb::Identity written = take_identity_write();
     EXPECT_EQ(written.bootstrap_voters_size(), 1);
     write_done();
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     EXPECT_TRUE(kit.has(pb::Envelope::kStartRaft));
 }
 
@@ -217,7 +220,7 @@ TEST_F(BootstrapTest, views_after_the_start_change_nothing) {
     start(identity());
     kit.deliver(message_of(view_of(kThreePeers)));
     note_start();
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     kit.drop_effects();
     kit.deliver(message_of(view_of("node-2=b:2")));
     kit.expect_nothing();
@@ -384,8 +387,72 @@ TEST_F(BootstrapTest, hearing_itself_is_no_duplicate) {
     self.set_instance_id("instance-a");
     kit.deliver(message_of(self));
     EXPECT_FALSE(kit.stopped());
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     EXPECT_TRUE(kit.has(pb::Envelope::kStartRaft));
+}
+
+TEST_F(BootstrapTest, chunks_without_a_mark_are_marked_before_anything_begins) {
+    use_peers(kThreePeers);
+    start(identity());
+    kit.advance(kDuplicateWaitUs);
+    answer_chunk_mark(std::nullopt);
+    EXPECT_FALSE(kit.has(pb::Envelope::kStartLog));
+    const ChunkMark mark = take_chunk_mark_write();
+    EXPECT_EQ(mark.cluster_id, kDerivedId);
+    EXPECT_EQ(mark.node_id, "node-1");
+    EXPECT_TRUE(kit.has(pb::Envelope::kStartChunks));
+}
+
+TEST_F(BootstrapTest, chunks_with_its_own_mark_are_taken) {
+    use_peers(kThreePeers);
+    start(identity());
+    kit.advance(kDuplicateWaitUs);
+    answer_chunk_mark(chunk_mark_text({std::string(kDerivedId), "node-1"}));
+    EXPECT_TRUE(kit.has(pb::Envelope::kStartChunks));
+    EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest)) << "a mark is never rewritten";
+}
+
+class ForeignChunks : public BootstrapTest, public testing::WithParamInterface<std::pair<const char*, const char*>> {};
+
+TEST_P(ForeignChunks, are_refused) {
+    use_peers(kThreePeers);
+    start(identity());
+    kit.drop_effects();
+    kit.advance(kDuplicateWaitUs);
+    answer_chunk_mark(GetParam().first);
+    expect_refused(GetParam().second);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Marks, ForeignChunks,
+    testing::Values(
+        std::pair(R"({"format":1,"cluster_id":"green","node_id":"node-1"})",
+                  "the chunks in the data directory belong to node-1 of cluster green, and this is node-1 of cluster "
+                  "static-0123456789abcdef: bring the directory chunks back to where it belongs, and start this node "
+                  "with its own, or without one"),
+        std::pair(R"({"format":1,"cluster_id":"static-0123456789abcdef","node_id":"node-2"})",
+                  "the chunks in the data directory belong to node-2 of cluster static-0123456789abcdef, and this is "
+                  "node-1 of cluster static-0123456789abcdef: bring the directory chunks back to where it belongs, and "
+                  "start this node with its own, or without one"),
+        std::pair("{}",
+                  "cannot tell whose chunks are in the data directory: chunks/identity.json is damaged: it is not of "
+                  "format 1. If they are this node's, remove that file")));
+
+TEST_F(BootstrapTest, a_machine_that_is_short_of_descriptors_delays_the_start) {
+    use_peers(kThreePeers);
+    start(std::nullopt, EMFILE);
+    EXPECT_FALSE(kit.stopped());
+    EXPECT_EQ(last_progress(), "the machine to have what is short: Too many open files at the data directory");
+    kit.advance(500'000);
+    answer_identity(identity());
+    kit.drop_effects();
+    kit.advance(kDuplicateWaitUs);
+    answer_chunk_mark(std::nullopt, ENOMEM);
+    EXPECT_FALSE(kit.stopped());
+    kit.advance(500'000);
+    answer_chunk_mark(std::nullopt);
+    take_chunk_mark_write();
+    EXPECT_TRUE(kit.has(pb::Envelope::kStartChunks));
 }
 
 TEST_F(BootstrapTest, a_node_id_that_is_no_name_is_refused) {

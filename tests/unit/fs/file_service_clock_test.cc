@@ -62,6 +62,92 @@ TEST_F(FileServiceTest, a_wall_clock_that_is_far_ahead_moves_the_cluster_s_clock
     EXPECT_EQ(allocated(1).places(0).allocated_at_us(), command.clock_us());
 }
 
+// Of a process that has just begun, on a machine whose wall clock shows anything.
+class ClockAtStart : public testing::Test {
+ protected:
+    ClockAtStart() : kit_(std::make_unique<FileService>(), {pb::ACTOR_FILES}) {
+        pb::StartFiles start;
+        start.set_node_id("node-1");
+        start.set_requests_max(4);
+        kit_.deliver(message_of(start), pb::ACTOR_BOOTSTRAP);
+        lead(7);
+    }
+    void lead(uint64_t term) {
+        pb::RoleChanged role;
+        role.set_role(pb::RoleChanged::LEADER);
+        role.set_term(term);
+        kit_.deliver(message_of(role), pb::ACTOR_RAFT);
+    }
+    uint64_t make_directory(const char* path) {
+        pb::Mutation mutation;
+        mutation.set_session_id(5);
+        mutation.set_sequence(1);
+        *mutation.mutable_make_directory()->mutable_at() = at(path);
+        return kit_.request(message_of(std::move(mutation)), kClient);
+    }
+    // What the state machine says when it has applied all that was committed.
+    void tell_clock(uint64_t clock_us) {
+        const Message asked = kit_.take(pb::Envelope::kReadIndex);
+        EXPECT_TRUE(asked->read_index().leader_only());
+        pb::ReadIndexReply index;
+        index.set_index(40);
+        kit_.answer(asked, message_of(index));
+        const Message query = kit_.take(pb::Envelope::kQuery);
+        EXPECT_EQ(query->query().minimum_index(), 40u);
+        pb::QueryResult result;
+        result.set_clock_us(clock_us);
+        kit_.answer(query, message_of(result));
+    }
+    uint64_t clock_proposed() {
+        pb::Command command;
+        EXPECT_TRUE(command.ParseFromString(kit_.take(pb::Envelope::kPropose).payload.to_string()));
+        return command.clock_us();
+    }
+
+    StepKit kit_;
+};
+
+TEST_F(ClockAtStart, the_state_is_asked_for_the_cluster_s_clock_before_anything_is_proposed) {
+    constexpr uint64_t kAhead = 365ull * 24 * 3'600'000'000;
+    const uint64_t clock_us = kit_.wall_us() - kAhead;
+    make_directory("/a");
+    make_directory("/b");
+    EXPECT_FALSE(kit_.has(pb::Envelope::kPropose))
+        << "a command without a clock is taken to have the wall clock's time";
+    tell_clock(clock_us);
+    EXPECT_EQ(clock_proposed(), clock_us);
+    EXPECT_EQ(clock_proposed(), clock_us);
+    kit_.expect_nothing();
+    make_directory("/c");
+    EXPECT_EQ(clock_proposed(), clock_us);
+}
+
+TEST_F(ClockAtStart, a_cluster_without_a_clock_is_asked_once_a_term) {
+    make_directory("/a");
+    tell_clock(0);
+    EXPECT_EQ(clock_proposed(), 0u) << "the wall clock's time is the beginning";
+    make_directory("/b");
+    EXPECT_EQ(clock_proposed(), 0u);
+    lead(9);  // Others led meanwhile.
+    make_directory("/c");
+    EXPECT_FALSE(kit_.has(pb::Envelope::kPropose));
+    tell_clock(77);
+    EXPECT_EQ(clock_proposed(), 77u);
+}
+
+TEST_F(ClockAtStart, what_waits_is_refused_when_this_is_no_leader_after_all) {
+    const uint64_t first = make_directory("/a");
+    const uint64_t second = make_directory("/b");
+    pb::ReadIndexReply lost;
+    lost.mutable_status()->set_code(pb::STATUS_NOT_LEADER);
+    kit_.answer(kit_.take(pb::Envelope::kReadIndex), message_of(lost));
+    for (const uint64_t asked : {first, second}) {
+        EXPECT_EQ(kit_.take_answer(asked)->mutation_result().status().code(), pb::STATUS_NOT_LEADER);
+    }
+    make_directory("/c");
+    EXPECT_TRUE(kit_.has(pb::Envelope::kReadIndex));
+}
+
 TEST_F(FileServiceTest, what_frees_space_is_marked_for_full_disks_and_nothing_else) {
     lead(1);
     pb::Mutation remove = mkdir("/d");

@@ -32,6 +32,7 @@ class FileServiceTest : public testing::Test {
         kit_.deliver(message_of(start), pb::ACTOR_BOOTSTRAP);
         peer("node-2", true);
         peer("node-3", true);
+        unfinished(1, 0);
     }
 
     void peer(const std::string& id, bool up) {

@@ -210,6 +210,33 @@ TEST(SnapshotStore, only_what_cannot_be_read_twice_is_damaged) {
     }
 }
 
+TEST(SnapshotStore, what_was_set_aside_and_is_intact_after_all_is_used_again) {
+    SimDisk disk(1);
+    SnapshotBench store(&disk);
+    store.start();
+    store.save(10);
+    store.save(20);
+    disk.add_fault({.operation = pb::DiskOperation::kRead, .error = EIO, .file_prefix = file_of(20), .times = 2});
+    store.restart();
+    ASSERT_EQ(store.recovered(), Indices{10});
+    store.restart();
+    EXPECT_EQ(store.recovered(), (Indices{20, 10}));
+    EXPECT_TRUE(store.kit().logged("is intact"));
+    EXPECT_TRUE(disk.exists(file_of(20)));
+    EXPECT_FALSE(disk.exists(file_of(20) + ".damaged"));
+    // Not in the place of newer ones, and not when it is damaged.
+    for (const bool is_damaged : {false, true}) {
+        SimDisk other(1);
+        other.set_contents(file_of(20) + ".damaged", disk.contents(file_of(20)));
+        ASSERT_TRUE(!is_damaged || other.flip_bit(file_of(20) + ".damaged", 500));
+        for (const uint64_t newer : {30, 40}) other.set_contents(file_of(newer), remote_snapshot(newer).bytes);
+        if (is_damaged) other.set_contents(file_of(30), "not a snapshot");
+        SnapshotBench again(&other);
+        again.start();
+        EXPECT_EQ(again.recovered(), is_damaged ? Indices{40} : (Indices{40, 30}));
+    }
+}
+
 TEST(SnapshotStore, a_file_cut_or_lengthened_is_damaged) {
     const Remote remote = remote_snapshot(10);
     for (size_t bytes = 0; bytes < remote.bytes.size(); bytes += 53) {
@@ -270,6 +297,29 @@ TEST(SnapshotStore, a_section_damaged_later_is_not_given_out) {
     store.save(10);
     ASSERT_TRUE(disk.flip_bit(file_of(10), disk.contents(file_of(10)).size() / 2));
     EXPECT_EQ(store.sections(10).status.code(), pb::STATUS_CORRUPTED);
+}
+
+TEST(SnapshotStore, a_section_that_the_disk_cannot_give_just_now_comes_later) {
+    for (const int error : {EMFILE, EIO}) {
+        SimDisk disk(1);
+        SnapshotBench store(&disk);
+        store.start();
+        store.save(10);
+        const uint64_t times = error == EIO ? 1 : 3;
+        disk.add_fault(
+            {.operation = pb::DiskOperation::kRead, .error = error, .file_prefix = file_of(10), .times = times});
+        pb::ReadSection read;
+        read.set_index(10);
+        read.set_term(1);
+        const uint64_t asked = store.kit().request(message_of(read), {pb::ACTOR_STATE_MACHINE});
+        store.run();
+        for (uint64_t failed = 0; failed < times; ++failed) {
+            EXPECT_FALSE(store.kit().has(pb::Envelope::kSnapshotSection));
+            ASSERT_TRUE(store.kit().fire_next_timer());
+            store.run();
+        }
+        EXPECT_EQ(store.kit().take_answer(asked)->snapshot_section().status().code(), pb::STATUS_OK) << error;
+    }
 }
 
 TEST(SnapshotStore, reads_are_clipped_to_the_file_and_bounded) {
@@ -433,6 +483,20 @@ TEST(SnapshotReceive, another_snapshot_replaces_the_one_being_received) {
     EXPECT_EQ(store.receive(first.meta, 0, first.bytes.substr(0, 10)).status().code(), pb::STATUS_ESTALE);
     store.restart();
     EXPECT_EQ(store.recovered(), Indices{60});
+}
+
+TEST(SnapshotReceive, goes_on_with_whoever_has_the_same_file_and_begins_anew_with_other_bytes_of_the_same_entry) {
+    const Remote one = remote_snapshot(50);
+    Remote other = one;
+    other.meta.set_checksum(one.meta.checksum() + 1);
+    SimDisk disk(2);
+    SnapshotBench store(&disk);
+    store.start();
+    store.receive(one.meta, 0, one.bytes.substr(0, 5000));
+    EXPECT_EQ(store.receive(other.meta, 0, "").next_offset(), 0u);
+    EXPECT_EQ(store.receive(other.meta, 5000, one.bytes.substr(5000, 10)).next_offset(), 0u) << "of two files";
+    EXPECT_EQ(store.receive(one.meta, 0, "").next_offset(), 5000u);
+    EXPECT_TRUE(store.receive(one.meta, 5000, one.bytes.substr(5000)).complete());
 }
 
 TEST(SnapshotReceive, a_bad_byte_throws_the_file_away_and_it_can_be_sent_again) {

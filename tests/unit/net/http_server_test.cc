@@ -104,7 +104,9 @@ TEST(HttpServer, readyz_asks_for_the_local_status_and_is_ok_with_a_leader) {
     EXPECT_EQ(body_of(web.get("/readyz")), "ok\n");
     EXPECT_EQ(web.asked_local, std::vector<bool>{true});
     const std::string verbose = web.get("/readyz?verbose");
-    EXPECT_TRUE(has(verbose, "[+] leader: node-1\n[+] applied: applied 4500 of 5000 committed\n[+] disk: ok\nready\n"))
+    EXPECT_TRUE(has(
+        verbose,
+        "[+] leader: node-1\n[+] applied: applied 4500 of 5000 committed\n[+] disk: ok\n[+] deletions: ok\nready\n"))
         << verbose;
 }
 
@@ -410,6 +412,20 @@ TEST(HttpServer, a_node_whose_disk_is_full_or_hangs_is_not_ready) {
     web.status.mutable_nodes(0)->mutable_raft()->set_disk_full(false);
     web.status.mutable_nodes(0)->mutable_raft()->set_disk_slow(true);
     EXPECT_EQ(body_of(web.get("/readyz")), "the disk does not answer\n");
+}
+
+TEST(HttpServer, deletions_that_wait_for_an_operator_are_a_warning) {
+    Web web;
+    web.status.mutable_nodes(0)->mutable_raft()->add_voters("node-1");
+    pb::RepairState* repair = web.status.mutable_nodes(0)->mutable_repair();
+    repair->set_deletions_stopped(true);
+    repair->set_problem("none of them is deleted");
+    EXPECT_EQ(body_of(web.get("/readyz")), "ok\n");
+    EXPECT_TRUE(has(web.get("/readyz?verbose"), "[!] deletions: none of them is deleted\nready\n"));
+    for (const char* path : {"/health", "/health?maintenance"}) {
+        EXPECT_TRUE(has(body_of(web.get(path)), "\nwarning: none of them is deleted\n")) << path;
+    }
+    EXPECT_TRUE(web.get("/health").starts_with("HTTP/1.1 200 "));
 }
 
 TEST(HttpServer, whether_the_node_may_be_stopped_is_200_or_412_with_a_sentence) {

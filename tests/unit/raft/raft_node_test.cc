@@ -1,161 +1,8 @@
 // RaftNode through its messages: start, snapshots, reads that are forwarded, what operators ask.
-#include "actors/raft/raft_node.h"
-
-#include <gtest/gtest.h>
-
-#include "messages/envelope.pb.h"
-#include "runtime/message_of.h"
-#include "runtime/text.h"
-#include "tests/kit/step_kit.h"
+#include "tests/unit/raft/raft_node_fixture.h"
 
 namespace sandstore {
 namespace {
-
-using Body = pb::Envelope;
-
-// node-1 of three; the test speaks for its neighbours and for node-2 and node-3.
-class RaftNodeTest : public ::testing::Test {
- protected:
-    RaftNodeTest() : kit(std::make_unique<RaftNode>(), {pb::ACTOR_RAFT}) {}
-
-    RaftNode& node() { return static_cast<RaftNode&>(kit.actor()); }
-    Address peer(const char* name) { return {name, pb::ACTOR_RAFT}; }
-
-    void begin(const pb::LogRecovered& recovered, const pb::SnapshotsRecovered& snapshots = {}) {
-        pb::StartRaft start;
-        start.set_node_id("node-1");
-        for (const char* name : {"node-1", "node-2", "node-3"}) start.add_bootstrap_voters(name);
-        start.set_snapshot_log_bytes(1'000);
-        start.set_snapshot_piece_bytes(100);
-        start.set_cache_bytes(cache_bytes);
-        kit.deliver(message_of(std::move(start)), pb::ACTOR_BOOTSTRAP);
-        kit.deliver(message_of(pb::LogRecovered(recovered)), pb::ACTOR_LOG);
-        kit.deliver(message_of(pb::StateMachineReady()), pb::ACTOR_STATE_MACHINE);
-        EXPECT_EQ(node().core(), nullptr);  // It waits for all of them.
-        kit.deliver(message_of(pb::SnapshotsRecovered(snapshots)), pb::ACTOR_SNAPSHOTS);
-    }
-    static pb::LogRecovered empty_log() {
-        pb::LogRecovered recovered;
-        recovered.set_first_index(1);
-        return recovered;
-    }
-    static pb::SnapshotMeta meta(uint64_t index, uint64_t term = 1, uint64_t bytes = 350) {
-        pb::SnapshotMeta meta;
-        meta.set_index(index);
-        meta.set_term(term);
-        meta.set_configuration_index(1);
-        meta.set_file_bytes(bytes);
-        for (const char* name : {"node-1", "node-2", "node-3"}) meta.mutable_configuration()->add_voters(name);
-        return meta;
-    }
-    // Answers every write of the log at once.
-    void persist_all() {
-        while (std::optional<Message> write = kit.try_take(Body::kLogWrite)) {
-            pb::LogPersisted persisted;
-            persisted.set_write_id((*write)->log_write().write_id());
-            kit.deliver(message_of(std::move(persisted)), pb::ACTOR_LOG);
-        }
-    }
-    void vote(const char* name, uint64_t term, bool pre_vote) {
-        pb::VoteReply reply;
-        reply.set_granted(true);
-        reply.set_term(term);
-        reply.set_pre_vote(pre_vote);
-        kit.deliver(message_of(std::move(reply)), peer(name));
-    }
-    void lead() {
-        begin(empty_log());
-        persist_all();
-        while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
-        vote("node-2", 2, true);
-        persist_all();
-        vote("node-2", 2, false);
-        persist_all();
-        ASSERT_TRUE(node().core()->is_leader());
-    }
-    // A follower answers heartbeats meanwhile.
-    void wait_for_verify() {
-        while (!kit.has(Body::kSnapshotVerify)) {
-            pb::HeartbeatReply reply;
-            reply.set_term(node().core()->term());
-            kit.deliver(message_of(std::move(reply)), peer("node-2"));
-            ASSERT_TRUE(kit.fire_next_timer());
-        }
-    }
-    // The answer of the SnapshotStore: of the snapshot asked about, and what is left.
-    void verify(pb::StatusCode code, const std::vector<pb::SnapshotMeta>& kept = {}) {
-        const Message asked = kit.take(Body::kSnapshotVerify);
-        pb::SnapshotVerified verified;
-        verified.mutable_status()->set_code(code);
-        verified.set_index(asked->snapshot_verify().index());
-        verified.set_term(asked->snapshot_verify().term());
-        for (const pb::SnapshotMeta& left : kept) *verified.add_kept() = left;
-        kit.answer(asked, message_of(std::move(verified)));
-    }
-    // A leader whose log begins after the newer one of these.
-    void lead_with_snapshots(const std::vector<pb::SnapshotMeta>& newest_first) {
-        pb::SnapshotsRecovered snapshots;
-        for (const pb::SnapshotMeta& snapshot : newest_first) *snapshots.add_snapshots() = snapshot;
-        const uint64_t index = newest_first.front().index();
-        pb::LogRecovered recovered;
-        recovered.set_first_index(index + 1);
-        recovered.set_last_index(index);
-        recovered.mutable_hard_state()->set_term(1);
-        begin(recovered, snapshots);
-        pb::SnapshotRestored restored;
-        restored.set_index(index);
-        kit.answer(kit.take(Body::kRestoreSnapshot), message_of(std::move(restored)));
-        while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
-        vote("node-2", 2, true);
-        persist_all();
-        vote("node-2", 2, false);
-        persist_all();
-        ASSERT_TRUE(node().core()->is_leader());
-        kit.drop_effects();
-        pb::AppendReply refusal;  // node-3 has an empty log.
-        refusal.set_term(2);
-        refusal.set_prev_log_index(index);
-        refusal.set_sequence(1);
-        kit.deliver(message_of(std::move(refusal)), peer("node-3"));
-    }
-    void acknowledge(const char* name, uint64_t index) {
-        pb::AppendReply reply;
-        reply.set_term(node().core()->term());
-        reply.set_success(true);
-        reply.set_match_index(index);
-        kit.deliver(message_of(std::move(reply)), peer(name));
-    }
-    void follow(const char* leader, uint64_t term) {
-        pb::Heartbeat heartbeat;
-        heartbeat.set_term(term);
-        heartbeat.set_round(1);
-        kit.deliver(message_of(std::move(heartbeat)), peer(leader));
-        persist_all();
-        kit.drop_effects();
-    }
-    // What the state machine was sent, acknowledged.
-    void apply_all() {
-        while (std::optional<Message> apply = kit.try_take(Body::kApply)) {
-            pb::Applied applied;
-            applied.set_last_index((*apply)->apply().first_index() + (*apply)->apply().record_count() - 1);
-            kit.deliver(message_of(std::move(applied)), pb::ACTOR_STATE_MACHINE);
-        }
-    }
-    uint64_t propose(const std::string& command) {
-        const uint64_t id = kit.request(message_of(pb::Propose(), Payload(command)), pb::ACTOR_FILES);
-        kit.deliver(kit.take(Body::kFlush), pb::ACTOR_RAFT);
-        return id;
-    }
-    void commit(const std::string& command) {
-        propose(command);
-        persist_all();
-        acknowledge("node-2", node().core()->last_index());
-        apply_all();
-    }
-
-    StepKit kit;
-    uint64_t cache_bytes = 0;  // 0: as it is without a setting.
-};
 
 TEST_F(RaftNodeTest, entries_leave_memory_when_they_are_durable_though_the_state_machine_is_slow) {
     cache_bytes = 10'000;
@@ -171,6 +18,51 @@ TEST_F(RaftNodeTest, entries_leave_memory_when_they_are_durable_though_the_state
     apply_all();
     const Message read = kit.take(Body::kLogRead);
     EXPECT_EQ(read->log_read().first_index(), node().applied_index() + 1);
+}
+
+TEST_F(RaftNodeTest, what_is_handed_to_a_state_machine_that_restores_or_is_slow_is_bounded) {
+    begin(empty_log());
+    persist_all();
+    follow("node-2", 3);
+    uint64_t last = 0;
+    const auto append_some = [&] {
+        std::string encoded;
+        pb::AppendEntries append;
+        append.set_term(3);
+        append.set_prev_log_index(last);
+        append.set_prev_log_term(last == 0 ? 0 : 3);
+        append.set_record_count(1);
+        append_record(&encoded, 3, ++last, RecordType::kCommand, Payload(std::string(kApplyBytesMax / 2, 'c')));
+        append.set_leader_commit(last);
+        kit.deliver(message_of(std::move(append), Payload(std::move(encoded))), peer("node-2"));
+        persist_all();
+    };
+    for (int i = 0; i < 100; ++i) append_some();
+    uint64_t handed_over = 0;
+    while (std::optional<Message> apply = kit.try_take(Body::kApply)) handed_over += apply->payload.size();
+    EXPECT_LE(handed_over, kApplyBatchesInFlight * kApplyBytesMax);
+    EXPECT_EQ(node().core()->commit_index(), last);
+}
+
+TEST_F(RaftNodeTest, a_leader_whose_own_disk_is_slow_takes_no_more_than_it_may_hold) {
+    uncommitted_bytes = 10'000;
+    lead();
+    const std::string command(1'000, 'c');
+    uint64_t refused = 0;
+    for (int i = 0; i < 50 && refused == 0; ++i) {
+        const uint64_t id = kit.request(message_of(pb::Propose(), Payload(command)), pb::ACTOR_FILES);
+        if (!kit.has(Body::kFlush)) refused = id;
+        if (refused == 0) kit.deliver(kit.take(Body::kFlush), pb::ACTOR_RAFT);
+        for (const char* other : {"node-2", "node-3"}) acknowledge(other, node().core()->last_index());
+        ASSERT_EQ(node().core()->commit_index(), node().core()->last_index()) << "by the others";
+    }
+    ASSERT_NE(refused, 0u) << "all of it would be held in memory";
+    EXPECT_EQ(kit.take_answer(refused)->propose_reply().status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
+    EXPECT_LE(node().core()->cached_bytes(), 13'000u);
+    persist_all();
+    const uint64_t taken = node().core()->last_index();
+    propose(command);
+    EXPECT_EQ(node().core()->last_index(), taken + 1);
 }
 
 TEST_F(RaftNodeTest, a_gap_between_log_and_snapshot_stops_the_node_with_a_reason) {
@@ -313,104 +205,6 @@ TEST_F(RaftNodeTest, a_leaders_snapshot_is_stored_piece_by_piece_installed_and_r
     kit.deliver(message_of(std::move(again)), peer("node-2"));
     EXPECT_TRUE(kit.take(Body::kInstallSnapshotReply)->install_snapshot_reply().installed());
     EXPECT_FALSE(kit.has(Body::kSnapshotReceive));
-}
-
-TEST_F(RaftNodeTest, a_snapshot_goes_out_in_a_window_and_resumes_where_the_peer_is) {
-    lead_with_snapshots({meta(40, 1, 1'000)});
-    EXPECT_FALSE(kit.has(Body::kInstallSnapshot));
-    verify(pb::STATUS_OK);
-    const Message question = kit.take_to(Body::kInstallSnapshot, "node-3");
-    EXPECT_EQ(question.payload.size(), 0u);
-    pb::InstallSnapshotReply reply;
-    reply.set_term(2);
-    reply.set_index(40);
-    reply.set_snapshot_term(1);
-    reply.set_next_offset(300);  // What it kept from an earlier attempt.
-    kit.deliver(message_of(pb::InstallSnapshotReply(reply)), peer("node-3"));
-    EXPECT_EQ(kit.count(Body::kSnapshotRead), SnapshotTransfer::kPiecesInFlight);
-    uint64_t offset = 300;
-    while (std::optional<Message> read = kit.try_take(Body::kSnapshotRead)) {
-        EXPECT_EQ((*read)->snapshot_read().offset(), offset);
-        pb::SnapshotBytes bytes;
-        bytes.set_index(40);
-        bytes.set_term(1);
-        bytes.set_offset(offset);
-        kit.answer(*read, message_of(std::move(bytes), Payload(std::string(100, 'b'))));
-        EXPECT_EQ(kit.take(Body::kInstallSnapshot)->install_snapshot().offset(), offset);
-        offset += 100;
-        reply.set_next_offset(offset);
-        kit.deliver(message_of(pb::InstallSnapshotReply(reply)), peer("node-3"));
-    }
-    EXPECT_EQ(offset, 1'000u);
-    reply.set_installed(true);
-    kit.deliver(message_of(pb::InstallSnapshotReply(reply)), peer("node-3"));
-    EXPECT_EQ(kit.take_to(Body::kAppendEntries, "node-3")->append_entries().prev_log_index(), 40u);
-}
-
-TEST_F(RaftNodeTest, a_damaged_snapshot_is_sent_to_nobody_and_the_older_one_is) {
-    lead_with_snapshots({meta(40, 1, 1'000), meta(30, 1, 900)});
-    verify(pb::STATUS_CORRUPTED, {meta(30, 1, 900)});
-    EXPECT_FALSE(kit.has(Body::kInstallSnapshot));
-    EXPECT_TRUE(kit.has(Body::kTakeSnapshot)) << "so that there are two again";
-    EXPECT_EQ(kit.metrics().counter("sandstore_snapshot_damaged_total", "").value(), 1u);
-    EXPECT_EQ(node().snapshot_index(), 30u);
-    wait_for_verify();
-    verify(pb::STATUS_OK);
-    EXPECT_EQ(kit.take_to(Body::kInstallSnapshot, "node-3")->install_snapshot().meta().index(), 30u);
-}
-
-TEST_F(RaftNodeTest, without_any_good_snapshot_a_fresh_one_is_taken_and_sent) {
-    lead_with_snapshots({meta(40, 1, 1'000)});
-    verify(pb::STATUS_CORRUPTED);
-    pb::SnapshotTaken taken;
-    taken.set_index(40);
-    kit.answer(kit.take(Body::kTakeSnapshot), message_of(std::move(taken)));
-    pb::SnapshotSaved saved;
-    *saved.mutable_meta() = meta(40, 1, 1'100);
-    *saved.add_kept() = saved.meta();
-    kit.answer(kit.take(Body::kSaveSnapshot), message_of(std::move(saved)));
-    wait_for_verify();
-    verify(pb::STATUS_OK);
-    EXPECT_EQ(kit.take_to(Body::kInstallSnapshot, "node-3")->install_snapshot().meta().file_bytes(), 1'100u);
-}
-
-TEST_F(RaftNodeTest, after_each_transfer_that_failed_the_next_one_waits_longer) {
-    lead_with_snapshots({meta(40, 1, 1'000)});
-    uint64_t waited_us = 0;
-    for (int round = 0; round < 5; round++) {
-        verify(pb::STATUS_OK);
-        kit.take_to(Body::kInstallSnapshot, "node-3");
-        pb::InstallSnapshotReply reply;
-        reply.set_term(2);
-        reply.set_index(40);
-        reply.set_snapshot_term(1);
-        reply.set_failed(true);
-        const uint64_t failed_at_us = kit.now_us();
-        kit.deliver(message_of(std::move(reply)), peer("node-3"));
-        EXPECT_FALSE(kit.has(Body::kInstallSnapshot));
-        wait_for_verify();
-        const uint64_t now_waited_us = kit.now_us() - failed_at_us;
-        EXPECT_GT(now_waited_us, waited_us);
-        waited_us = now_waited_us;
-    }
-    EXPECT_GE(waited_us, TransferBackoff::kFirstUs * 16);
-    EXPECT_EQ(kit.metrics().counter("sandstore_snapshot_transfer_failures_total", "").value(), 5u);
-}
-
-TEST_F(RaftNodeTest, bytes_of_another_snapshot_are_not_taken_for_those_of_the_one_on_its_way) {
-    lead_with_snapshots({meta(40, 1, 1'000)});
-    verify(pb::STATUS_OK);
-    pb::InstallSnapshotReply reply;
-    reply.set_term(2);
-    reply.set_index(40);
-    reply.set_snapshot_term(1);
-    kit.deliver(message_of(std::move(reply)), peer("node-3"));
-    kit.take_to(Body::kInstallSnapshot, "node-3");
-    pb::SnapshotBytes late;
-    late.set_index(30);
-    late.set_term(1);
-    kit.answer(kit.take(Body::kSnapshotRead), message_of(std::move(late), Payload(std::string(100, 'b'))));
-    EXPECT_FALSE(kit.has(Body::kInstallSnapshot));
 }
 
 TEST_F(RaftNodeTest, a_follower_asks_the_leader_for_the_read_index) {

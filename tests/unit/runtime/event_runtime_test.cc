@@ -1,8 +1,14 @@
 #include "runtime/event_runtime.h"
 
 #include <event2/event.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <string_view>
 
 #include "messages/envelope.pb.h"
 #include "runtime/message_of.h"
@@ -94,6 +100,42 @@ TEST_F(EventRuntimeTest, a_timer_that_fires_early_is_armed_again) {
     slow.dispatcher().ask(Address("node-9", pb::ACTOR_LOG), message_of(pb::Drain()), 20'000,
                           [&](Message message) { failed = message->has_request_failed(); });
     EXPECT_TRUE(slow.run_until([&] { return failed; }, kLong));
+}
+
+constexpr int64_t kSuspendedSeconds = 1'000'000;
+
+// From here on, this process' children live on a machine that was suspended for that long.
+bool suspend_for_children() {
+    if (unshare(CLONE_NEWTIME) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWTIME) != 0) return false;
+    const int offsets = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+    if (offsets < 0) return false;
+    const std::string_view line = "boottime 1000000 0";
+    const bool written = write(offsets, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+    close(offsets);
+    return written;
+}
+
+int exit_code_of(pid_t child) {
+    int status = 0;
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(SystemClockTest, the_time_that_the_machine_is_suspended_counts) {
+    enum { kCounts, kDoesNot, kCannotTell };
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        if (!suspend_for_children()) _exit(kCannotTell);
+        const pid_t suspended = fork();
+        if (suspended > 0) _exit(exit_code_of(suspended));
+        timespec awake{};
+        clock_gettime(CLOCK_MONOTONIC, &awake);
+        const int64_t shown = static_cast<int64_t>(SystemClock().monotonic_us() / 1'000'000);
+        _exit(shown >= awake.tv_sec + kSuspendedSeconds ? kCounts : kDoesNot);
+    }
+    const int found = exit_code_of(child);
+    if (found == kCannotTell) GTEST_SKIP() << "this machine gives a test no time of its own";
+    EXPECT_EQ(found, kCounts);
 }
 
 }  // namespace
