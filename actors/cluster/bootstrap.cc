@@ -240,6 +240,11 @@ void Bootstrap::consider_view(Context& context) {
     if (!node_.cluster_id().empty() && !view_->cluster_id().empty() && node_.cluster_id() != view_->cluster_id()) {
         context.warn("--cluster-id differs from the cluster record in etcd; the flag is used",
                      {{"flag", node_.cluster_id()}, {"record", view_->cluster_id()}});
+    } else if (!view_->cluster_id().empty() && view_->cluster_id() != cluster_id) {
+        context.warn(
+            "The cluster record in etcd is of another cluster than the data directory, which is believed; "
+            "correct the record, or --etcd-endpoints",
+            {{"directory", cluster_id}, {"record", view_->cluster_id()}});
     }
     if (!fresh_) {
         if (!belongs_to_us(cluster_id, context)) return;
@@ -369,6 +374,8 @@ void Bootstrap::on_cluster_status(Message message, Context& context) {
 
 std::string Bootstrap::decide_cluster_id() const {
     if (!node_.cluster_id().empty()) return node_.cluster_id();
+    // etcd is an address book: one that was lost and written anew does not rename a cluster that runs.
+    if (!fresh_ && node_.static_members_size() == 0 && !node_.single_node()) return identity_->cluster_id();
     if (!view_->cluster_id().empty()) return view_->cluster_id();
     if (!fresh_) return identity_->cluster_id();
     const bool from_list = node_.single_node() || node_.static_members_size() > 0;

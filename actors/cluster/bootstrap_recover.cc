@@ -32,7 +32,7 @@ bool Bootstrap::note_recovery(const pb::RaftConfiguration& committed, Context& c
     identity_->set_founding(committed.founding());
     identity_->clear_recover_founding();
     *identity_->mutable_recovered() = committed.recovered();
-    write_identity(Step::kStarted, context);
+    change_identity(context);
     return true;
 }
 

@@ -11,6 +11,7 @@
 #include "actors/cluster/member_writer.h"
 #include "apps/common/common_flags.h"
 #include "apps/common/http_call.h"
+#include "apps/common/node_calls.h"
 #include "apps/common/units.h"
 #include "apps/sandstore/cluster_tools.h"
 #include "runtime/event_runtime.h"
@@ -84,6 +85,24 @@ class EtcdCaller {
     std::vector<std::string> endpoints_;
 };
 
+// The name of the cluster that the members run already, which an etcd that lost its store has forgotten. Empty: none of
+// them answers, or they have not begun yet.
+std::string running_cluster(const std::vector<pb::Member>& members) {
+    constexpr uint64_t kPatienceUs = 500'000;
+    for (const pb::Member& member : members) {
+        pb::ClusterStatusRequest request;
+        request.set_local(true);
+        std::string error;
+        const auto status = NodeCalls({member.address()}).cluster_status(request, kPatienceUs, &error);
+        if (!status || status->nodes_size() != 1 || status->nodes(0).founding().founding().empty()) continue;
+        if (!is_cluster_name(status->cluster_id())) continue;
+        std::printf("sandstore cluster init: %s runs cluster %s already, which is kept\n", member.id().c_str(),
+                    status->cluster_id().c_str());
+        return status->cluster_id();
+    }
+    return "";
+}
+
 }  // namespace
 
 int cluster_init(int argc, char** argv) {
@@ -99,8 +118,11 @@ int cluster_init(int argc, char** argv) {
         return usage_error(spec(), "bad value for --cluster-id: expected letters, digits, '-', '_', '.'");
     }
     plan.cluster_id = FLAGS_cluster_id;
-    plan.new_cluster_id = str_format("sandstore-%016llx", static_cast<unsigned long long>(random_seed_of_system()));
     plan.members = std::move(*members);
+    plan.new_cluster_id = running_cluster(plan.members);
+    if (plan.new_cluster_id.empty()) {
+        plan.new_cluster_id = str_format("sandstore-%016llx", static_cast<unsigned long long>(random_seed_of_system()));
+    }
     EtcdCaller caller(split_list(FLAGS_etcd_endpoints));
     const MemberWriter::Result result =
         MemberWriter([&](const std::string& path, const std::string& body, std::string* answer) {
