@@ -169,6 +169,11 @@ std::string ClusterOperator::await_caught_up(const std::string& node) {
         if (standing_of(raft.configuration(), node) == Standing::kVoter) return "";
         if (peer == raft.peers().end())
             return str_cat(node, " is no member: `sandstore cluster add ", node, "` adds it");
+        const uint32_t level = feature_level_of(raft.configuration().feature_level());
+        if (peer->feature_level() != 0 && peer->feature_level() < level) {
+            return str_cat(node, " runs a version that knows feature level ", peer->feature_level(),
+                           ", and the log is of level ", level, ": update it, then run this again");
+        }
         const bool close = peer->match_index() != 0 && peer->match_index() + kCaughtUpEntries >= raft.last_index();
         if (peer->reachable() && close) {
             note(str_cat(node, " has caught up: it holds entry ", peer->match_index(), " of ", raft.last_index()));

@@ -140,6 +140,7 @@ TEST(MessagePolicy, peers_may_not_send_what_only_a_node_itself_says) {
     EXPECT_EQ(refuse_from_peer(to(pb::ACTOR_CHUNKS, pb::ChunkPut())), "");
     EXPECT_NE(refuse_from_peer(to(pb::ACTOR_RAFT, pb::TimerFired())), "");
     EXPECT_NE(refuse_from_peer(to(pb::ACTOR_RAFT, pb::PeerDown())), "");
+    EXPECT_NE(refuse_from_peer(to(pb::ACTOR_RAFT, pb::Propose())), "") << "another program may know other commands";
     EXPECT_NE(refuse_from_peer(to(pb::ACTOR_RAFT, pb::LogPersisted())), "");
     EXPECT_NE(refuse_from_peer(to(pb::ACTOR_STATE_MACHINE, pb::Apply())), "");
     EXPECT_NE(refuse_from_peer(to(pb::ACTOR_RAFT, pb::Hello())), "");
