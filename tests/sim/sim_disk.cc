@@ -343,6 +343,17 @@ void SimDisk::wipe() {
     name_changes_.clear();
 }
 
+SimDisk::Copy SimDisk::copy() const {
+    Copy files;
+    for (const auto& [name, file] : names_) files[name] = file->live;
+    return files;
+}
+
+void SimDisk::put_back(const Copy& files) {
+    wipe();
+    for (const auto& [name, bytes] : files) set_contents(name, bytes);
+}
+
 void SimDisk::remove_file(const std::string& file) {
     names_.erase(file);
     stable_names_.erase(file);

@@ -85,6 +85,9 @@ class SimDisk {
     void set_contents(std::string_view file, std::string bytes);  // Durable at once.
     void remove_file(const std::string& file);                    // So is this.
     void wipe();                                                  // As a new disk, durable at once.
+    using Copy = std::map<std::string, std::string>;
+    Copy copy() const;                 // Of all files, as they would be read now.
+    void put_back(const Copy& files);  // Instead of what is there, durable at once.
 
  private:
     struct Pending {

@@ -33,6 +33,7 @@ SimOptions options_of(const Schedule& schedule) {
     options.heartbeat_ms = setting("heartbeat_ms");
     options.uncommitted_bytes_max = setting("uncommitted_bytes");
     options.varied = setting("varied") != 0;
+    options.patience_max = std::max<uint64_t>(setting("patience_max"), 1);
     options.append_window = static_cast<uint32_t>(setting("append_window"));
     options.append_bytes_max = setting("append_bytes_max");
     options.cache_bytes = setting("cache_bytes");
@@ -60,8 +61,12 @@ class Run {
     SimRunResult execute() {
         std::optional<Faults> faults;
         try {
-            prepare();
-            faults.emplace(cluster_, schedule_);
+            if (schedule_.setting("hard_boot") != 0) faults.emplace(cluster_, schedule_);
+            begin_cluster();
+            if (faults) faults->calm();
+            workload_.make_directories();
+            if (!faults) faults.emplace(cluster_, schedule_);
+            faults->trouble();
             do_harm(*faults);
             faults->heal();
             serve_without_one();
@@ -85,7 +90,7 @@ class Run {
  private:
     void count(const Message& message);
     void check_damage(const std::string& id, const pb::ChunkListReply& list);
-    void prepare();
+    void begin_cluster();
     void do_harm(Faults& faults);
     void serve_without_one();
     std::string choose_victim() const;
@@ -125,8 +130,8 @@ void Run::check_damage(const std::string& id, const pb::ChunkListReply& list) {
     }
 }
 
-// Without faults: a cluster that does not even come up is a failure like any other.
-void Run::prepare() {
+// Without events: a cluster that does not even come up is a failure like any other.
+void Run::begin_cluster() {
     cluster_.on_deliver = [this](const std::string& id, const Message& message) {
         count(message);
         if (faults_ != nullptr) faults_->on_deliver(id, message);
@@ -144,15 +149,11 @@ void Run::prepare() {
     workload_.add_clients();
     const bool up = cluster_.runtime().run_until([this] { return !cluster_.leader().empty(); }, kBootLimitUs);
     demand(up, "new_cluster_elects_a_leader", cluster_.describe());
-    workload_.make_directories();
 }
 
 void Run::do_harm(Faults& faults) {
     SimRuntime& runtime = cluster_.runtime();
-    faults.on_wipe = [this](const std::string& id) {
-        wiped_ = id;
-        cluster_.invariants().node_wiped(id);
-    };
+    faults.on_take_back = [this](const std::string& id) { wiped_ = id; };
     faults_ = &faults;
     cluster_.after_step = [&faults] { faults.after_step(); };
     faults.on_damage = [this](const std::string& id) { cluster_.invariants().node_damaged_for_all_to_see(id); };
