@@ -30,11 +30,7 @@ const std::vector<AimedMessage>& aimed_messages() {
         {"Applied", [](const Message& m) { return m->has_applied(); }},
         {"ReadIndex", [](const Message& m) { return m->has_read_index(); }},
         {"HeartbeatReply", [](const Message& m) { return m->has_heartbeat_reply(); }},
-        // Those from here on are aimed at by what belongs to them.
-        {"LossFound",
-         [](const Message& m) {
-             return m->has_append_reply() && !m->append_reply().success() && m->append_reply().sequence() != 0;
-         }},
+        // Drawn only with the faults that it belongs to.
         {"DebtTold", [](const Message& m) { return m->has_heartbeat() && m->heartbeat().owed_index() != 0; }},
     };
     return messages;

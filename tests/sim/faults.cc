@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "actors/raft/raft_node.h"
+#include "messages/envelope.pb.h"
 #include "runtime/check.h"
 #include "runtime/text.h"
 #include "tests/sim/log_tail.h"
@@ -28,12 +29,22 @@ uint64_t duration(const SimEvent& event) {
 Faults::Faults(SimCluster& cluster, const Schedule& schedule)
     : cluster_(cluster), schedule_(schedule), etcd_records_(cluster.etcd().records) {
     trouble();
+    cluster.network().take_over = [this](const std::string&, const std::string& to, Message& message) {
+        return takes(to, message);
+    };
     RandomStream skew(schedule.seed, 0x736b6577);
     const auto most = static_cast<uint64_t>(schedule.setting("clock_skew_ppm"));
     for (const std::string& id : cluster.ids()) {
         const auto rate = static_cast<int64_t>(skew.below(2 * most + 1)) - static_cast<int64_t>(most);
         if (most > 0) cluster.runtime().set_clock_rate(id, rate);
     }
+}
+
+// What would make a loss good is lost as well, for a while.
+bool Faults::takes(const std::string& to, const Message& message) {
+    if (healed_ || !message->has_append_entries() || message->append_entries().record_count() == 0) return false;
+    const auto starved = starved_until_us_.find(to);
+    return starved != starved_until_us_.end() && cluster_.runtime().now_us() < starved->second;
 }
 
 void Faults::trouble() {
@@ -68,7 +79,7 @@ void Faults::apply(const SimEvent& event) {
         apply_to_process(event);
     } else if (event.kind <= SimEventKind::kLostConnection) {
         apply_to_network(event);
-    } else if (event.kind <= SimEventKind::kDamagedSnapshot) {
+    } else if (event.kind <= SimEventKind::kLyingWrite) {
         apply_to_disk(event);
     } else if (event.kind == SimEventKind::kWallJump) {
         cluster_.runtime().jump_wall_clock(node(event.argument(0)), event.argument(1));
@@ -324,6 +335,9 @@ void Faults::apply_to_disk(const SimEvent& event) {
         case SimEventKind::kDamagedSnapshot:
             damage_snapshot(id, static_cast<uint64_t>(event.argument(1)));
             break;
+        case SimEventKind::kLyingWrite:
+            lie(id, event);
+            break;
         case SimEventKind::kFullDisk:
             full_.insert(id);
             disk.set_capacity(disk.used_bytes());
@@ -346,7 +360,7 @@ void Faults::apply_to_disk(const SimEvent& event) {
             copy_directory(event, id);
             break;
         case SimEventKind::kLostTail:
-            lose_tail(id, static_cast<uint64_t>(event.argument(1)), for_us, kAttempts);
+            lose_tail(event, id, kAttempts);
             break;
         default:
             break;
@@ -409,27 +423,31 @@ bool Faults::others_know_its_start(const std::string& id) const {
 
 // Whole blocks of entries, newest ones, and no terms and votes: those nobody else could give back. All of it is on a
 // majority of other disks, or a commit could rest on what is lost.
-void Faults::lose_tail(const std::string& id, uint64_t blocks, uint64_t for_us, int attempts) {
+void Faults::lose_tail(const SimEvent& event, const std::string& id, int attempts) {
     std::vector<std::string> nodes = cluster_.ids();
     nodes.resize(static_cast<size_t>(schedule_.setting("nodes")));
     const RaftNode* raft = cluster_.raft(id);
+    std::optional<LogTail> tail;
     const bool runs = raft != nullptr && raft->core() != nullptr;
-    if (!runs || !cluster_.invariants().may_lose_tail(id, nodes)) {
-        if (attempts > 0) after(kAgainUs, [=, this] { lose_tail(id, blocks, for_us, attempts - 1); });
+    const auto blocks = static_cast<uint64_t>(event.argument(1));
+    if (runs && cluster_.invariants().may_lose_tail(id, nodes)) tail = last_blocks_of(cluster_.disk(id), blocks);
+    if (!tail || tail->first_index <= raft->snapshot_index()) {
+        if (attempts > 0) after(kAgainUs, [=, this] { lose_tail(event, id, attempts - 1); });
         return;
     }
-    const std::optional<LogTail> tail = last_blocks_of(cluster_.disk(id), blocks);
-    if (!tail || tail->first_index <= raft->snapshot_index() || !may_take_back(id)) return;
+    if (!may_take_back(id)) return;
     cluster_.kill(id);
     cluster_.disk(id).set_contents(tail->file, tail->without);
     cluster_.invariants().tail_lost(id, tail->first_index);
-    start_later(id, for_us);
+    starved_until_us_[id] = cluster_.runtime().now_us() + duration(event) + static_cast<uint64_t>(event.argument(2));
+    start_later(id, duration(event));
 }
 
 // One node at most, and no cluster that cannot do without it.
 bool Faults::may_damage(const std::string& id) {
     if (schedule_.setting("nodes") < 3 || (!damaged_.empty() && damaged_ != id) || !wiped_.empty()) return false;
     damaged_ = id;
+    if (on_take_back) on_take_back(id);
     return true;
 }
 
@@ -455,6 +473,16 @@ void Faults::damage_snapshot(const std::string& id, uint64_t where) {
     RandomStream dice(where, 1);
     const std::string& file = files[dice.below(files.size())];
     disk.flip_bit(file, dice.below(disk.contents(file).size()), static_cast<int>(dice.below(8)));
+}
+
+// Not of the log: a vote that is nowhere can be given again, and nobody could tell.
+void Faults::lie(const std::string& id, const SimEvent& event) {
+    if (!may_damage(id)) return;
+    cluster_.invariants().node_damaged(id);
+    const std::string files = event.argument(1) % 2 == 0 ? "chunks/" : "snapshots/";
+    const auto shift = static_cast<uint64_t>(std::max<int64_t>(event.argument(2), 0));
+    if (shift == 0) return cluster_.disk(id).lose_next_write(files);
+    cluster_.disk(id).misdirect_next_write(shift, files);
 }
 
 // While the node is down. In the log only where more follows: damage to its very end looks like a torn write, which

@@ -38,9 +38,10 @@ class Faults {
     bool is_lost(const std::string& id) const { return lost_.contains(id); }  // Its disk is beyond repair.
 
     std::function<void(const std::string& id)> on_damage;
-    std::function<void(const std::string& id)> on_take_back;  // To an earlier time, or to nothing.
+    std::function<void(const std::string& id)> on_take_back;  // Of what it has stored, some may be gone.
 
  private:
+    bool takes(const std::string& to, const Message& message);
     void apply_to_process(const SimEvent& event);
     void apply_to_network(const SimEvent& event);
     void apply_to_disk(const SimEvent& event);
@@ -67,9 +68,10 @@ class Faults {
     };
     void put_back(std::shared_ptr<OldCopy> copy, int attempts);
     bool others_know_its_start(const std::string& id) const;
-    void lose_tail(const std::string& id, uint64_t blocks, uint64_t for_us, int attempts);
+    void lose_tail(const SimEvent& event, const std::string& id, int attempts);
     void fill_disk(const std::string& id);
     void damage_snapshot(const std::string& id, uint64_t where);
+    void lie(const std::string& id, const SimEvent& event);
     void fail_operation(const SimEvent& event, const std::string& id);
     void set_network();
     void set_disk(const std::string& id, uint64_t sync_us);
@@ -83,6 +85,7 @@ class Faults {
     std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.
     std::set<std::string> full_;         // Whose disk was full at some time.
     std::set<std::string> power_failing_;
+    std::map<std::string, uint64_t> starved_until_us_;  // Entries do not reach these nodes.
     std::set<std::string> lost_;
     std::string damaged_;  // The one node whose disk may be damaged.
     std::string wiped_;    // The one node whose disk may be replaced, or taken back to an earlier time.

@@ -19,10 +19,12 @@ std::vector<Block> blocks_of(const std::string& segment) {
     std::vector<Block> blocks;
     SegmentHeader header;
     uint32_t version = 0;
-    if (decode_segment_header(segment, &header, &version) != HeaderCheck::kValid) return blocks;
+    const std::string_view bytes = segment;
+    const std::string_view head = bytes.substr(0, kSegmentHeaderBytes);
+    if (decode_segment_header(head, &header, &version) != HeaderCheck::kValid) return blocks;
     size_t offset = kSegmentHeaderBytes;
     while (offset + kBlockHeaderBytes <= segment.size()) {
-        const auto block = decode_block_header(std::string_view(segment).substr(offset));
+        const auto block = decode_block_header(bytes.substr(offset, kBlockHeaderBytes));
         if (!block || block->salt != header.salt || block->is_seal) break;
         if (!blocks.empty() && block->sequence != blocks.back().header.sequence + 1) break;
         blocks.push_back({offset, *block});
@@ -42,7 +44,9 @@ bool only_appends(const Block& block, const Block& before) {
 std::optional<LogTail> last_blocks_of(const SimDisk& disk, uint64_t most) {
     std::string last;
     for (const std::string& name : disk.files()) {
-        if (name.starts_with("log/") && name.ends_with(".seg")) last = name;
+        if (!name.starts_with("log/")) continue;
+        const std::optional<LogFileName> parsed = parse_file_name(std::string_view(name).substr(4));
+        if (parsed && !parsed->spare) last = name;
     }
     const std::string segment = disk.contents(last);
     if (segment.size() < kSegmentHeaderBytes) return std::nullopt;

@@ -77,7 +77,17 @@ void Promises::hear(const std::string& id, Node& node, const Message& message, u
     } else if (message->has_vote_reply() && message->vote_reply().granted() && !message->vote_reply().pre_vote()) {
         node.votes[{message->vote_reply().term(), from}] = message->vote_reply().storage();
     }
+    if (message->has_request_vote()) expect_of_request(node, core, message->request_vote().known_start());
+    if (message->has_append_entries()) expect_of_request(node, core, message->append_entries().known_start());
+    if (message->has_heartbeat()) expect_of_request(node, core, message->heartbeat().known_start());
     expect_of_reply(node, core, message);
+}
+
+void Promises::expect_of_request(Node& node, const RaftCore& core, uint64_t known_start) const {
+    const std::vector<uint64_t>& own = core.options().starts;
+    const auto known = starts_.find(known_start);
+    if (known == starts_.end() || known->second != core.options().storage) return;
+    if (std::find(own.begin(), own.end(), known_start) == own.end()) node.step.outdated_storage = known->second;
 }
 
 // What a leader must make of an answer.
@@ -126,6 +136,7 @@ void Promises::after_step(const std::string& id, uint64_t now_us) {
     if (!std::exchange(node.step.pending, false)) return;
     const RaftCore* core = core_of_(id);
     if (core == nullptr) return;
+    if (!core->options().starts.empty()) starts_[core->options().starts.back()] = core->options().storage;
     const bool led = node.leads && node.term == core->term();
     if (core->is_leader()) {
         if (!led) check_elected(id, node, *core);
@@ -199,6 +210,9 @@ void Promises::check_step(const std::string& id, const Node& node, const RaftCor
     const Step& step = node.step;
     if (step.commits_unseen && core.commit_index() > step.commit_index) {
         violated("heartbeats_commit_what_is_there", str_cat(id, " commits ", core.commit_index(), " by a heartbeat"));
+    }
+    if (step.outdated_storage != 0 && core.options().storage == step.outdated_storage) {
+        violated("older_copies_are_noticed", str_cat(id, " goes on as its storage, told of a start that it lacks"));
     }
     const auto peer = core.peers().find(step.from);
     if (!core.is_leader() || peer == core.peers().end()) return;

@@ -3,7 +3,7 @@
 //
 // Checked: nobody stands, and nobody is elected or commits by voters, whose votes are on another storage; who owes
 // entries does not stand, and votes for no log without them; a leader believes a loss, and nothing that was said before
-// it; heartbeats commit only what is there; configurations are appended only when those who would decide were heard; a
+// it; a node that hears of a start that its directory lacks has another storage from then on; heartbeats commit only what is there; configurations are appended only when those who would decide were heard; a
 // lease rests on a quorum that withholds its votes.
 #pragma once
 
@@ -48,6 +48,7 @@ class Promises {
         bool commits_unseen = false;
         bool reads = false;
         bool installs = false;
+        uint64_t outdated_storage = 0;  // Not 0: the directory is an older copy, and was just told so.
     };
     struct Node {
         Step step;
@@ -66,6 +67,7 @@ class Promises {
 
     [[noreturn]] static void violated(const char* name, const std::string& what);
     void hear(const std::string& id, Node& node, const Message& message, uint64_t now_us);
+    void expect_of_request(Node& node, const RaftCore& core, uint64_t known_start) const;
     void expect_of_reply(Node& node, const RaftCore& core, const Message& message);
     void check_candidate(const std::string& id, const RaftCore& core) const;
     void check_elected(const std::string& id, const Node& node, const RaftCore& core) const;
@@ -77,6 +79,7 @@ class Promises {
     CoreOf core_of_;
     ClockOf clock_of_;
     std::map<std::string, Node> nodes_;
+    std::map<uint64_t, uint64_t> starts_;  // That there were: of which storage.
 };
 
 }  // namespace sandstore

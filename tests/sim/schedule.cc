@@ -17,8 +17,8 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 54>& kind_table() {
-    static const std::array<KindFacts, 54> table = {{
+const std::array<KindFacts, 55>& kind_table() {
+    static const std::array<KindFacts, 55> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -47,8 +47,9 @@ const std::array<KindFacts, 54>& kind_table() {
         {"flipped_bit", {"node", "where", "for_us"}},
         {"wiped_disk", {"node", "for_us"}},
         {"old_copy", {"node", "age_us", "for_us"}},
-        {"lost_tail", {"node", "blocks", "for_us"}},
+        {"lost_tail", {"node", "blocks", "starve_us", "for_us"}},
         {"damaged_snapshot", {"node", "where"}},
+        {"lying_write", {"node", "of", "shift"}},
         {"wall_jump", {"node", "us"}},
         {"etcd_down", {"for_us"}},
         {"etcd_empty", {"for_us"}},

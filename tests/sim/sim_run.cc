@@ -20,9 +20,10 @@ namespace sandstore {
 namespace {
 
 constexpr uint64_t kBootLimitUs = 30'000'000;
+constexpr uint64_t kBootSpreadUs = 400'000;  // Of nodes that do not start together.
 constexpr uint64_t kConvergenceLimitUs = 20'000'000;
 constexpr uint64_t kServiceLimitUs = 10'000'000;
-constexpr uint64_t kAllRunLimitUs = 2'000'000;
+constexpr uint64_t kAllRunLimitUs = 4'000'000;
 
 SimOptions options_of(const Schedule& schedule) {
     const auto setting = [&schedule](const char* name) { return static_cast<uint64_t>(schedule.setting(name)); };
@@ -91,6 +92,7 @@ class Run {
     void count(const Message& message);
     void check_damage(const std::string& id, const pb::ChunkListReply& list);
     void begin_cluster();
+    void start_one_by_one();
     void do_harm(Faults& faults);
     void serve_without_one();
     std::string choose_victim() const;
@@ -109,7 +111,7 @@ class Run {
     SideWork side_work_;
     Operators operators_;
     Faults* faults_ = nullptr;
-    std::string wiped_;  // The node whose disk was; empty: none.
+    std::string wiped_;  // The node whose disk lost something; empty: none.
 };
 
 void Run::count(const Message& message) {
@@ -145,10 +147,28 @@ void Run::begin_cluster() {
             cluster_.trace_to(id, str_cat(options_.trace_directory, "/", id, ".trace"));
         }
     }
-    cluster_.start_all();
+    if (schedule_.setting("hard_boot") != 0) {
+        start_one_by_one();
+    } else {
+        cluster_.start_all();
+    }
     workload_.add_clients();
     const bool up = cluster_.runtime().run_until([this] { return !cluster_.leader().empty(); }, kBootLimitUs);
     demand(up, "new_cluster_elects_a_leader", cluster_.describe());
+}
+
+// Each at a time of its own, and the power of one fails in the middle of it.
+void Run::start_one_by_one() {
+    RandomStream dice(schedule_.seed, 0x626f6f74);
+    SimRuntime& runtime = cluster_.runtime();
+    for (const std::string& id : cluster_.ids()) {
+        runtime.schedule(dice.below(kBootSpreadUs), [this, id] { cluster_.start(id); });
+    }
+    const std::string unlucky = cluster_.ids()[dice.below(cluster_.ids().size())];
+    runtime.schedule(dice.below(kBootSpreadUs), [this, &runtime, unlucky] {
+        cluster_.power_cut(unlucky);
+        runtime.schedule(kBootSpreadUs, [this, unlucky] { cluster_.start(unlucky); });
+    });
 }
 
 void Run::do_harm(Faults& faults) {
@@ -180,9 +200,9 @@ void Run::do_harm(Faults& faults) {
     operators_.stop();
 }
 
-// One that the others can do without: a quorum of every configuration that somebody follows is left. Where a disk was
-// wiped that can only be its node, which has no vote at first, and whose chunks may be on one other disk only. Empty:
-// there is none.
+// One that the others can do without: a quorum of every configuration that somebody follows is left. Where a disk
+// lost something that can only be its node, which may have no vote at first, and whose chunks may be on one other disk
+// only. Empty: there is none.
 std::string Run::choose_victim() const {
     std::vector<std::string> possible;
     for (const std::string& victim : cluster_.ids()) {
@@ -205,10 +225,12 @@ std::string Run::choose_victim() const {
 // The rest must serve while one node is still out of order, in one of several ways.
 void Run::serve_without_one() {
     SimRuntime& runtime = cluster_.runtime();
+    // A change of members that is granted with the victim still counted as heard could wait for it for ever.
     const auto all_run = [this] {
-        return std::all_of(cluster_.ids().begin(), cluster_.ids().end(), [this](const std::string& id) {
-            return cluster_.raft(id) != nullptr && cluster_.raft(id)->core() != nullptr;
-        });
+        return operators_.all_ended() &&
+               std::all_of(cluster_.ids().begin(), cluster_.ids().end(), [this](const std::string& id) {
+                   return cluster_.raft(id) != nullptr && cluster_.raft(id)->core() != nullptr;
+               });
     };
     if (schedule_.setting("core_first") == 0 || !runtime.run_until(all_run, kAllRunLimitUs)) return;
     const std::string victim = choose_victim();

@@ -71,6 +71,7 @@ class Draw {
     void draw_wipes();
     void draw_lost_tails(int64_t node);
     void draw_patience();
+    void draw_bad_requests();
     void draw_operation(SimEventKind kind, uint64_t at_us);
 
     const SwarmLimits& limits_;
@@ -145,6 +146,7 @@ void Draw::draw_faults() {
     }
     if (one_in(12)) return;  // What happens without any must work as well.
     for (int kind = 0; kind < static_cast<int>(SimEventKind::kTransfer); kind++) {
+        if (kind == static_cast<int>(SimEventKind::kLyingWrite)) continue;
         if (kind >= static_cast<int>(SimEventKind::kWipedDisk) && kind <= static_cast<int>(SimEventKind::kLostTail)) {
             continue;
         }
@@ -284,7 +286,14 @@ void Draw::draw_wipes() {
         return event.kind == SimEventKind::kFlippedBit || event.kind == SimEventKind::kDamagedSnapshot ||
                (event.kind >= SimEventKind::kAddNode && event.kind <= SimEventKind::kSwapNodes);
     });
-    if (nodes_leave || nodes_ < 3 || one_in(3)) return;
+    if (nodes_leave || nodes_ < 3) return;
+    if (one_in(3)) {
+        for (uint64_t i = below(4); i > 0; i--) {
+            add(SimEventKind::kLyingWrite,
+                {any_node(), number(below(2)), one_in(2) ? 0 : number(512 * (1 + below(8)))});
+        }
+        return;
+    }
     const int64_t node = number(1 + below(nodes_));
     const uint64_t luck = below(4);
     if (luck == 0) return draw_lost_tails(node);
@@ -294,35 +303,48 @@ void Draw::draw_wipes() {
     }
 }
 
-// Some of those that know of the loss go away while it is not made good: what was sent to make it good is lost, too.
+// Some of those that know of the loss go away while it is not made good.
 void Draw::draw_lost_tails(int64_t node) {
-    const auto of = [](std::string_view name) {
-        const std::vector<AimedMessage>& messages = aimed_messages();
-        const auto found =
-            std::find_if(messages.begin(), messages.end(), [&](const auto& m) { return m.name == name; });
-        return number(static_cast<uint64_t>(found - messages.begin()));
-    };
-    const auto how = [](AimedHow deed) { return static_cast<int64_t>(deed); };
+    const std::vector<AimedMessage>& messages = aimed_messages();
+    const auto told =
+        std::find_if(messages.begin(), messages.end(), [](const auto& m) { return m.name == "DebtTold"; });
     for (uint64_t i = between(1, 4); i > 0; i--) {
         const uint64_t at_us = any_time();
-        const auto add_at = [&](SimEventKind kind, std::vector<int64_t> arguments) {
-            schedule_.events.push_back({at_us, kind, std::move(arguments)});
-        };
         const int64_t for_us = number(between(kMs, 30 * kMs));
-        add_at(SimEventKind::kLostTail, {node, number(between(1, 4)), for_us});
-        if (one_in(4)) continue;
-        add_at(SimEventKind::kAimed,
-               {0, of("LossFound"), 1, how(AimedHow::kIsolateReceiver), number(between(kMs, 20 * kMs))});
+        schedule_.events.push_back(
+            {at_us, SimEventKind::kLostTail, {node, number(between(1, 4)), number(between(kMs, 500 * kMs)), for_us}});
         const AimedHow deed = one_in(2) ? AimedHow::kPowerCutSender : AimedHow::kIsolateSender;
-        add_at(SimEventKind::kAimed,
-               {node, of("DebtTold"), number(between(1, 3)), how(deed), number(between(50 * kMs, 500 * kMs))});
+        const int64_t away_us = number(between(50 * kMs, 500 * kMs));
+        schedule_.events.push_back({at_us,
+                                    SimEventKind::kAimed,
+                                    {node, number(static_cast<uint64_t>(told - messages.begin())),
+                                     number(between(1, 3)), static_cast<int64_t>(deed), away_us}});
     }
 }
 
 // What differs between nodes, and how they begin.
 void Draw::draw_patience() {
-    if (one_in(5)) set("patience_max", 2 + below(2));
+    const bool leases = schedule_.setting("lease_reads") != 0;
+    if (one_in(leases ? 2 : 5)) set("patience_max", 2 + below(2));
     if (one_in(5)) set("hard_boot", 1);
+    draw_bad_requests();
+}
+
+// Of operators who do not look at who is down.
+void Draw::draw_bad_requests() {
+    const bool changes = std::any_of(schedule_.events.begin(), schedule_.events.end(),
+                                     [](const SimEvent& event) { return event.kind == SimEventKind::kAddNode; });
+    if (!changes || !one_in(3)) return;
+    for (uint64_t i = between(1, 3); i > 0; i--) {
+        const uint64_t at_us = any_time();
+        const int64_t silent_us = number(between(300 * kMs, 900 * kMs));
+        const SimEventKind kind = one_in(2) ? SimEventKind::kKill : SimEventKind::kPause;
+        schedule_.events.push_back({at_us, kind, {number(1 + below(nodes_)), silent_us}});
+        for (uint64_t k = between(1, 4); k > 0; k--) {
+            const SimEventKind change = one_in(2) ? SimEventKind::kDemoteNode : SimEventKind::kRemoveNode;
+            schedule_.events.push_back({at_us + 150 * kMs + below(500 * kMs), change, {number(below(8))}});
+        }
+    }
 }
 
 void Draw::draw_operation(SimEventKind kind, uint64_t at_us) {
