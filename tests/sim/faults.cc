@@ -16,6 +16,7 @@ namespace {
 
 constexpr uint64_t kDiskBytes = uint64_t{1} << 30;
 constexpr uint64_t kLogBytesForFlip = 4096;
+constexpr uint64_t kBootsWithinUs = 400'000;
 constexpr int kAttempts = 60;              // For what cannot happen at once,
 constexpr uint64_t kAgainUs = 2'000;       // and after how long again.
 constexpr uint64_t kPowerFailsUs = 3'000;  // From the first failing operation's turn to the end of the machine.
@@ -43,8 +44,9 @@ Faults::Faults(SimCluster& cluster, const Schedule& schedule)
 // What would make a loss good is lost as well, for a while.
 bool Faults::takes(const std::string& to, const Message& message) {
     if (healed_ || !message->has_append_entries() || message->append_entries().record_count() == 0) return false;
-    const auto starved = starved_until_us_.find(to);
-    return starved != starved_until_us_.end() && cluster_.runtime().now_us() < starved->second;
+    const auto starved = starved_.find(to);
+    return starved != starved_.end() && cluster_.runtime().now_us() < starved->second.until_us &&
+           message->append_entries().prev_log_index() < starved->second.from_index;
 }
 
 void Faults::trouble() {
@@ -439,7 +441,8 @@ void Faults::lose_tail(const SimEvent& event, const std::string& id, int attempt
     cluster_.kill(id);
     cluster_.disk(id).set_contents(tail->file, tail->without);
     cluster_.invariants().tail_lost(id, tail->first_index);
-    starved_until_us_[id] = cluster_.runtime().now_us() + duration(event) + static_cast<uint64_t>(event.argument(2));
+    const uint64_t back_us = cluster_.runtime().now_us() + duration(event) + kBootsWithinUs;
+    starved_[id] = {back_us + static_cast<uint64_t>(event.argument(2)), tail->first_index};
     start_later(id, duration(event));
 }
 

@@ -85,7 +85,11 @@ class Faults {
     std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.
     std::set<std::string> full_;         // Whose disk was full at some time.
     std::set<std::string> power_failing_;
-    std::map<std::string, uint64_t> starved_until_us_;  // Entries do not reach these nodes.
+    struct Starved {
+        uint64_t until_us;
+        uint64_t from_index;
+    };
+    std::map<std::string, Starved> starved_;  // By node: it does not get back what it has lost from that entry on.
     std::set<std::string> lost_;
     std::string damaged_;  // The one node whose disk may be damaged.
     std::string wiped_;    // The one node whose disk may be replaced, or taken back to an earlier time.

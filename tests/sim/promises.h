@@ -3,8 +3,9 @@
 //
 // Checked: nobody stands, and nobody is elected or commits by voters, whose votes are on another storage; who owes
 // entries does not stand, and votes for no log without them; a leader believes a loss, and nothing that was said before
-// it; a node that hears of a start that its directory lacks has another storage from then on; heartbeats commit only what is there; configurations are appended only when those who would decide were heard; a
-// lease rests on a quorum that withholds its votes.
+// it; a node that hears of a start that its directory lacks has another storage from then on; heartbeats commit only
+// what is there; configurations are appended only when those who would decide were heard; a lease rests on a quorum
+// that withholds its votes.
 #pragma once
 
 #include <cstdint>

@@ -308,8 +308,8 @@ void Draw::draw_lost_tails(int64_t node) {
     const std::vector<AimedMessage>& messages = aimed_messages();
     const auto told =
         std::find_if(messages.begin(), messages.end(), [](const auto& m) { return m.name == "DebtTold"; });
-    for (uint64_t i = between(1, 4); i > 0; i--) {
-        const uint64_t at_us = any_time();
+    for (uint64_t i = between(1, 3); i > 0; i--) {
+        const uint64_t at_us = below(run_us_ / 2);
         const int64_t for_us = number(between(kMs, 30 * kMs));
         schedule_.events.push_back(
             {at_us, SimEventKind::kLostTail, {node, number(between(1, 4)), number(between(kMs, 500 * kMs)), for_us}});
