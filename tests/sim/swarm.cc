@@ -326,6 +326,10 @@ void Draw::draw_lost_tails(int64_t node) {
 void Draw::draw_patience() {
     const bool leases = schedule_.setting("lease_reads") != 0;
     if (one_in(leases ? 2 : 5)) set("patience_max", 2 + below(2));
+    // A patient leader must not take the others for as patient.
+    for (uint64_t i = leases && schedule_.setting("patience_max") > 1 ? between(1, 5) : 0; i > 0; i--) {
+        add(SimEventKind::kIsolateLeader, {number(between(60 * kMs, 300 * kMs))});
+    }
     if (one_in(5)) set("hard_boot", 1);
     draw_bad_requests();
 }
