@@ -290,6 +290,7 @@ void Faults::apply_to_network(const SimEvent& event) {
     }
     if (event.kind == SimEventKind::kLostConnection) {
         network.break_connection(one, other);
+        broken_.emplace_back(one, other);
         return after(for_us, [this, one, other] { cluster_.network().connect_again(one, other); });
     }
     if (event.kind == SimEventKind::kOneWay) return block_for(one, other, for_us);
@@ -535,6 +536,7 @@ void Faults::apply_to_etcd(const SimEvent& event) {
 void Faults::heal() {
     healed_ = true;
     cluster_.network().heal();
+    for (const auto& [one, other] : broken_) cluster_.network().connect_again(one, other);
     calm();
     cluster_.etcd().is_up = true;
     cluster_.etcd().records = etcd_records_;

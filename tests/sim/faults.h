@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "tests/sim/aimed_faults.h"
 #include "tests/sim/durable_log.h"
@@ -85,6 +86,7 @@ class Faults {
     std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.
     std::set<std::string> full_;         // Whose disk was full at some time.
     std::set<std::string> power_failing_;
+    std::vector<std::pair<std::string, std::string>> broken_;  // Connections.
     struct Starved {
         uint64_t until_us;
         uint64_t from_index;
