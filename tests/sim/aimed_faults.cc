@@ -30,6 +30,8 @@ const std::vector<AimedMessage>& aimed_messages() {
         {"Applied", [](const Message& m) { return m->has_applied(); }},
         {"ReadIndex", [](const Message& m) { return m->has_read_index(); }},
         {"HeartbeatReply", [](const Message& m) { return m->has_heartbeat_reply(); }},
+        // Drawn only with the faults that it belongs to.
+        {"DebtTold", [](const Message& m) { return m->has_heartbeat() && m->heartbeat().owed_index() != 0; }},
     };
     return messages;
 }
@@ -39,7 +41,7 @@ void AimedFaults::aim(const SimEvent& event, const std::string& receiver) {
         return static_cast<uint64_t>(std::max<int64_t>(event.argument(place), 0));
     };
     aims_.push_back({argument(1) % aimed_messages().size(), std::max<uint64_t>(argument(2), 1), receiver,
-                     static_cast<AimedHow>(argument(3) % kAimedHows), argument(4)});
+                     static_cast<AimedHow>(argument(3) % kAimedHowsKnown), argument(4)});
 }
 
 void AimedFaults::on_deliver(const std::string& id, const Message& message) {

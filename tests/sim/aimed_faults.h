@@ -19,6 +19,7 @@ struct AimedMessage {
     bool (*is_it)(const Message& message);
 };
 const std::vector<AimedMessage>& aimed_messages();
+inline constexpr uint64_t kAimedMessages = 20;  // That are drawn at random, the first ones.
 
 // kAimed's argument `how`.
 enum class AimedHow : uint8_t {
@@ -30,8 +31,10 @@ enum class AimedHow : uint8_t {
     kPauseReceiver,
     kPowerCutLeader,
     kHangReceiversDisk,
+    kIsolateSender,
 };
-inline constexpr uint64_t kAimedHows = 8;
+inline constexpr uint64_t kAimedHows = 8;       // That are drawn for all messages,
+inline constexpr uint64_t kAimedHowsKnown = 9;  // and that a schedule may name.
 
 class AimedFaults {
  public:

@@ -16,7 +16,7 @@ constexpr uint64_t kPatience = 4;            // Times the longest election timeo
 constexpr uint64_t kLeaderSparedTenths = 8;  // Of the shortest election timeout: heard so recently, it is alive.
 constexpr uint64_t kFlowWindowUs = 100'000;
 constexpr uint64_t kMessagesPerWindowMax = 4'000;
-constexpr uint64_t kUncommittedBytesBeyondMax = 4'096;  // One batch: commands of a run are small.
+constexpr uint64_t kUncommittedBytesBeyondMax = 64 * 1024;  // One command: that of the mover names many chunks.
 
 bool is_majority(const Configuration::Nodes& nodes, const std::function<bool(const std::string&)>& yes) {
     return nodes.empty() || 2 * static_cast<size_t>(std::count_if(nodes.begin(), nodes.end(), yes)) > nodes.size();

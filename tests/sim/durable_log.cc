@@ -72,6 +72,10 @@ uint64_t DurableLog::shortest_end() const {
     return end;
 }
 
+void DurableLog::lose_from(uint64_t index) {
+    if (index <= terms_.last_index()) terms_.truncate_after(index - 1);
+}
+
 bool DurableLog::is_like(const DurableLog& other) const {
     // The term of an entry that is compacted is not known after a restart.
     const uint64_t last = terms_.last_index();

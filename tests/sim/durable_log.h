@@ -21,7 +21,9 @@ class DurableLog {
 
     // Is `other` what this log may be after begin_process()?
     bool may_be(const DurableLog& other) const;
-    uint64_t shortest_end() const;  // Of all that it may be.
+    uint64_t shortest_end() const;                                             // Of all that it may be.
+    bool is_settled() const { return writes_.empty() && under_way_.empty(); }  // It is just one thing.
+    void lose_from(uint64_t index);  // The disk lost what it had, from there on.
     // The first entry, as (index, term), that a write since the last call has taken away; index 0: none.
     std::pair<uint64_t, uint64_t> take_dropped() { return std::exchange(dropped_, {}); }
     // Entries of a term that the hard state does not know: a crash then would forget the term, but not the entries.

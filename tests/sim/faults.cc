@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "actors/raft/raft_node.h"
+#include "messages/envelope.pb.h"
 #include "runtime/check.h"
 #include "runtime/text.h"
+#include "tests/sim/log_tail.h"
 #include "tests/sim/sim_cluster.h"
 
 namespace sandstore {
@@ -13,6 +16,9 @@ namespace {
 
 constexpr uint64_t kDiskBytes = uint64_t{1} << 30;
 constexpr uint64_t kLogBytesForFlip = 4096;
+constexpr uint64_t kBootsWithinUs = 400'000;
+constexpr int kAttempts = 60;              // For what cannot happen at once,
+constexpr uint64_t kAgainUs = 2'000;       // and after how long again.
 constexpr uint64_t kPowerFailsUs = 3'000;  // From the first failing operation's turn to the end of the machine.
 
 uint64_t duration(const SimEvent& event) {
@@ -23,13 +29,35 @@ uint64_t duration(const SimEvent& event) {
 
 Faults::Faults(SimCluster& cluster, const Schedule& schedule)
     : cluster_(cluster), schedule_(schedule), etcd_records_(cluster.etcd().records) {
-    set_network();
+    trouble();
+    cluster.network().take_over = [this](const std::string&, const std::string& to, Message& message) {
+        return takes(to, message);
+    };
     RandomStream skew(schedule.seed, 0x736b6577);
     const auto most = static_cast<uint64_t>(schedule.setting("clock_skew_ppm"));
     for (const std::string& id : cluster.ids()) {
-        set_disk(id, static_cast<uint64_t>(schedule.setting("sync_us")));
         const auto rate = static_cast<int64_t>(skew.below(2 * most + 1)) - static_cast<int64_t>(most);
         if (most > 0) cluster.runtime().set_clock_rate(id, rate);
+    }
+}
+
+// What would make a loss good is lost as well, for a while.
+bool Faults::takes(const std::string& to, const Message& message) {
+    if (healed_ || !message->has_append_entries() || message->append_entries().record_count() == 0) return false;
+    const auto starved = starved_.find(to);
+    return starved != starved_.end() && cluster_.runtime().now_us() < starved->second.until_us &&
+           message->append_entries().prev_log_index() < starved->second.from_index;
+}
+
+void Faults::trouble() {
+    set_network();
+    for (const std::string& id : cluster_.ids()) set_disk(id, static_cast<uint64_t>(schedule_.setting("sync_us")));
+}
+
+void Faults::calm() {
+    cluster_.network().set_faults({});
+    for (const std::string& id : cluster_.ids()) {
+        cluster_.disk(id).set_delays({.operation_us = 20, .sync_us = 150, .jitter_us = 200});
     }
 }
 
@@ -53,7 +81,7 @@ void Faults::apply(const SimEvent& event) {
         apply_to_process(event);
     } else if (event.kind <= SimEventKind::kLostConnection) {
         apply_to_network(event);
-    } else if (event.kind <= SimEventKind::kDamagedSnapshot) {
+    } else if (event.kind <= SimEventKind::kLyingWrite) {
         apply_to_disk(event);
     } else if (event.kind == SimEventKind::kWallJump) {
         cluster_.runtime().jump_wall_clock(node(event.argument(0)), event.argument(1));
@@ -145,6 +173,8 @@ void Faults::shoot(const AimedFaults::Shot& shot) {
             return start_later(shot.sender, shot.for_us);
         case AimedHow::kIsolateReceiver:
             return isolate(shot.receiver, shot.for_us);
+        case AimedHow::kIsolateSender:
+            return isolate(shot.sender, shot.for_us);
         case AimedHow::kIsolateLeader:
             return isolate(leader, shot.for_us);
         case AimedHow::kPauseReceiver:
@@ -260,6 +290,7 @@ void Faults::apply_to_network(const SimEvent& event) {
     }
     if (event.kind == SimEventKind::kLostConnection) {
         network.break_connection(one, other);
+        broken_.emplace_back(one, other);
         return after(for_us, [this, one, other] { cluster_.network().connect_again(one, other); });
     }
     if (event.kind == SimEventKind::kOneWay) return block_for(one, other, for_us);
@@ -307,6 +338,9 @@ void Faults::apply_to_disk(const SimEvent& event) {
         case SimEventKind::kDamagedSnapshot:
             damage_snapshot(id, static_cast<uint64_t>(event.argument(1)));
             break;
+        case SimEventKind::kLyingWrite:
+            lie(id, event);
+            break;
         case SimEventKind::kFullDisk:
             full_.insert(id);
             disk.set_capacity(disk.used_bytes());
@@ -325,6 +359,12 @@ void Faults::apply_to_disk(const SimEvent& event) {
             wipe(id);
             start_later(id, for_us);
             break;
+        case SimEventKind::kOldCopy:
+            copy_directory(event, id);
+            break;
+        case SimEventKind::kLostTail:
+            lose_tail(event, id, kAttempts);
+            break;
         default:
             break;
     }
@@ -333,18 +373,85 @@ void Faults::apply_to_disk(const SimEvent& event) {
 // One node of a run, and only where the others are a majority without it: what is acknowledged is then still on enough
 // disks, whoever else is away for a while. (With two, chunks and entries would depend on how far the first one was
 // taken back.)
-void Faults::wipe(const std::string& id) {
-    if (!damaged_.empty() || schedule_.setting("nodes") < 3 || (!wiped_.empty() && wiped_ != id)) return;
+bool Faults::may_take_back(const std::string& id) {
+    if (!damaged_.empty() || schedule_.setting("nodes") < 3 || (!wiped_.empty() && wiped_ != id)) return false;
     wiped_ = id;
+    if (on_take_back) on_take_back(id);
+    return true;
+}
+
+void Faults::wipe(const std::string& id) {
+    if (!may_take_back(id)) return;
     cluster_.kill(id);
     cluster_.disk(id).wipe();
-    if (on_wipe) on_wipe(id);
+    cluster_.invariants().node_wiped(id);
+}
+
+// The node is stopped, copied and started again; later it is stopped, and comes back as it was.
+void Faults::copy_directory(const SimEvent& event, const std::string& id) {
+    if (!cluster_.is_running(id) || !may_take_back(id)) return;
+    cluster_.kill(id);
+    auto copy = std::make_shared<OldCopy>();
+    *copy = {id, cluster_.disk(id).copy(), cluster_.invariants().copy_made(id), duration(event)};
+    start_later(id, 1'000);
+    after(static_cast<uint64_t>(std::max<int64_t>(event.argument(1), 1'000)),
+          [this, copy] { put_back(copy, kAttempts); });
+}
+
+// Nobody can notice what nobody knows: only when all others have heard of a start that the copy lacks.
+void Faults::put_back(std::shared_ptr<OldCopy> copy, int attempts) {
+    if (!others_know_its_start(copy->id)) {
+        if (attempts > 0) after(kAgainUs, [this, copy, attempts] { put_back(copy, attempts - 1); });
+        return;
+    }
+    cluster_.kill(copy->id);
+    cluster_.disk(copy->id).put_back(copy->files);
+    cluster_.invariants().copy_put_back(copy->id, copy->log);
+    start_later(copy->id, copy->for_us);
+}
+
+bool Faults::others_know_its_start(const std::string& id) const {
+    const RaftCore* own = cluster_.core_of(id);
+    if (own == nullptr || own->options().starts.empty()) return false;
+    for (int64_t i = 0; i < schedule_.setting("nodes"); i++) {
+        const std::string& other = cluster_.ids()[static_cast<size_t>(i)];
+        const RaftCore* core = other == id ? own : cluster_.core_of(other);
+        if (core == nullptr || core->configurations().at(core->commit_index()).configuration.start_of(id) !=
+                                   own->options().starts.back()) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Whole blocks of entries, newest ones, and no terms and votes: those nobody else could give back. All of it is on a
+// majority of other disks, or a commit could rest on what is lost.
+void Faults::lose_tail(const SimEvent& event, const std::string& id, int attempts) {
+    std::vector<std::string> nodes = cluster_.ids();
+    nodes.resize(static_cast<size_t>(schedule_.setting("nodes")));
+    const RaftNode* raft = cluster_.raft(id);
+    std::optional<LogTail> tail;
+    const bool runs = raft != nullptr && raft->core() != nullptr;
+    const auto blocks = static_cast<uint64_t>(event.argument(1));
+    if (runs && cluster_.invariants().may_lose_tail(id, nodes)) tail = last_blocks_of(cluster_.disk(id), blocks);
+    if (!tail || tail->first_index <= raft->snapshot_index()) {
+        if (attempts > 0) after(kAgainUs, [=, this] { lose_tail(event, id, attempts - 1); });
+        return;
+    }
+    if (!may_take_back(id)) return;
+    cluster_.kill(id);
+    cluster_.disk(id).set_contents(tail->file, tail->without);
+    cluster_.invariants().tail_lost(id, tail->first_index);
+    const uint64_t back_us = cluster_.runtime().now_us() + duration(event) + kBootsWithinUs;
+    starved_[id] = {back_us + static_cast<uint64_t>(event.argument(2)), tail->first_index};
+    start_later(id, duration(event));
 }
 
 // One node at most, and no cluster that cannot do without it.
 bool Faults::may_damage(const std::string& id) {
     if (schedule_.setting("nodes") < 3 || (!damaged_.empty() && damaged_ != id) || !wiped_.empty()) return false;
     damaged_ = id;
+    if (on_take_back) on_take_back(id);
     return true;
 }
 
@@ -370,6 +477,16 @@ void Faults::damage_snapshot(const std::string& id, uint64_t where) {
     RandomStream dice(where, 1);
     const std::string& file = files[dice.below(files.size())];
     disk.flip_bit(file, dice.below(disk.contents(file).size()), static_cast<int>(dice.below(8)));
+}
+
+// Not of the log: a vote that is nowhere can be given again, and nobody could tell.
+void Faults::lie(const std::string& id, const SimEvent& event) {
+    if (!may_damage(id)) return;
+    cluster_.invariants().node_damaged(id);
+    const std::string files = event.argument(1) % 2 == 0 ? "chunks/" : "snapshots/";
+    const auto shift = static_cast<uint64_t>(std::max<int64_t>(event.argument(2), 0));
+    if (shift == 0) return cluster_.disk(id).lose_next_write(files);
+    cluster_.disk(id).misdirect_next_write(shift, files);
 }
 
 // While the node is down. In the log only where more follows: damage to its very end looks like a torn write, which
@@ -419,7 +536,8 @@ void Faults::apply_to_etcd(const SimEvent& event) {
 void Faults::heal() {
     healed_ = true;
     cluster_.network().heal();
-    cluster_.network().set_faults({});
+    for (const auto& [one, other] : broken_) cluster_.network().connect_again(one, other);
+    calm();
     cluster_.etcd().is_up = true;
     cluster_.etcd().records = etcd_records_;
     for (const std::string& id : cluster_.ids()) {
@@ -428,7 +546,6 @@ void Faults::heal() {
         disk.clear_faults();
         disk.set_capacity(kDiskBytes);
         disk.set_shortage(0);
-        disk.set_delays({.operation_us = 20, .sync_us = 150, .jitter_us = 200});
         cluster_.runtime().resume_node(id);
         if (power_failing_.contains(id)) cluster_.power_cut(id);
         if (!lost_.contains(id)) cluster_.start(id);

@@ -7,11 +7,15 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "tests/sim/aimed_faults.h"
+#include "tests/sim/durable_log.h"
 #include "tests/sim/schedule.h"
+#include "tests/sim/sim_disk.h"
 
 namespace sandstore {
 
@@ -22,6 +26,9 @@ class Faults {
     Faults(SimCluster& cluster, const Schedule& schedule);
 
     void apply(const SimEvent& event);
+    // Network and disks, as bad as the settings say, or good.
+    void trouble();
+    void calm();
     // Each message that a node is about to handle, and the end of each step: for what is aimed.
     void on_deliver(const std::string& id, const Message& message) { aimed_.on_deliver(id, message); }
     void after_step();
@@ -32,9 +39,10 @@ class Faults {
     bool is_lost(const std::string& id) const { return lost_.contains(id); }  // Its disk is beyond repair.
 
     std::function<void(const std::string& id)> on_damage;
-    std::function<void(const std::string& id)> on_wipe;
+    std::function<void(const std::string& id)> on_take_back;  // Of what it has stored, some may be gone.
 
  private:
+    bool takes(const std::string& to, const Message& message);
     void apply_to_process(const SimEvent& event);
     void apply_to_network(const SimEvent& event);
     void apply_to_disk(const SimEvent& event);
@@ -51,8 +59,20 @@ class Faults {
     bool may_damage(const std::string& id);
     void flip_bit(const std::string& id, uint64_t where);
     void wipe(const std::string& id);
+    bool may_take_back(const std::string& id);
+    void copy_directory(const SimEvent& event, const std::string& id);
+    struct OldCopy {
+        std::string id;
+        SimDisk::Copy files;
+        DurableLog log;
+        uint64_t for_us = 0;
+    };
+    void put_back(std::shared_ptr<OldCopy> copy, int attempts);
+    bool others_know_its_start(const std::string& id) const;
+    void lose_tail(const SimEvent& event, const std::string& id, int attempts);
     void fill_disk(const std::string& id);
     void damage_snapshot(const std::string& id, uint64_t where);
+    void lie(const std::string& id, const SimEvent& event);
     void fail_operation(const SimEvent& event, const std::string& id);
     void set_network();
     void set_disk(const std::string& id, uint64_t sync_us);
@@ -66,9 +86,15 @@ class Faults {
     std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.
     std::set<std::string> full_;         // Whose disk was full at some time.
     std::set<std::string> power_failing_;
+    std::vector<std::pair<std::string, std::string>> broken_;  // Connections.
+    struct Starved {
+        uint64_t until_us;
+        uint64_t from_index;
+    };
+    std::map<std::string, Starved> starved_;  // By node: it does not get back what it has lost from that entry on.
     std::set<std::string> lost_;
     std::string damaged_;  // The one node whose disk may be damaged.
-    std::string wiped_;    // The one node whose disk may be replaced.
+    std::string wiped_;    // The one node whose disk may be replaced, or taken back to an earlier time.
     bool healed_ = false;  // Undoing and restarting are over: heal() did it all.
 };
 

@@ -99,6 +99,32 @@ void Invariants::node_wiped(const std::string& id) {
     node.promised_term = 0;
 }
 
+DurableLog Invariants::copy_made(const std::string& id) {
+    nodes_[id].durable.begin_process();
+    return nodes_[id].durable;
+}
+
+void Invariants::copy_put_back(const std::string& id, DurableLog copy) {
+    node_wiped(id);
+    nodes_[id].durable = std::move(copy);
+}
+
+void Invariants::tail_lost(const std::string& id, uint64_t index) {
+    Node& node = nodes_[id];
+    node.former_disks.push_back(node.durable);
+    node.durable.lose_from(index);
+}
+
+bool Invariants::may_lose_tail(const std::string& id, const std::vector<std::string>& nodes) const {
+    const DurableLog& own = nodes_.at(id).durable;
+    const uint64_t last = own.terms().last_index();
+    if (!own.is_settled() || last < own.terms().first_index()) return false;
+    const auto holders = std::count_if(nodes.begin(), nodes.end(), [&](const std::string& other) {
+        return other != id && nodes_.at(other).durable.holds(last, own.terms().last_term());
+    });
+    return 2 * static_cast<size_t>(holders) > nodes.size();
+}
+
 bool Invariants::was_durable(const Node& node, uint64_t index, uint64_t term) {
     return node.durable.holds(index, term) ||
            std::any_of(node.former_disks.begin(), node.former_disks.end(),

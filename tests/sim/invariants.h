@@ -42,6 +42,14 @@ class Invariants {
 
     // The machine has a new disk: only the old one can be held to what was promised.
     void node_wiped(const std::string& id);
+    // The node is stopped, and a copy of its directory is made; later that is put back in the place of the directory.
+    DurableLog copy_made(const std::string& id);
+    void copy_put_back(const std::string& id, DurableLog copy);
+    // The disk lost what it had acknowledged, from that entry on.
+    void tail_lost(const std::string& id, uint64_t index);
+    // May it? Nothing is on its way to the disk, and all the log holds is on the disks of a majority of `nodes` without
+    // this one.
+    bool may_lose_tail(const std::string& id, const std::vector<std::string>& nodes) const;
 
     void on_deliver(const std::string& id, const Message& message);
     void on_send(const std::string& from, const Message& message);

@@ -33,6 +33,7 @@ std::string Operators::node(int64_t number) const {
 void Operators::ask(const std::string& node, Message request) {
     Dispatcher* dispatcher = cluster_.runtime().node(node);
     if (dispatcher == nullptr) return;  // Nobody there to ask.
+    asked_us_ = cluster_.runtime().now_us();
     dispatcher->ask(pb::ACTOR_STATUS, std::move(request), kPatienceUs, [this](Message reply) {
         const bool ok =
             (reply->has_membership_changed() && reply->membership_changed().status().code() == pb::STATUS_OK) ||
@@ -46,6 +47,10 @@ void Operators::ask(const std::string& node, Message request) {
 std::string Operators::choose(int64_t number, const std::vector<std::string>& among) const {
     if (among.empty()) return node(number);
     return among[static_cast<size_t>(std::max<int64_t>(number, 0)) % among.size()];
+}
+
+bool Operators::all_ended() const {
+    return asked_us_ == 0 || cluster_.runtime().now_us() > asked_us_ + kPatienceUs;
 }
 
 void Operators::apply(const SimEvent& event) {

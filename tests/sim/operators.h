@@ -21,6 +21,7 @@ class Operators {
     void apply(const SimEvent& event);
     void stop() { stopped_ = true; }  // Nothing new from here on.
     size_t granted() const { return granted_; }
+    bool all_ended() const;  // Nothing that was asked can still be granted.
 
  private:
     void apply_until(const SimEvent& event, uint64_t until_us);
@@ -30,6 +31,7 @@ class Operators {
 
     SimCluster& cluster_;
     size_t granted_ = 0;
+    uint64_t asked_us_ = 0;  // The last time; 0: never.
     bool stopped_ = false;
 };
 

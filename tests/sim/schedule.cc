@@ -17,8 +17,8 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 52>& kind_table() {
-    static const std::array<KindFacts, 52> table = {{
+const std::array<KindFacts, 55>& kind_table() {
+    static const std::array<KindFacts, 55> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -46,7 +46,10 @@ const std::array<KindFacts, 52>& kind_table() {
         {"short_disk", {"node", "for_us"}},
         {"flipped_bit", {"node", "where", "for_us"}},
         {"wiped_disk", {"node", "for_us"}},
+        {"old_copy", {"node", "age_us", "for_us"}},
+        {"lost_tail", {"node", "blocks", "starve_us", "for_us"}},
         {"damaged_snapshot", {"node", "where"}},
+        {"lying_write", {"node", "of", "shift"}},
         {"wall_jump", {"node", "us"}},
         {"etcd_down", {"for_us"}},
         {"etcd_empty", {"for_us"}},
@@ -176,6 +179,8 @@ const std::map<std::string, int64_t>& default_settings() {
         {"segment_bytes", 256 * 1024},
         {"uncommitted_bytes", 0},  // 0: as the engine likes.
         {"varied", 0},             // Not 0: nodes differ in sizes and limits.
+        {"patience_max", 1},       // Election timeouts of a node are up to so many times as long as those of another.
+        {"hard_boot", 0},          // Not 0: network, disks and clocks are bad while the cluster begins, too.
         {"snapshot_log_bytes", 0},
         {"snapshot_piece_bytes", 4096},
         {"lease_reads", 0},

@@ -42,8 +42,11 @@ enum class SimEventKind : uint8_t {
     kFullDisk,
     kShortDisk,  // Of descriptors and memory.
     kFlippedBit,
-    kWipedDisk,        // The machine comes back with a new disk.
+    kWipedDisk,        // The machine comes back with a new disk,
+    kOldCopy,          // or with a copy of its directory that was made before its last start,
+    kLostTail,         // or without the end of its log, which it had acknowledged.
     kDamagedSnapshot,  // While the node runs and may send it.
+    kLyingWrite,       // Of a chunk or a snapshot: it succeeds, and lands nowhere or in the wrong place.
     // Clocks, etcd
     kWallJump,
     kEtcdDown,

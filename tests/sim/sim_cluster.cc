@@ -44,10 +44,16 @@ void add(Dispatcher& dispatcher, pb::ActorKind kind, bool restartable = false) {
 }  // namespace
 
 SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
-    : options_(options), runtime_(seed), network_(runtime_), conduct_([this](const std::string& id) {
-          const RaftNode* node = disks_.contains(id) ? raft(id) : nullptr;
-          return node == nullptr ? nullptr : node->core();
-      }) {
+    : options_(options),
+      runtime_(seed),
+      network_(runtime_),
+      conduct_([this](const std::string& id) { return core_of(id); }),
+      promises_([this](const std::string& id) { return core_of(id); },
+                [this](const std::string& id) { return runtime_.node(id)->now_us(); }),
+      snapshot_conduct_([this](const std::string& id) { return core_of(id); },
+                        [this](const std::string& id, const std::string& name) {
+                            return disks_.at(id)->contents(str_cat("snapshots/", name));
+                        }) {
     for (int i = 1; i <= nodes + options.spares; i++) {
         const std::string id = str_cat("node-", i);
         ids_.push_back(id);
@@ -68,6 +74,7 @@ SimCluster::SimCluster(int nodes, uint64_t seed, SimOptions options)
     network_.on_send = [this](const std::string& from, const std::string& to, const Message& message) {
         invariants_.on_send(from, message);
         conduct_.on_send(from, to, message, runtime_.now_us());
+        promises_.on_send(from, to, message);
     };
 }
 
@@ -120,6 +127,8 @@ void SimCluster::start(const std::string& id) {
     }
     invariants_.node_started(id);
     conduct_.node_started(id);
+    promises_.node_started(id);
+    snapshot_conduct_.node_started(id);
     watch(dispatcher, id);
     post_start_messages(dispatcher, id);
 }
@@ -134,7 +143,8 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     log.set_disk_reserve_bytes(kDiskReserveBytes);
     pb::StartRaft raft;
     const auto patience = options_.patience.find(id);
-    const uint64_t times = patience == options_.patience.end() ? 1 : patience->second;
+    const uint64_t drawn = 1 + mix64(runtime_.seed() + crc32c(id)) % options_.patience_max;
+    const uint64_t times = patience == options_.patience.end() ? drawn : patience->second;
     raft.set_election_timeout_min_ms(options_.election_min_ms * times);
     raft.set_election_timeout_max_ms(options_.election_max_ms * times);
     raft.set_heartbeat_interval_ms(options_.heartbeat_ms);
@@ -215,6 +225,11 @@ void SimCluster::vanish(const std::string& id) {
     network_.vanish(id);
     ports_.erase(id);
     disks_.at(id)->crash();
+}
+
+const RaftCore* SimCluster::core_of(const std::string& id) const {
+    const RaftNode* node = disks_.contains(id) ? raft(id) : nullptr;
+    return node == nullptr ? nullptr : node->core();
 }
 
 RaftNode* SimCluster::raft(const std::string& id) const {
@@ -347,6 +362,8 @@ void SimCluster::watch(Dispatcher& dispatcher, const std::string& id) {
         if (!is_node) return;
         invariants_.on_deliver(id, message);
         conduct_.on_deliver(id, message, runtime_.now_us());
+        promises_.on_deliver(id, message, runtime_.now_us());
+        snapshot_conduct_.on_deliver(id, message, runtime_.now_us());
         if (message->to_actor() == pb::ACTOR_RAFT && message->has_snapshot_received() &&
             message->snapshot_received().complete()) {
             check_received_snapshot(id, message->snapshot_received().meta());
@@ -359,6 +376,8 @@ void SimCluster::check_step() {
     if (id == nullptr || !disks_.contains(*id)) return;
     invariants_.after_step(*id, raft(*id), state_machine(*id));
     conduct_.after_step(*id, runtime_.now_us());
+    promises_.after_step(*id, runtime_.now_us());
+    snapshot_conduct_.after_step(*id);
 }
 
 // Every byte of it, in the file that will be read when it is needed.

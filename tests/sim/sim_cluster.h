@@ -14,12 +14,15 @@
 #include "runtime/trace_writer.h"
 #include "tests/sim/conduct.h"
 #include "tests/sim/invariants.h"
+#include "tests/sim/promises.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_ports.h"
+#include "tests/sim/snapshot_conduct.h"
 
 namespace sandstore {
 
+class RaftCore;
 class RaftNode;
 class StateMachine;
 
@@ -42,6 +45,7 @@ struct SimOptions {
     uint64_t snapshot_piece_bytes = 4096;
     std::map<std::string, uint32_t> priorities;  // By node; without: RaftNode's own default.
     std::map<std::string, uint64_t> patience;    // By node: its election timeouts are so many times as long.
+    uint64_t patience_max = 1;                   // Of nodes not named there: drawn from the seed.
     uint64_t uncommitted_bytes_max = 0;          // 0: RaftNode's own default.
     bool varied = false;                         // Nodes have sizes of their own, up to four times these.
 };
@@ -66,6 +70,7 @@ class SimCluster {
     std::string leader() const;          // Of the highest term; empty without one.
     std::vector<std::string> members();  // As the leader knows them; all nodes without one.
     RaftNode* raft(const std::string& id) const;
+    const RaftCore* core_of(const std::string& id) const;  // Null while it boots, and of clients.
     StateMachine* state_machine(const std::string& id);
     Invariants& invariants() { return invariants_; }
     Conduct& conduct() { return conduct_; }
@@ -115,6 +120,8 @@ class SimCluster {
     std::map<std::string, std::string> stops_;
     Invariants invariants_;
     Conduct conduct_;
+    Promises promises_;
+    SnapshotConduct snapshot_conduct_;
 };
 
 }  // namespace sandstore

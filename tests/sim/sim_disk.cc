@@ -148,9 +148,10 @@ int SimDisk::write(const pb::DiskOperation::Write& operation, std::string bytes)
         change_name({{}, operation.file(), std::make_shared<File>()});
         known = names_.find(operation.file());
     }
-    if (std::exchange(lose_write_, false)) return 0;
+    const bool lies = operation.file().starts_with(lie_prefix_);
+    if (lies && std::exchange(lose_write_, false)) return 0;
     File& file = *known->second;
-    const uint64_t offset = operation.offset() + std::exchange(misdirect_bytes_, 0);
+    const uint64_t offset = operation.offset() + (lies ? std::exchange(misdirect_bytes_, 0) : 0);
     put(&file.live, offset, bytes);
     file.pending.push_back({offset, std::move(bytes)});
     return 0;
@@ -341,6 +342,17 @@ void SimDisk::wipe() {
     names_.clear();
     stable_names_.clear();
     name_changes_.clear();
+}
+
+SimDisk::Copy SimDisk::copy() const {
+    Copy files;
+    for (const auto& [name, file] : names_) files[name] = file->live;
+    return files;
+}
+
+void SimDisk::put_back(const Copy& files) {
+    wipe();
+    for (const auto& [name, bytes] : files) set_contents(name, bytes);
 }
 
 void SimDisk::remove_file(const std::string& file) {

@@ -59,12 +59,17 @@ class SimDisk {
     uint64_t used_bytes() const;
     // On the disk itself: a crash does not undo it. False when there is no such byte.
     bool flip_bit(std::string_view file, uint64_t offset, int bit = 0);
-    // The next write succeeds, but lands so many bytes further on (misdirected), or nowhere (lost).
-    void misdirect_next_write(uint64_t shift_bytes) {
+    // The next write to a file whose name begins so succeeds, but lands so many bytes further on (misdirected), or
+    // nowhere (lost).
+    void misdirect_next_write(uint64_t shift_bytes, std::string file_prefix = {}) {
         misdirect_bytes_ = shift_bytes;
+        lie_prefix_ = std::move(file_prefix);
         doubtful_ = true;
     }
-    void lose_next_write() { lose_write_ = doubtful_ = true; }
+    void lose_next_write(std::string file_prefix = {}) {
+        lose_write_ = doubtful_ = true;
+        lie_prefix_ = std::move(file_prefix);
+    }
 
     struct Delays {
         uint64_t operation_us = 0;
@@ -85,6 +90,9 @@ class SimDisk {
     void set_contents(std::string_view file, std::string bytes);  // Durable at once.
     void remove_file(const std::string& file);                    // So is this.
     void wipe();                                                  // As a new disk, durable at once.
+    using Copy = std::map<std::string, std::string>;
+    Copy copy() const;                 // Of all files, as they would be read now.
+    void put_back(const Copy& files);  // Instead of what is there, durable at once.
 
  private:
     struct Pending {
@@ -131,6 +139,7 @@ class SimDisk {
     std::vector<Fault> faults_;
     uint64_t misdirect_bytes_ = 0;
     bool lose_write_ = false;
+    std::string lie_prefix_;
     Delays delays_;
     bool hung_ = false;
     uint64_t passes_ = 0;

@@ -20,9 +20,10 @@ namespace sandstore {
 namespace {
 
 constexpr uint64_t kBootLimitUs = 30'000'000;
+constexpr uint64_t kBootSpreadUs = 400'000;  // Of nodes that do not start together.
 constexpr uint64_t kConvergenceLimitUs = 20'000'000;
 constexpr uint64_t kServiceLimitUs = 10'000'000;
-constexpr uint64_t kAllRunLimitUs = 2'000'000;
+constexpr uint64_t kAllRunLimitUs = 4'000'000;
 
 SimOptions options_of(const Schedule& schedule) {
     const auto setting = [&schedule](const char* name) { return static_cast<uint64_t>(schedule.setting(name)); };
@@ -33,6 +34,7 @@ SimOptions options_of(const Schedule& schedule) {
     options.heartbeat_ms = setting("heartbeat_ms");
     options.uncommitted_bytes_max = setting("uncommitted_bytes");
     options.varied = setting("varied") != 0;
+    options.patience_max = std::max<uint64_t>(setting("patience_max"), 1);
     options.append_window = static_cast<uint32_t>(setting("append_window"));
     options.append_bytes_max = setting("append_bytes_max");
     options.cache_bytes = setting("cache_bytes");
@@ -60,8 +62,12 @@ class Run {
     SimRunResult execute() {
         std::optional<Faults> faults;
         try {
-            prepare();
-            faults.emplace(cluster_, schedule_);
+            if (schedule_.setting("hard_boot") != 0) faults.emplace(cluster_, schedule_);
+            begin_cluster();
+            if (faults) faults->calm();
+            workload_.make_directories();
+            if (!faults) faults.emplace(cluster_, schedule_);
+            faults->trouble();
             do_harm(*faults);
             faults->heal();
             serve_without_one();
@@ -85,7 +91,8 @@ class Run {
  private:
     void count(const Message& message);
     void check_damage(const std::string& id, const pb::ChunkListReply& list);
-    void prepare();
+    void begin_cluster();
+    void start_one_by_one();
     void do_harm(Faults& faults);
     void serve_without_one();
     std::string choose_victim() const;
@@ -104,7 +111,7 @@ class Run {
     SideWork side_work_;
     Operators operators_;
     Faults* faults_ = nullptr;
-    std::string wiped_;  // The node whose disk was; empty: none.
+    std::string wiped_;  // The node whose disk lost something; empty: none.
 };
 
 void Run::count(const Message& message) {
@@ -125,8 +132,8 @@ void Run::check_damage(const std::string& id, const pb::ChunkListReply& list) {
     }
 }
 
-// Without faults: a cluster that does not even come up is a failure like any other.
-void Run::prepare() {
+// Without events: a cluster that does not even come up is a failure like any other.
+void Run::begin_cluster() {
     cluster_.on_deliver = [this](const std::string& id, const Message& message) {
         count(message);
         if (faults_ != nullptr) faults_->on_deliver(id, message);
@@ -140,19 +147,33 @@ void Run::prepare() {
             cluster_.trace_to(id, str_cat(options_.trace_directory, "/", id, ".trace"));
         }
     }
-    cluster_.start_all();
+    if (schedule_.setting("hard_boot") != 0) {
+        start_one_by_one();
+    } else {
+        cluster_.start_all();
+    }
     workload_.add_clients();
     const bool up = cluster_.runtime().run_until([this] { return !cluster_.leader().empty(); }, kBootLimitUs);
     demand(up, "new_cluster_elects_a_leader", cluster_.describe());
-    workload_.make_directories();
+}
+
+// Each at a time of its own, and the power of one fails in the middle of it.
+void Run::start_one_by_one() {
+    RandomStream dice(schedule_.seed, 0x626f6f74);
+    SimRuntime& runtime = cluster_.runtime();
+    for (const std::string& id : cluster_.ids()) {
+        runtime.schedule(dice.below(kBootSpreadUs), [this, id] { cluster_.start(id); });
+    }
+    const std::string unlucky = cluster_.ids()[dice.below(cluster_.ids().size())];
+    runtime.schedule(dice.below(kBootSpreadUs), [this, &runtime, unlucky] {
+        cluster_.power_cut(unlucky);
+        runtime.schedule(kBootSpreadUs, [this, unlucky] { cluster_.start(unlucky); });
+    });
 }
 
 void Run::do_harm(Faults& faults) {
     SimRuntime& runtime = cluster_.runtime();
-    faults.on_wipe = [this](const std::string& id) {
-        wiped_ = id;
-        cluster_.invariants().node_wiped(id);
-    };
+    faults.on_take_back = [this](const std::string& id) { wiped_ = id; };
     faults_ = &faults;
     cluster_.after_step = [&faults] { faults.after_step(); };
     faults.on_damage = [this](const std::string& id) { cluster_.invariants().node_damaged_for_all_to_see(id); };
@@ -179,9 +200,9 @@ void Run::do_harm(Faults& faults) {
     operators_.stop();
 }
 
-// One that the others can do without: a quorum of every configuration that somebody follows is left. Where a disk was
-// wiped that can only be its node, which has no vote at first, and whose chunks may be on one other disk only. Empty:
-// there is none.
+// One that the others can do without: a quorum of every configuration that somebody follows is left. Where a disk
+// lost something that can only be its node, which may have no vote at first, and whose chunks may be on one other disk
+// only. Empty: there is none.
 std::string Run::choose_victim() const {
     std::vector<std::string> possible;
     for (const std::string& victim : cluster_.ids()) {
@@ -204,10 +225,12 @@ std::string Run::choose_victim() const {
 // The rest must serve while one node is still out of order, in one of several ways.
 void Run::serve_without_one() {
     SimRuntime& runtime = cluster_.runtime();
+    // A change of members that is granted with the victim still counted as heard could wait for it for ever.
     const auto all_run = [this] {
-        return std::all_of(cluster_.ids().begin(), cluster_.ids().end(), [this](const std::string& id) {
-            return cluster_.raft(id) != nullptr && cluster_.raft(id)->core() != nullptr;
-        });
+        return operators_.all_ended() &&
+               std::all_of(cluster_.ids().begin(), cluster_.ids().end(), [this](const std::string& id) {
+                   return cluster_.raft(id) != nullptr && cluster_.raft(id)->core() != nullptr;
+               });
     };
     if (schedule_.setting("core_first") == 0 || !runtime.run_until(all_run, kAllRunLimitUs)) return;
     const std::string victim = choose_victim();

@@ -32,6 +32,7 @@ class Draw {
         draw_requests();
         draw_operations();
         draw_wipes();
+        draw_patience();
         std::stable_sort(schedule_.events.begin(), schedule_.events.end(),
                          [](const SimEvent& a, const SimEvent& b) { return a.at_us < b.at_us; });
         return std::move(schedule_);
@@ -45,7 +46,7 @@ class Draw {
         const uint64_t span = most - least + 1;
         return least + (one_in(2) ? below(span) : below(below(span) + 1));
     }
-    int64_t number(uint64_t value) { return static_cast<int64_t>(value); }
+    static int64_t number(uint64_t value) { return static_cast<int64_t>(value); }
     void set(const char* name, uint64_t value) { schedule_.settings[name] = number(value); }
     // 0 is the leader: what happens to it matters most.
     int64_t any_node() { return one_in(4) ? 0 : number(1 + below(nodes_ + spares_)); }
@@ -68,6 +69,9 @@ class Draw {
     int64_t draw_duration();
     void draw_operations();
     void draw_wipes();
+    void draw_lost_tails(int64_t node);
+    void draw_patience();
+    void draw_bad_requests();
     void draw_operation(SimEventKind kind, uint64_t at_us);
 
     const SwarmLimits& limits_;
@@ -142,7 +146,10 @@ void Draw::draw_faults() {
     }
     if (one_in(12)) return;  // What happens without any must work as well.
     for (int kind = 0; kind < static_cast<int>(SimEventKind::kTransfer); kind++) {
-        if (kind == static_cast<int>(SimEventKind::kWipedDisk)) continue;
+        if (kind == static_cast<int>(SimEventKind::kLyingWrite)) continue;
+        if (kind >= static_cast<int>(SimEventKind::kWipedDisk) && kind <= static_cast<int>(SimEventKind::kLostTail)) {
+            continue;
+        }
         if (!one_in(kind == static_cast<int>(SimEventKind::kAimed) ? 2 : 5)) continue;
         const uint64_t count = between(1, one_in(6) ? 16 : 4);
         for (uint64_t i = 0; i < count; i++) draw_fault(static_cast<SimEventKind>(kind));
@@ -200,7 +207,7 @@ void Draw::draw_fault(SimEventKind kind) {
         case SimEventKind::kSlowTurns:
             return add(kind, {any_node(), number(between(500, 60 * kMs)), for_us});
         case SimEventKind::kAimed:
-            return add(kind, {one_in(2) ? 0 : any_node(), number(below(aimed_messages().size())),
+            return add(kind, {one_in(2) ? 0 : any_node(), number(below(kAimedMessages)),
                               number(between(1, one_in(4) ? 100 : 8)), number(below(kAimedHows)), for_us});
         case SimEventKind::kKillAll:
         case SimEventKind::kPowerCutAll:
@@ -279,9 +286,69 @@ void Draw::draw_wipes() {
         return event.kind == SimEventKind::kFlippedBit || event.kind == SimEventKind::kDamagedSnapshot ||
                (event.kind >= SimEventKind::kAddNode && event.kind <= SimEventKind::kSwapNodes);
     });
-    if (nodes_leave || nodes_ < 3 || !one_in(3)) return;
+    if (nodes_leave || nodes_ < 3) return;
+    if (one_in(3)) {
+        for (uint64_t i = below(4); i > 0; i--) {
+            add(SimEventKind::kLyingWrite,
+                {any_node(), number(below(2)), one_in(2) ? 0 : number(512 * (1 + below(8)))});
+        }
+        return;
+    }
     const int64_t node = number(1 + below(nodes_));
-    for (uint64_t i = between(1, 3); i > 0; i--) add(SimEventKind::kWipedDisk, {node, draw_duration()});
+    const uint64_t luck = below(4);
+    if (luck == 0) return draw_lost_tails(node);
+    for (uint64_t i = between(1, 3); i > 0; i--) {
+        if (luck == 1) add(SimEventKind::kOldCopy, {node, number(between(5 * kMs, run_us_ / 2)), draw_duration()});
+        if (luck >= 2) add(SimEventKind::kWipedDisk, {node, draw_duration()});
+    }
+}
+
+// Some of those that know of the loss go away while it is not made good.
+void Draw::draw_lost_tails(int64_t node) {
+    const std::vector<AimedMessage>& messages = aimed_messages();
+    const auto told =
+        std::find_if(messages.begin(), messages.end(), [](const auto& m) { return m.name == "DebtTold"; });
+    for (uint64_t i = between(1, 3); i > 0; i--) {
+        const uint64_t at_us = below(run_us_ / 2);
+        const int64_t for_us = number(between(kMs, 30 * kMs));
+        schedule_.events.push_back(
+            {at_us, SimEventKind::kLostTail, {node, number(between(1, 4)), number(between(kMs, 500 * kMs)), for_us}});
+        const AimedHow deed = one_in(2) ? AimedHow::kPowerCutSender : AimedHow::kIsolateSender;
+        const int64_t away_us = number(between(50 * kMs, 500 * kMs));
+        schedule_.events.push_back({at_us,
+                                    SimEventKind::kAimed,
+                                    {node, number(static_cast<uint64_t>(told - messages.begin())),
+                                     number(between(1, 3)), static_cast<int64_t>(deed), away_us}});
+    }
+}
+
+// What differs between nodes, and how they begin.
+void Draw::draw_patience() {
+    const bool leases = schedule_.setting("lease_reads") != 0;
+    if (one_in(leases ? 2 : 5)) set("patience_max", 2 + below(2));
+    // A patient leader must not take the others for as patient.
+    for (uint64_t i = leases && schedule_.setting("patience_max") > 1 ? between(1, 5) : 0; i > 0; i--) {
+        add(SimEventKind::kIsolateLeader, {number(between(60 * kMs, 300 * kMs))});
+    }
+    if (one_in(5)) set("hard_boot", 1);
+    draw_bad_requests();
+}
+
+// Of operators who do not look at who is down.
+void Draw::draw_bad_requests() {
+    const bool changes = std::any_of(schedule_.events.begin(), schedule_.events.end(),
+                                     [](const SimEvent& event) { return event.kind == SimEventKind::kAddNode; });
+    if (!changes || !one_in(3)) return;
+    for (uint64_t i = between(1, 3); i > 0; i--) {
+        const uint64_t at_us = any_time();
+        const int64_t silent_us = number(between(300 * kMs, 900 * kMs));
+        const SimEventKind kind = one_in(2) ? SimEventKind::kKill : SimEventKind::kPause;
+        schedule_.events.push_back({at_us, kind, {number(1 + below(nodes_)), silent_us}});
+        for (uint64_t k = between(1, 4); k > 0; k--) {
+            const SimEventKind change = one_in(2) ? SimEventKind::kDemoteNode : SimEventKind::kRemoveNode;
+            schedule_.events.push_back({at_us + 150 * kMs + below(500 * kMs), change, {number(below(8))}});
+        }
+    }
 }
 
 void Draw::draw_operation(SimEventKind kind, uint64_t at_us) {
