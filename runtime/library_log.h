@@ -1,5 +1,5 @@
-// What libevent has to say goes through our own log, as everything does; the same words once a minute. One at a time in a
-// process, since libevent has one place for it; what it says while there is none is not shown.
+// What libevent has to say goes through our own log, as everything does; the same words once a minute. One at a time in
+// a process, since libevent has one place for it; what it says while there is none is not shown.
 #pragma once
 
 #include <cstdint>

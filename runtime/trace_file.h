@@ -15,9 +15,9 @@
 
 namespace sandstore {
 
-// A regular file of this name that holds something is renamed to `path`.N, with the first number that is free: what a run
-// before has recorded is what one wants to look at. The new name, empty when there was nothing to keep; or nothing at all,
-// with a sentence in `error`.
+// A regular file of this name that holds something is renamed to `path`.N, with the first number that is free: what a
+// run before has recorded is what one wants to look at. The new name, empty when there was nothing to keep; or nothing
+// at all, with a sentence in `error`.
 std::optional<std::string> keep_earlier_trace(const std::string& path, std::string* error);
 
 class TraceFile {

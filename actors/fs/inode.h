@@ -2,8 +2,8 @@
 // order and never used again. Copying a table costs nothing (cow_map.h).
 #pragma once
 
-#include <cstddef>
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -35,8 +35,8 @@ struct Inode {
         uint64_t stored_bytes;  // Of a file: covered by extents.
     };
 
-    // A change at this time of a leader's wall clock, which may be behind that of the leader before: the time of a change
-    // never runs backwards, and so does not that of the content, unless somebody sets it.
+    // A change at this time of a leader's wall clock, which may be behind that of the leader before: the time of a
+    // change never runs backwards, and so does not that of the content, unless somebody sets it.
     void touch(uint64_t time_us) { change_time_us = std::max(change_time_us, time_us); }
     void touch_content(uint64_t time_us) {
         touch(time_us);

@@ -8,8 +8,8 @@
 
 namespace sandstore {
 
-// Begins to ask for all these hosts' addresses, each "host:port", at the same time. Probes of them wait for the answer, until
-// five seconds after this; others ask by themselves, for as long.
+// Begins to ask for all these hosts' addresses, each "host:port", at the same time. Probes of them wait for the answer,
+// until five seconds after this; others ask by themselves, for as long.
 void ask_for_names(const std::vector<std::string>& places);
 
 struct ConnectProbe {

@@ -1,9 +1,10 @@
-// The local end of `fs get`: what cp would do with what is there, and never a part of a file under its name where that can
-// be had.
+// The local end of `fs get`: what cp would do with what is there, and never a part of a file under its name where that
+// can be had.
 //
 // A name that is free, or that of a regular file: written beside under another name, and renamed when complete; what is
-// replaced keeps its mode and owner, and a symbolic link is followed. Written in place, from its beginning: devices, pipes and
-// descriptors (/dev/fd/N), and files with several hard links or of another owner, which a rename would part from what they are.
+// replaced keeps its mode and owner, and a symbolic link is followed. Written in place, from its beginning: devices,
+// pipes and descriptors (/dev/fd/N), and files with several hard links or of another owner, which a rename would part
+// from what they are.
 #pragma once
 
 #include <sys/types.h>

@@ -1,5 +1,5 @@
-"""What people do with the commands themselves: dots for names, two sources of one name, targets that are no files, output
-that cannot be written, closed descriptors, odd bytes in values."""
+"""What people do with the commands themselves: dots for names, two sources of one name, targets that are no files,
+output that cannot be written, closed descriptors, odd bytes in values."""
 import os
 import re
 import shutil
@@ -148,7 +148,8 @@ class LocalTargets(ClusterTest):
 class Values(ClusterTest):
     def node(self, **environment):
         folder = self.enterContext(tempfile.TemporaryDirectory(prefix="sandstore-commands-"))
-        return run([SANDSTORE, "node", "--replicator=noop", f"--data-dir={folder}"], env=clean_environment(**environment))
+        return run([SANDSTORE, "node", "--replicator=noop", f"--data-dir={folder}"],
+                   env=clean_environment(**environment))
 
     def test_an_odd_value_is_shown_in_one_line_with_the_variable_that_holds_it(self):
         for value in ("node-1\r", "node-1\n", "\x1b[2J", "node\u009b31m"):

@@ -1,7 +1,7 @@
-"""`sandstore fs` beside coreutils: the same generated arguments for mv, rm, mkdir, cat, ls and (put and get) cp, on the
-cluster's tree and on a directory. Both succeed or both fail, what they print of contents is equal, and so is the tree that
-is left, after failures too. SANDSTORE_TEST_SEED and SANDSTORE_TEST_ROUNDS choose which and how many; a failure prints all
-that led to it."""
+"""`sandstore fs` beside coreutils: the same generated arguments for mv, rm, mkdir, cat, ls and (put and get) cp, on
+the cluster's tree and on a directory. Both succeed or both fail, what they print of contents is equal, and so is
+the tree that is left, after failures too. SANDSTORE_TEST_SEED and SANDSTORE_TEST_ROUNDS choose which and how many;
+a failure prints all that led to it."""
 import os
 import random
 import shutil
@@ -19,7 +19,7 @@ FILES = ["f", "g", "d/f", "d/x", "e/f", "e/g", "d/sub/f"]
 
 
 class Commands:
-    """Draws command lines over one small tree: names that exist and names that do not, in all the ways to write them."""
+    """Draws command lines over one small tree: names that exist and that do not, in all the ways to write them."""
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -170,7 +170,7 @@ class Differential(ClusterTest):
 
     @staticmethod
     def lines(kind, done):
-        """A file that is listed by itself is shown as it was named; by both, but a slash more or less is nobody's harm."""
+        """A file that is listed by itself is shown as it was named, but a slash more or less is nobody's harm."""
         return done.stdout if kind == "cat" else [os.path.normpath(line) for line in done.stdout.decode().splitlines()]
 
 
