@@ -97,6 +97,7 @@ void Bootstrap::look_again(Context& context) {
             return read_identity(context);
         case Step::kClaimingStorage:
         case Step::kWritingIdentity:
+        case Step::kNotingStart:
             return write_identity(step_, context);
         case Step::kLookingAtLog:
             return look_at_log(context);

@@ -5,6 +5,7 @@
 // a cluster already ends that, and one that does not answer is waited for. What was agreed, all storages included, is
 // the first configuration of the log, so no vote is ever cast that is not bound to a storage.
 #include <algorithm>
+#include <utility>
 
 #include "actors/cluster/bootstrap.h"
 #include "actors/cluster/identity.h"
@@ -269,6 +270,7 @@ void Bootstrap::take_storage(uint64_t storage) {
 }
 
 void Bootstrap::add_start(Context& context) {
+    if (!notes_starts_ || std::exchange(start_added_, true)) return;
     const std::vector<uint64_t> starts(identity_->starts().begin(), identity_->starts().end());
     identity_->add_starts(next_start(identity_->storage(), starts, context.random()));
     const int surplus = identity_->starts_size() - static_cast<int>(kStartsKept);
@@ -276,6 +278,7 @@ void Bootstrap::add_start(Context& context) {
 }
 
 void Bootstrap::note_start(Context& context) {
+    if (!notes_starts_) return start_transport(context);
     progress("its start to be noted in the data directory", context);
     add_start(context);
     write_identity(Step::kNotingStart, context);

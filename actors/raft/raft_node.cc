@@ -120,6 +120,7 @@ void RaftNode::receive(Message message, Context& context) {
 
 void RaftNode::on_start_raft(const pb::StartRaft& start, Context& context) {
     options_ = options_of(start);
+    options_->feature_level = feature_level_;
     metrics_.emplace(context.metrics());
     applier_.set_metrics(context.metrics());
     begin_when_ready(context);

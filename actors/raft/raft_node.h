@@ -43,6 +43,9 @@ class RaftNode final : public Actor {
     static constexpr size_t kReadsMax = 65'536;         // Linearizable reads under way; more are refused.
     static constexpr size_t kPiecesBeingReceived = 16;  // Of a snapshot; more are dropped and sent again.
 
+    // With another feature level than the program's, for tests.
+    explicit RaftNode(uint32_t feature_level = kFeatureLevel) : feature_level_(feature_level) {}
+
     void receive(Message message, Context& context) override;
     const RaftCore* core() const { return core_.get(); }  // For invariant checks; null before the start is complete.
     uint64_t applied_index() const { return applier_.applied_index(); }
@@ -146,6 +149,7 @@ class RaftNode final : public Actor {
     bool disk_full_ = false;
     bool disk_exhausted_ = false;
     uint64_t relieved_at_us_ = 0;
+    const uint32_t feature_level_;
     std::unique_ptr<RaftCore> core_;
 
     std::deque<Held> held_;  // By after_write.

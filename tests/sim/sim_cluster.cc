@@ -105,10 +105,12 @@ void SimCluster::start(const std::string& id) {
     dispatcher.add_port({pb::PORT_CHUNK_DISK, 0}, &ports_[id]->chunk_disk);
     dispatcher.add_port({pb::PORT_HTTP_CLIENT, 0}, &ports_[id]->http);
     network_.attach(id, dispatcher, false);
-    add<Bootstrap>(dispatcher, pb::ACTOR_BOOTSTRAP);
+    const bool plain = options_.plain_log;
+    dispatcher.add_actor({{pb::ACTOR_BOOTSTRAP, 0}, [plain] { return std::make_unique<Bootstrap>(!plain); }});
     add<LogStore>(dispatcher, pb::ACTOR_LOG);
     add<SnapshotStore>(dispatcher, pb::ACTOR_SNAPSHOTS);
-    add<RaftNode>(dispatcher, pb::ACTOR_RAFT);
+    dispatcher.add_actor(
+        {{pb::ACTOR_RAFT, 0}, [plain] { return std::make_unique<RaftNode>(plain ? 1 : kFeatureLevel); }});
     add<StateMachine>(dispatcher, pb::ACTOR_STATE_MACHINE);
     add<FileService>(dispatcher, pb::ACTOR_FILES);
     add<ChunkService>(dispatcher, pb::ACTOR_CHUNKS);

@@ -47,6 +47,7 @@ struct SimOptions {
     std::map<std::string, uint64_t> patience;    // By node: its election timeouts are so many times as long.
     uint64_t patience_max = 1;                   // Of nodes not named there: drawn from the seed.
     uint64_t uncommitted_bytes_max = 0;          // 0: RaftNode's own default.
+    bool plain_log = false;                      // No entries but what a script asks for: no starts, feature level 1.
     bool varied = false;                         // Nodes have sizes of their own, up to four times these.
 };
 

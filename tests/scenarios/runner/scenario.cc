@@ -95,6 +95,7 @@ void Scenario::make_cluster(Arguments& arguments) {
     const auto nodes = static_cast<int>(arguments.number("how many nodes"));
     uint64_t seed = seed_;
     SimOptions options;
+    options.plain_log = true;  // Scripts count entries.
     const std::map<std::string, uint64_t*, std::less<>> numbers = {
         {"snapshot-log-bytes", &options.snapshot_log_bytes},
         {"snapshot-piece-bytes", &options.snapshot_piece_bytes},

@@ -27,7 +27,9 @@ class RecoverTest : public BootstrapTest {
     }
     void boot(const pb::Identity& identity) {
         start(identity_text(identity));
-        if (!kit.stopped()) answer_log_list(true);
+        if (kit.stopped()) return;
+        answer_log_list(true);
+        note_start();
     }
     pb::ConfigurationChanged changed(std::string_view founding, bool committed) {
         pb::ConfigurationChanged change;
@@ -48,7 +50,7 @@ TEST_F(RecoverTest, it_speaks_under_the_new_founding_from_the_start) {
         if ((*progress)->to_actor() == pb::ACTOR_STATUS) told = (*progress)->boot_progress().founding().founding();
     }
     EXPECT_EQ(told, kNew) << "what joining nodes are told";
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     const pb::StartRaft raft = kit.take(pb::Envelope::kStartRaft)->start_raft();
     EXPECT_EQ(raft.recover_founding(), kNew);
     EXPECT_EQ(raft.founding(), kOld);
@@ -57,7 +59,7 @@ TEST_F(RecoverTest, it_speaks_under_the_new_founding_from_the_start) {
 TEST_F(RecoverTest, it_is_noted_when_it_is_committed_and_not_before) {
     use_peers(kThreePeers);
     boot(recovering());
-    kit.advance(kDuplicateWaitUs);
+    begin_with_new_chunks();
     kit.deliver(message_of(changed(kNew, false)), pb::ACTOR_RAFT);
     EXPECT_FALSE(kit.has(pb::Envelope::kDiskRequest));
     kit.deliver(message_of(changed(kNew, true)), pb::ACTOR_RAFT);

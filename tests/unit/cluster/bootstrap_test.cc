@@ -397,6 +397,7 @@ TEST_F(BootstrapTest, hearing_itself_is_no_duplicate) {
 TEST_F(BootstrapTest, chunks_without_a_mark_are_marked_before_anything_begins) {
     use_peers(kThreePeers);
     start(identity());
+    note_start();
     kit.advance(kDuplicateWaitUs);
     answer_chunk_mark(std::nullopt);
     EXPECT_FALSE(kit.has(pb::Envelope::kStartLog));
@@ -409,6 +410,7 @@ TEST_F(BootstrapTest, chunks_without_a_mark_are_marked_before_anything_begins) {
 TEST_F(BootstrapTest, chunks_with_its_own_mark_are_taken) {
     use_peers(kThreePeers);
     start(identity());
+    note_start();
     kit.advance(kDuplicateWaitUs);
     answer_chunk_mark(chunk_mark_text({std::string(kDerivedId), "node-1"}));
     EXPECT_TRUE(kit.has(pb::Envelope::kStartChunks));
@@ -420,6 +422,7 @@ class ForeignChunks : public BootstrapTest, public testing::WithParamInterface<s
 TEST_P(ForeignChunks, are_refused) {
     use_peers(kThreePeers);
     start(identity());
+    note_start();
     kit.drop_effects();
     kit.advance(kDuplicateWaitUs);
     answer_chunk_mark(GetParam().first);
@@ -448,6 +451,7 @@ TEST_F(BootstrapTest, a_machine_that_is_short_of_descriptors_delays_the_start) {
     EXPECT_EQ(last_progress(), "the machine to have what is short: Too many open files at the data directory");
     kit.advance(500'000);
     answer_identity(identity());
+    note_start();
     kit.drop_effects();
     kit.advance(kDuplicateWaitUs);
     answer_chunk_mark(std::nullopt, ENOMEM);

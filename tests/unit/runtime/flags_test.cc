@@ -223,7 +223,7 @@ TEST(Flags, a_bad_value_is_refused_with_what_is_expected) {
     expect_refused(list({"--limit=-1", "/"}), "bad value \"-1\" for --limit");
     expect_refused(list({"--limit=99999999999999999999", "/"}), "bad value");
     expect_refused(list({"--ratio=x", "/"}), "expected number");
-    expect_refused(node({"--log-level=a\nb"}), "bad value \"a b\"");
+    expect_refused(node({"--log-level=a\nb"}), "bad value \"a\\nb\"");
 }
 
 TEST(Flags, a_bad_value_from_the_environment_names_the_variable) {
