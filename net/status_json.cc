@@ -53,6 +53,12 @@ Json::Value configuration_json(const pb::RaftStatus& raft) {
     json["feature_level"] = level_of(raft.configuration().feature_level());
     json["founding"] = raft.configuration().founding();
     json["recovered"] = names(raft.configuration().recovered());
+    json["starts"] = Json::Value(Json::objectValue);
+    for (const pb::RaftStorage& known : raft.configuration().storages()) {
+        if (known.start() == 0) continue;
+        // As in identity.json.
+        json["starts"][known.id()] = str_format("%016llx", static_cast<unsigned long long>(known.start()));
+    }
     return json;
 }
 

@@ -24,7 +24,8 @@ void remove(Client& client, const std::string& path, FsErrors& errors) {
     if (tidy_path(path) == "/") return errors.say(path, "refusing to remove the root directory");
     if (ends_with_dots(path)) return errors.say(path, "refusing to remove what is named by \".\" or \"..\"");
     const Result<pb::Attributes> attributes = client.stat(path);
-    if (attributes.code() == pb::STATUS_ENOENT && FLAGS_force) return;
+    const bool absent = attributes.code() == pb::STATUS_ENOENT || attributes.code() == pb::STATUS_ENOTDIR;
+    if (absent && FLAGS_force) return;
     if (!attributes.ok()) return errors.say(path, attributes.status());
     if (is_directory(*attributes) && !FLAGS_recursive) return errors.say(path, ClientStatus(pb::STATUS_EISDIR));
     if (!is_directory(*attributes)) {
@@ -37,7 +38,7 @@ void remove(Client& client, const std::string& path, FsErrors& errors) {
 
 void move(Client& client, const std::string& from, const std::string& place, FsErrors& errors) {
     const std::string both = str_cat(from, " -> ", place);
-    if (tidy_path(from) == tidy_path(place)) return errors.say(both, "they are the same file");
+    if (!FLAGS_no_clobber && tidy_path(from) == tidy_path(place)) return errors.say(both, "they are the same file");
     if (place.ends_with('/')) {
         const Result<pb::Attributes> moved = client.stat(from);
         if (moved.ok() && !is_directory(*moved)) return errors.say(both, ClientStatus(pb::STATUS_ENOTDIR));
@@ -117,7 +118,7 @@ int fs_mv(int argc, char** argv) {
         const std::string place = into ? join_path(to, base_name(from)) : to;
         if (ends_with_dots(from) || tidy_path(from) == "/") {
             errors.say(from, "refusing to move the root, or what is named by \".\" or \"..\"");
-        } else if (errors.may_make(made, from, place)) {
+        } else if (FLAGS_no_clobber || errors.may_make(made, from, place)) {  // With -n nothing is written over anyway.
             move(client, from, place, errors);
         }
     }

@@ -11,7 +11,7 @@ import harness
 from harness import ClusterTest, run
 
 SEED = int(os.environ.get("SANDSTORE_TEST_SEED", "1"))
-ROUNDS = int(os.environ.get("SANDSTORE_TEST_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("SANDSTORE_TEST_ROUNDS", "20"))
 COMMANDS_A_ROUND = 6
 
 DIRECTORIES = ["d", "d/sub", "e"]

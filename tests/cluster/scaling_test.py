@@ -259,10 +259,11 @@ class Scaling(ClusterTest):
         two.kill()
         copy = two.data_dir + ".copy"
         shutil.copytree(two.data_dir, copy)
-        cluster.await_leader()
-        before = cluster.status()["configuration"]["index"]
         two.start()
-        wait_until("the log knows of its start", lambda: cluster.status()["configuration"]["index"] > before)
+        cluster.await_leader()
+        start = self.identity(two)["starts"][-1]
+        wait_until("the log knows of its start",
+                   lambda: cluster.status()["configuration"]["starts"].get(two.node_id) == start)
         cluster.await_caught_up()
         three.kill()
         cluster.await_leader(besides=three.node_id)
