@@ -5,6 +5,7 @@
 #include "actors/cluster/member_record.h"
 #include "actors/cluster/strict_json.h"
 #include "actors/raft/storage_starts.h"
+#include "runtime/crc32c.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -111,13 +112,25 @@ bool parse_members(const Json::Value& file, pb::Identity* identity) {
 
 }  // namespace
 
+// Of all the rest, as json_line() has it. A file from before there were checksums has none.
+static std::string checksum_of(const Json::Value& file) {
+    Json::Value rest = file;
+    rest.removeMember("checksum");
+    return str_format("%08x", crc32c(json_line(rest)));
+}
+
+static std::string sealed(Json::Value file) {
+    file["checksum"] = checksum_of(file);
+    return json_line(file) + "\n";
+}
+
 std::string identity_text(const pb::Identity& identity) {
     Json::Value file(Json::objectValue);
     file["format"] = kIdentityFormat;
     file["node_id"] = identity.node_id();
     file["storage_id"] = storage_text(identity.storage());
     for (const uint64_t start : identity.starts()) file["starts"].append(storage_text(start));
-    if (identity.cluster_id().empty()) return json_line(file) + "\n";
+    if (identity.cluster_id().empty()) return sealed(std::move(file));
     file["cluster_id"] = identity.cluster_id();
     if (!identity.founding().empty()) file["founding"] = identity.founding();
     if (identity.begun()) file["begun"] = true;
@@ -127,7 +140,7 @@ std::string identity_text(const pb::Identity& identity) {
     for (const std::string& id : identity.bootstrap_voters()) file["bootstrap_voters"].append(id);
     for (const pb::RaftStorage& known : identity.storages())
         file["storages"][known.id()] = storage_text(known.storage());
-    return json_line(file) + "\n";
+    return sealed(std::move(file));
 }
 
 std::optional<pb::Identity> parse_identity(std::string_view text, std::string* error) {
@@ -143,6 +156,10 @@ std::optional<pb::Identity> parse_identity(std::string_view text, std::string* e
     }
     if (const int format = (*file)["format"].asInt(); format != kIdentityFormat) {
         *error = str_cat("its format is ", format, ", and this version knows format ", kIdentityFormat);
+        return std::nullopt;
+    }
+    if (file->isMember("checksum") && (*file)["checksum"] != checksum_of(*file)) {
+        *error = "its checksum does not match";
         return std::nullopt;
     }
     pb::Identity identity;

@@ -320,5 +320,21 @@ TEST_F(LostLogTest, the_empty_log_of_a_node_that_waits_to_be_added_has_not_begun
     kit.expect_nothing();
 }
 
+// Simulator, seed 9000434: a flipped bit made another founding of it.
+TEST(IdentityFile, a_changed_bit_is_damage) {
+    pb::Identity identity;
+    identity.set_node_id("node-1");
+    identity.set_cluster_id("blue");
+    identity.set_storage(kStorage);
+    identity.set_founding("founding-0123456789abcdef");
+    identity.add_bootstrap_voters("node-1");
+    std::string text = identity_text(identity);
+    std::string error;
+    EXPECT_TRUE(parse_identity(text, &error)) << error;
+    text[text.find("0123456789abcdef")] ^= 1;
+    EXPECT_FALSE(parse_identity(text, &error));
+    EXPECT_EQ(error, "its checksum does not match");
+}
+
 }  // namespace
 }  // namespace sandstore

@@ -187,7 +187,8 @@ TEST(IdentityFile, what_is_written_is_read_back) {
     unfinished.set_format(2);
     unfinished.set_node_id("node-1");
     unfinished.set_storage(0xabc);
-    EXPECT_EQ(identity_text(unfinished), "{\"format\":2,\"node_id\":\"node-1\",\"storage_id\":\"0000000000000abc\"}\n");
+    EXPECT_EQ(identity_text(unfinished),
+              "{\"checksum\":\"46f5fcbe\",\"format\":2,\"node_id\":\"node-1\",\"storage_id\":\"0000000000000abc\"}\n");
     read = parse_identity(identity_text(unfinished), &error);
     ASSERT_TRUE(read) << error;
     EXPECT_EQ(read->SerializeAsString(), unfinished.SerializeAsString());
