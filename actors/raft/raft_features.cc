@@ -95,7 +95,7 @@ RaftCore::RequestOutcome RaftCore::raise_features(const pb::ChangeMembership& re
 
 bool RaftCore::gets_its_features() const {
     const bool is_new = configuration_index() == 1 && terms_.matches(2, term_);
-    return is_new && feature_level_of(configuration().feature_level()) < options_.feature_level;
+    return is_new && configuration().feature_level() < options_.feature_level;
 }
 
 // The first voters all begin with the same entry, each by itself: it cannot say more than the oldest of their programs

@@ -51,9 +51,10 @@ LocalTarget::~LocalTarget() {
 int LocalTarget::open() {
     struct stat there {};
     if (::stat(path_.c_str(), &there) != 0) {
+        const int error = errno;
         // As cp: where a link leads that leads nowhere is not guessed.
-        if (errno != ENOENT || ::lstat(path_.c_str(), &there) == 0) return errno == 0 ? ENOENT : errno;
-        return open_beside(path_);
+        const bool is_free = error == ENOENT && ::lstat(path_.c_str(), &there) != 0;
+        return is_free ? open_beside(path_) : error;
     }
     if (S_ISDIR(there.st_mode)) return EISDIR;
     if (::access(path_.c_str(), W_OK) != 0) return errno;

@@ -1,5 +1,7 @@
 """What people do with the commands themselves: dots for names, two sources of one name, targets that are no files,
 output that cannot be written, closed descriptors, odd bytes in values."""
+import array
+import fcntl
 import os
 import re
 import shutil
@@ -7,6 +9,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import termios
 
 import harness
 from harness import SANDSTORE, ClusterTest, clean_environment, run, spawn, wait_until
@@ -108,7 +111,6 @@ class LocalTargets(ClusterTest):
             self.assertEqual(nine.read(), b"content")
 
     def test_a_terminal_that_ends_leaves_nothing_half_done(self):
-        path = self.path("target", b"before")
         for sign in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             read_end, write_end = os.pipe()
             put = spawn([SANDSTORE, "fs", "put", "-", "/new"], stdin=read_end, stderr=subprocess.PIPE,
@@ -121,15 +123,10 @@ class LocalTargets(ClusterTest):
             self.assertIn(b"nothing was changed", put.stderr.read())
             put.stderr.close()
             os.close(write_end)
-        self.assertEqual(self.read("target"), b"before")
         self.assertEqual(self.nodes.fs("ls", "-a", "/"), b"file\n")
-        self.assertTrue(os.path.exists(path))
 
     @staticmethod
     def is_drained(pipe):
-        import array
-        import fcntl
-        import termios
         waiting = array.array("i", [0])
         fcntl.ioctl(pipe, termios.FIONREAD, waiting)
         return waiting[0] == 0

@@ -232,15 +232,20 @@ class Scaling(ClusterTest):
         self.change(cluster, "rejoin", lost.node_id)
         self.await_vote_of(cluster, lost)
 
+    @staticmethod
+    def acknowledge_without(away, cluster):
+        """A file that the node which is away knows nothing of; then nobody runs."""
+        away.kill()
+        cluster.await_leader(besides=away.node_id)
+        cluster.put("/file", b"acknowledged by two")
+        for node in cluster.running():
+            node.kill()
+
     def test_nodes_whose_disks_are_gone_do_not_go_on_without_those_who_remember(self):
         cluster = self.cluster().start()
         cluster.await_leader()
         one, two, three = cluster.nodes
-        three.kill()
-        cluster.await_leader(besides=three.node_id)
-        cluster.put("/file", b"acknowledged by two")
-        one.kill()
-        two.kill()
+        self.acknowledge_without(three, cluster)
         shutil.rmtree(two.data_dir)
         two.start()
         three.start()
@@ -265,11 +270,7 @@ class Scaling(ClusterTest):
         wait_until("the log knows of its start",
                    lambda: cluster.status()["configuration"]["starts"].get(two.node_id) == start)
         cluster.await_caught_up()
-        three.kill()
-        cluster.await_leader(besides=three.node_id)
-        cluster.put("/file", b"acknowledged by two")
-        one.kill()
-        two.kill()
+        self.acknowledge_without(three, cluster)
         shutil.rmtree(two.data_dir)
         os.rename(copy, two.data_dir)
         storage = self.identity(two)["storage_id"]

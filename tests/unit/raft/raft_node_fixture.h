@@ -68,15 +68,18 @@ class RaftNodeTest : public ::testing::Test {
         reply.set_pre_vote(pre_vote);
         kit.deliver(message_of(std::move(reply)), peer(name));
     }
-    void lead() {
-        begin(empty_log());
-        persist_all();
+    void be_elected() {
         while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
         vote("node-2", 2, true);
         persist_all();
         vote("node-2", 2, false);
         persist_all();
         ASSERT_TRUE(node().core()->is_leader());
+    }
+    void lead() {
+        begin(empty_log());
+        persist_all();
+        be_elected();
     }
     // A follower answers heartbeats meanwhile.
     void wait_for_verify() {
@@ -110,12 +113,7 @@ class RaftNodeTest : public ::testing::Test {
         pb::SnapshotRestored restored;
         restored.set_index(index);
         kit.answer(kit.take(Body::kRestoreSnapshot), message_of(std::move(restored)));
-        while (!kit.has(Body::kRequestVote)) ASSERT_TRUE(kit.fire_next_timer());
-        vote("node-2", 2, true);
-        persist_all();
-        vote("node-2", 2, false);
-        persist_all();
-        ASSERT_TRUE(node().core()->is_leader());
+        be_elected();
         kit.drop_effects();
         pb::AppendReply refusal;  // node-3 has an empty log.
         refusal.set_term(2);
