@@ -33,6 +33,7 @@ COPY runtime /source/runtime
 COPY net /source/net
 COPY actors /source/actors
 COPY client /source/client
+COPY services /source/services
 COPY apps /source/apps
 COPY scripts/build-profile scripts/build-profile.awk scripts/build-profile.cmake scripts/profiles.txt \
     scripts/static-libraries.cmake /source/scripts/

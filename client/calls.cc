@@ -172,7 +172,7 @@ Calls::Next Calls::judge(Call& call, const pb::Status& status, bool from_runtime
             call.outcome_unknown = true;
             call.any_index++;
             if (from_runtime) {
-                finder_.failed(call.server, now_us);
+                finder_.failed(call.server, now_us, call.last_error);
             } else if (repeated) {
                 finder_.refused(call.server, now_us);
             }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <optional>
+#include <utility>
 
 #include "client/client_actor.h"
 #include "client/settings.h"
@@ -12,12 +13,15 @@
 #include "runtime/logging.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
+#include "runtime/text.h"
 
 namespace sandstore {
 
 namespace {
 
 constexpr uint64_t kCloseTimeoutUs = 300'000;
+constexpr uint64_t kAfterworkTimeoutUs = 2'000'000;
+constexpr uint64_t kSilenceUs = 2'000'000;
 constexpr uint32_t kEntriesPerPage = 5'000;
 
 pb::At at_path(std::string_view path) {
@@ -33,13 +37,20 @@ struct Client::Inside {
     LibraryLog library_log{logger};
     MetricsRegistry metrics;
     EventRuntime runtime{{"client", 0}, logger, metrics};
+    const ClientActor* actor = nullptr;  // The runtime's.
+    bool told_silence = false;
 };
 
 Client::Client(ClientOptions options) : options_(std::move(options)), inside_(std::make_unique<Inside>()) {
     EventRuntime& runtime = inside_->runtime;
-    runtime.dispatcher().add_actor({LocalAddress{pb::ACTOR_CLIENT}, [] { return std::make_unique<ClientActor>(); }});
+    runtime.dispatcher().add_actor({LocalAddress{pb::ACTOR_CLIENT}, [this] {
+                                        auto actor = std::make_unique<ClientActor>();
+                                        inside_->actor = actor.get();
+                                        return actor;
+                                    }});
     runtime.own_port(LocalAddress{pb::PORT_TRANSPORT},
-                     std::make_unique<Transport>(runtime.base(), runtime.dispatcher()));
+                     std::make_unique<Transport>(runtime.base(), runtime.dispatcher(),
+                                                 TransportOptions::of_client(pb::Hello::CLIENT)));
     pb::StartClient start;
     for (const std::string& server : options_.servers) start.add_servers(server);
     start.set_uid(geteuid());
@@ -53,7 +64,8 @@ Client::Client(ClientOptions options) : options_(std::move(options)), inside_(st
 }
 
 Client::~Client() {
-    call(message_of(pb::Drain()), kCloseTimeoutUs);
+    const bool afterwork = inside_->actor != nullptr && inside_->actor->has_afterwork();
+    call(message_of(pb::Drain()), afterwork ? kAfterworkTimeoutUs : kCloseTimeoutUs);
 }
 
 void Client::submit(Message request, std::function<void(Message)> done, uint64_t timeout_us) {
@@ -70,11 +82,24 @@ Message Client::call(Message request, uint64_t timeout_us) {
     const auto answer = std::make_shared<std::optional<Message>>();
     submit(
         std::move(request), [answer](Message reply) { *answer = std::move(reply); }, timeout_us);
+    const auto answered = [&answer] { return answer->has_value(); };
+    const bool patient = options_.on_silence && timeout_us > kSilenceUs;
+    if (patient && !run_until(answered, kSilenceUs)) tell_silence(timeout_us);
     // The request ends by itself; the second is only for a loop that hangs.
-    run_until([&answer] { return answer->has_value(); }, timeout_us + 1'000'000);
+    run_until(answered, timeout_us + 1'000'000);
     if (answer->has_value()) return std::move(**answer);
     return request_failed(pb::STATUS_INTERNAL,
                           inside_->runtime.dispatcher().stop_reason().value_or("the client did not answer itself"));
+}
+
+void Client::tell_silence(uint64_t timeout_us) {
+    const LeaderFinder& finder = inside_->actor->finder();
+    if (finder.heard_anybody() || std::exchange(inside_->told_silence, true)) return;
+    std::string servers;
+    for (const std::string& server : options_.servers) str_append(&servers, servers.empty() ? "" : ", ", server);
+    const std::string& why = finder.last_failure();
+    options_.on_silence(str_cat("no answer yet from ", servers, why.empty() ? "" : str_cat(" (", why, ")"),
+                                "; going on for up to ", timeout_us / 1'000'000, " s (--timeout)"));
 }
 
 Result<pb::MutationResult> Client::mutate_fully(pb::Mutation mutation, uint64_t timeout_us) {

@@ -30,7 +30,9 @@ struct ClientOptions {
     uint64_t attempt_timeout_ms = 2'000;
     uint64_t retry_min_ms = 5;
     uint64_t retry_max_ms = 100;  // How late a new leader is noticed.
-    bool read_any_node = false;   // Reads of the namespace go to all servers in turn; they are just as fresh.
+    // Told once when no server has answered within two seconds: why, and that it goes on. Null: nobody.
+    std::function<void(const std::string& sentence)> on_silence;
+    bool read_any_node = false;  // Reads of the namespace go to all servers in turn; they are just as fresh.
 };
 
 // Fills the buffer from the source: the number of bytes, 0 at the end, or a negated errno. -EAGAIN: nothing within a
@@ -45,7 +47,7 @@ using TransferProgress = std::function<void(uint64_t done_bytes)>;
 class Client {
  public:
     explicit Client(ClientOptions options);
-    ~Client();  // Ends the session, if the cluster answers at once.
+    ~Client();  // Ends the session, if the cluster answers at once; what a failed write stored is given back before.
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
 
@@ -96,6 +98,7 @@ class Client {
     };
 
     Message call(Message request, uint64_t timeout_us = 0);
+    void tell_silence(uint64_t timeout_us);
     Result<pb::Attributes> mutate(pb::Mutation mutation);
     Result<pb::MutationResult> mutate_fully(pb::Mutation mutation, uint64_t timeout_us = 0);
     Result<pb::QueryResult> query(pb::Query query);

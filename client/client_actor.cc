@@ -1,6 +1,7 @@
 #include "client/client_actor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/message_of.h"
 #include "runtime/text.h"
@@ -85,6 +86,7 @@ void ClientActor::on_start_client(const pb::StartClient& start, Context& context
     settings_.chunk_bytes_max = start.chunk_bytes_max() == 0
                                     ? defaults.chunk_bytes_max
                                     : std::clamp(start.chunk_bytes_max(), kChunkBytesMin, kChunkBytesMax);
+    chunk_bytes_max_ = settings_.chunk_bytes_max;
     settings_.attempt_timeout_us = milliseconds_or(start.attempt_timeout_ms(), defaults.attempt_timeout_us);
     settings_.retry_min_us = milliseconds_or(start.retry_min_ms(), defaults.retry_min_us);
     settings_.retry_max_us =
@@ -122,11 +124,14 @@ void ClientActor::end_if_finished(uint64_t id, Context& context) {
     if (!operation->finished()) return;
     write_bytes_ -= operation->bytes_held();
     std::unique_ptr<Operation> successor = operation->take_successor();
+    if (operation->is_afterwork()) --afterwork_;
     if (successor == nullptr) {
         operations_.erase(id);
+        if (drain_waits_ && afterwork_ == 0) close_session(context);
         return;
     }
     operation = std::move(successor);
+    if (operation->is_afterwork()) ++afterwork_;
     write_bytes_ += operation->bytes_held();
     Work tools = work(context);
     operation->start(tools);
@@ -194,15 +199,20 @@ void ClientActor::settle(std::vector<CallEnd> ended, Context& context) {
     }
 }
 
-// Operations under way go on; what they change is safe, since a session that ends only makes late copies harmless.
+// Operations under way go on; what they change is safe, since a session that ends only makes late copies harmless. What
+// was answered but is not over is waited for.
 void ClientActor::on_drain(const Message& message, Context& context) {
-    std::optional<pb::Mutation> close = mutations_.close_session();
-    if (draining_ || !close) {
-        draining_ = true;
-        return context.reply(reply_to(message), message_of(pb::StatusReply()));
-    }
+    if (draining_) return context.reply(reply_to(message), message_of(pb::StatusReply()));
     draining_ = true;
     drain_asker_ = reply_to(message);
+    drain_waits_ = afterwork_ > 0;
+    if (!drain_waits_) close_session(context);
+}
+
+void ClientActor::close_session(Context& context) {
+    drain_waits_ = false;
+    std::optional<pb::Mutation> close = mutations_.close_session();
+    if (!close) return context.reply(std::exchange(drain_asker_, {}), message_of(pb::StatusReply()));
     CallRequest request;
     request.owner = {CallOwner::Kind::kOperation, kDrainOperation, 0};
     request.message = message_of(std::move(*close));

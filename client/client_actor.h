@@ -14,7 +14,7 @@
 //
 // leader_finder.h knows the servers, calls.h repeats requests, mutations.h owns the session, and operation.h is what
 // one request of the program does (simple_operations.cc, write_operation.cc, read_operation.cc,
-// read_chunk_operation.cc).
+// read_chunk_operation.cc, merge_operation.cc, abandon_operation.cc).
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,7 @@ class ClientActor final : public Actor {
 
     const LeaderFinder& finder() const { return calls_.finder(); }
     size_t operations() const { return operations_.size(); }
+    bool has_afterwork() const { return afterwork_ > 0; }
     size_t open_calls() const { return calls_.open(); }
 
  private:
@@ -50,16 +51,20 @@ class ClientActor final : public Actor {
     void on_timer_fired(const pb::TimerFired& timer, Context& context);
     void on_reply(Message message, Context& context);
     void on_drain(const Message& message, Context& context);
+    void close_session(Context& context);
 
     void settle(std::vector<CallEnd> ended, Context& context);
     void end_if_finished(uint64_t id, Context& context);
     void refuse(const Message& request, pb::Status status, Context& context);
-    Work work(Context& context) { return {context, calls_, mutations_, settings_}; }
+    Work work(Context& context) { return {context, calls_, mutations_, settings_, chunk_bytes_max_}; }
 
     ClientSettings settings_;
+    uint64_t chunk_bytes_max_ = 0;
     bool started_ = false;
     bool draining_ = false;
     ReplyTo drain_asker_;
+    bool drain_waits_ = false;  // For the afterwork.
+    size_t afterwork_ = 0;      // Operations that go on after their answer.
     Calls calls_;
     Mutations mutations_;
     std::unordered_map<uint64_t, std::unique_ptr<Operation>> operations_;  // Looked up only, never walked.

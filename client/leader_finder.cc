@@ -37,6 +37,7 @@ bool LeaderFinder::learn(const std::string& address, size_t* index) {
 }
 
 void LeaderFinder::answered(std::string_view server) {
+    heard_anybody_ = true;
     const auto found = distrusted_until_us_.find(server);
     if (found != distrusted_until_us_.end()) distrusted_until_us_.erase(found);
 }
@@ -60,10 +61,12 @@ bool LeaderFinder::redirected(std::string_view server, const std::string& hint, 
 }
 
 void LeaderFinder::refused(std::string_view server, uint64_t now_us) {
+    heard_anybody_ = true;
     if (servers_[current_] == server) move_on(now_us);
 }
 
-void LeaderFinder::failed(std::string_view server, uint64_t now_us) {
+void LeaderFinder::failed(std::string_view server, uint64_t now_us, std::string_view why) {
+    last_failure_ = why;
     if (distrusted_until_us_.size() < 4 * kServersMax || distrusted_until_us_.contains(server)) {
         distrusted_until_us_[std::string(server)] = now_us + kDistrustUs;
     } else {

@@ -36,8 +36,12 @@ class LeaderFinder {
     // `server` leads no more or cannot serve, but it is there.
     void refused(std::string_view server, uint64_t now_us);
     // `server` could not be reached or did not answer in time.
-    void failed(std::string_view server, uint64_t now_us);
+    void failed(std::string_view server, uint64_t now_us, std::string_view why = {});
     bool distrusted(std::string_view server, uint64_t now_us) const;
+
+    // For a person who waits: whether any server ever answered, and why the last one did not.
+    bool heard_anybody() const { return heard_anybody_; }
+    const std::string& last_failure() const { return last_failure_; }
 
  private:
     void move_on(uint64_t now_us);
@@ -47,6 +51,8 @@ class LeaderFinder {
     std::map<std::string, uint64_t, std::less<>> distrusted_until_us_;
     size_t current_ = 0;
     bool leader_known_ = false;
+    bool heard_anybody_ = false;
+    std::string last_failure_;
 };
 
 // "host:port" with a port of 1..65535; "[::1]:80" too.

@@ -86,7 +86,7 @@ void MergeOperation::on_call_ended(CallEnd end, Work& work) {
 }
 
 void MergeOperation::on_extents(const pb::QueryResult& result, Work& work) {
-    if (!choose(result, std::min(work.settings.chunk_bytes_max, crowded_.length()))) return finish(work);
+    if (!choose(result, std::min(work.chunk_bytes_max, crowded_.length()))) return finish(work);
     for (const Piece& piece : pieces_) digest_.add(piece.extent);
     fetch_more(work);
 }

@@ -1,10 +1,12 @@
 // One request of the program that uses the client: it makes calls until it knows the answer, gives that exactly once,
-// and is over. Every call ends by until_us, so every operation does.
+// and is over, or leaves some afterwork. Every call ends by until_us, so every operation does.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "client/calls.h"
 #include "client/mutations.h"
@@ -19,6 +21,8 @@ struct Work {
     Calls& calls;
     Mutations& mutations;
     const ClientSettings& settings;
+    // How long chunks are to be: as configured, or less when the leader said so with the last places it gave.
+    uint64_t& chunk_bytes_max;
 };
 
 class Operation {
@@ -31,15 +35,21 @@ class Operation {
     virtual void start(Work& work) = 0;
     virtual void on_call_ended(CallEnd end, Work& work) = 0;
     bool finished() const { return finished_; }
-    // What goes on in the place of an operation that finished without an answer; null: there was one.
+    // What goes on in the place of an operation that finished: answers instead, or does the afterwork. Null: nothing.
     std::unique_ptr<Operation> take_successor() { return std::move(successor_); }
     virtual uint64_t bytes_held() const { return 0; }
+    // Answered already: nobody but the cluster waits for what it does.
+    virtual bool is_afterwork() const { return false; }
 
  protected:
     void answer(Message reply, Work& work) {
         finished_ = true;
         work.context.reply(asker_, std::move(reply));
     }
+    // Without an answer: that of an operation whose asker has had it.
+    void end() { finished_ = true; }
+    // After the answer: tells the cluster that these chunks never will be committed.
+    void abandon(std::vector<pb::AbandonChunks::Chunk> chunks, const Work& work);
     // The successor answers instead, by the same time or earlier.
     void put_extents_together(const pb::FileRange& crowded, pb::ClientWriteReply reply, const Work& work);
     CallOwner owner(uint64_t tag) const { return {CallOwner::Kind::kOperation, id_, tag}; }
@@ -81,7 +91,8 @@ class Operation {
     }
 
  private:
-    static constexpr uint64_t kSlowestBytesPerUs = 2;   // A slower server than 2 MB/s counts as hung.
+    static constexpr uint64_t kSlowestBytesPerUs = 2;  // A slower server than 2 MB/s counts as hung.
+    static constexpr uint64_t kAbandonMaxUs = 2'000'000;
     static constexpr uint64_t kMergeMaxUs = 2'000'000;  // So much later than it could, at most, does a write end.
 
     const uint64_t id_;
@@ -102,9 +113,15 @@ std::unique_ptr<Operation> make_write_operation(uint64_t id, ReplyTo asker, uint
 // What follows a write that was told of a crowded stripe: answers with the reply, whatever becomes of the extents.
 std::unique_ptr<Operation> make_merge_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::FileRange crowded,
                                                 pb::ClientWriteReply reply);
+std::unique_ptr<Operation> make_abandon_operation(uint64_t id, uint64_t until_us,
+                                                  std::vector<pb::AbandonChunks::Chunk> chunks);
 std::unique_ptr<Operation> make_read_operation(uint64_t id, ReplyTo asker, uint64_t until_us, pb::ClientRead read);
 std::unique_ptr<Operation> make_read_chunk_operation(uint64_t id, ReplyTo asker, uint64_t until_us,
                                                      pb::ClientReadChunk read);
+
+inline void Operation::abandon(std::vector<pb::AbandonChunks::Chunk> chunks, const Work& work) {
+    successor_ = make_abandon_operation(id_, work.context.now_us() + kAbandonMaxUs, std::move(chunks));
+}
 
 inline void Operation::put_extents_together(const pb::FileRange& crowded, pb::ClientWriteReply reply,
                                             const Work& work) {

@@ -9,8 +9,11 @@ namespace sandstore {
 inline constexpr uint64_t kTransferBytesMax = 64ull << 20;
 inline constexpr uint64_t kChunkBytesMax = 8ull << 20;
 inline constexpr uint64_t kChunkBytesMin = 4ull << 10;
-// The most that one AllocateChunks gives, so the most chunks of one ClientWrite.
-inline constexpr uint64_t kChunksPerWriteMax = 64;
+// The most chunks of one ClientWrite: as many as one commit takes (actors/fs/limits.h).
+inline constexpr uint64_t kChunksPerWriteMax = 1024;
+// The most that one AllocateChunks gives, and that one AbandonChunks takes.
+inline constexpr uint64_t kChunksPerAllocationMax = 64;
+inline constexpr uint64_t kChunksAbandonedMax = 256;
 inline constexpr uint64_t kPutsInParallel = 4;
 inline constexpr uint64_t kGetsInParallel = 8;
 // Requests that the actor works on at once, and the bytes waiting in its writes; beyond: RESOURCE_EXHAUSTED.

@@ -67,6 +67,9 @@ void Dialer::on_message(Connection&, Message message) {
 
 void Dialer::on_closed(Connection&, const std::string& why) {
     if (!connected_ && next_address_ < addresses_.size()) return try_next_address();
+    if (connected_ && why == str_cat("bad frame: ", to_string(FrameError::kHttp))) {
+        return fail(str_cat(address_, " speaks HTTP: what is wanted is the port of --listen, not of --http-listen"));
+    }
     fail(connected_ ? str_cat(address_, " ended the connection during the hello: ", why) : why);
 }
 
@@ -74,7 +77,8 @@ void Dialer::on_timeout() {
     if (!start_failure_.empty()) return fail(std::move(start_failure_));
     if (!connection_) return fail(str_cat("cannot resolve ", address_, ": no answer in time"));
     connection_->close();
-    if (connected_) return fail(str_cat(address_, " did not answer the hello in time"));
+    if (connected_)
+        return fail(str_cat(address_, " did not answer the hello in time: is it the --listen port of a node?"));
     on_closed(*connection_, str_cat("cannot connect to ", address_, ": no answer in time"));
 }
 

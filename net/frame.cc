@@ -12,6 +12,7 @@ namespace sandstore {
 namespace {
 
 constexpr char kMagic[4] = {'S', 'A', 'N', 'D'};
+constexpr char kHttpMagic[4] = {'H', 'T', 'T', 'P'};
 constexpr size_t kCoveredHeaderBytes = 16;  // What the first checksum covers of the header.
 constexpr size_t kStagingBytesMin = 4 << 10;
 constexpr size_t kStagingBytesUsual = 64 << 10;
@@ -76,6 +77,8 @@ std::string_view to_string(FrameError error) {
             return "none";
         case FrameError::kMagic:
             return "magic";
+        case FrameError::kHttp:
+            return "http";
         case FrameError::kVersion:
             return "version";
         case FrameError::kOversized:
@@ -149,7 +152,11 @@ FrameDecoder::Next FrameDecoder::read_header() {
     const char* header = staging_.get() + begin_;
     // Whoever speaks another protocol is told apart by the first bytes, without waiting for a whole header.
     const size_t seen = std::min(staged(), sizeof(kMagic));
-    if (seen > 0 && std::memcmp(header, kMagic, seen) != 0) return fail(FrameError::kMagic);
+    if (seen > 0 && std::memcmp(header, kMagic, seen) != 0) {
+        const bool is_http = std::memcmp(header, kHttpMagic, seen) == 0;  // An answer in HTTP: the wrong port.
+        if (is_http && seen < sizeof(kHttpMagic)) return Next::kMore;
+        return fail(is_http ? FrameError::kHttp : FrameError::kMagic);
+    }
     if (staged() < kFrameHeaderBytes) return Next::kMore;
     if (static_cast<uint8_t>(header[4]) != kFrameVersion) return fail(FrameError::kVersion);
     if (header[5] != 0 || header[6] != 0 || header[7] != 0) return fail(FrameError::kVersion);

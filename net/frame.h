@@ -52,7 +52,7 @@ struct EncodedFrame {
 
 // --- Reading
 
-enum class FrameError { kNone, kMagic, kVersion, kOversized, kChecksum, kUnparsable };
+enum class FrameError { kNone, kMagic, kHttp, kVersion, kOversized, kChecksum, kUnparsable };
 std::string_view to_string(FrameError error);  // "magic", "version", ...: as in metrics.
 
 struct FrameLimits {

@@ -32,6 +32,13 @@ struct TransportOptions {
     uint64_t hello_timeout_us = 5'000'000;
 
     uint64_t connect_timeout_us = 3'000'000;
+    // For a program that a person waits for: a port that does not answer is told soon.
+    static TransportOptions of_client(pb::Hello::Kind kind) {
+        TransportOptions options;
+        options.client_kind = kind;
+        options.hello_timeout_us = options.connect_timeout_us = 1'800'000;
+        return options;
+    }
     uint64_t retry_min_us = 50'000;
     uint64_t bulk_retry_max_us = 2'000'000;
     uint64_t control_retry_max_us = 500'000;  // Elections wait for these links.

@@ -9,6 +9,10 @@
 
 namespace sandstore {
 
+// What every node stores, and the longest --chunk-size there is. A node's own setting says how clients shall split
+// files while it leads; it refuses no chunk that was placed under another leader.
+inline constexpr uint64_t kChunkBytesStored = 8ull << 20;
+
 struct ChunkKey {
     uint64_t term = 0;
     uint64_t number = 0;

@@ -74,8 +74,9 @@ class ChunkService final : public Actor {
     static constexpr uint64_t kPeerPutTimeoutUs = 10'000'000;  // Or the client's deadline, when that comes first.
     static constexpr uint64_t kPeerGetTimeoutUs = 10'000'000;
     static constexpr uint64_t kDiskRetryUs = 1'000'000;
-    static constexpr uint64_t kSpaceAgainUs = 200'000;  // Between questions for the free space, at least.
-    static constexpr uint64_t kScarceChunks = 16;       // Room for fewer of the largest chunks is watched closely.
+    static constexpr uint64_t kSpaceAgainUs = 200'000;     // Between questions for the free space, at least.
+    static constexpr uint64_t kProbeAfterUs = 10'000'000;  // Without a write for so long, one is made.
+    static constexpr uint64_t kScarceChunks = 16;          // Room for fewer of the largest chunks is watched closely.
 
     void receive(Message message, Context& context) override;
 
@@ -183,7 +184,9 @@ class ChunkService final : public Actor {
         std::vector<size_t> operations_end;  // For each chunk: how many operations until it is gone.
         pb::Status failure;                  // Of a chunk that was left behind; the others go on without it.
     };
-    struct SpaceWork {};
+    struct SpaceWork {
+        bool probe = false;  // And a write.
+    };
     struct LeftoversWork {};
     struct CleanWork {};
     using DiskWork = std::variant<ListWork, HeadersWork, WriteWork, CompareWork, ReadWork, QuarantineWork, RestoreWork,
@@ -242,6 +245,9 @@ class ChunkService final : public Actor {
     void on_disk(QuarantineWork& work, DiskOutcome& outcome, Context& context);
     void on_disk(CleanWork& work, DiskOutcome& outcome, Context& context);
     void on_disk(SpaceWork& work, DiskOutcome& outcome, Context& context);
+    void note_space(const pb::DiskReply& reply);
+    void note_write(bool ok, Context& context);
+    void tell_stats(Context& context);
     void ask_space(Context& context);
     bool has_room(uint64_t file_bytes, Context& context);  // False: the figures are asked for again.
     pb::Status no_room() const;
@@ -350,6 +356,9 @@ class ChunkService final : public Actor {
     std::deque<ChunkKey> write_queue_;
     uint32_t writes_in_flight_ = 0;
     uint64_t next_temporary_ = 1;
+    pb::ChunkStats space_;      // What the disk said last of its size.
+    uint64_t wrote_at_us_ = 0;  // When a write became durable last; 0: another one failed since.
+    std::string problem_;       // Why none does; empty: one did lately.
     std::map<uint64_t, Forward> forwards_;
     uint64_t next_forward_ = 1;
     uint64_t forward_bytes_ = 0;

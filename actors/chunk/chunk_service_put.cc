@@ -280,6 +280,7 @@ void ChunkService::write_group(std::vector<ChunkKey> keys, Context& context) {
 
 void ChunkService::on_disk(WriteWork& work, DiskOutcome& outcome, Context& context) {
     writes_in_flight_--;
+    note_write(outcome.ok(), context);
     if (outcome.ok()) {
         for (const uint32_t directory : work.directories) directories_.set(directory);
         for (const ChunkKey key : work.keys) {

@@ -126,8 +126,9 @@ void StatusService::on_operator_request(Message message, Context& context) {
     operators_.begin(std::move(message), address_of, context);
 }
 
-void StatusService::on_chunk_stats(Message message, Context&) {
+void StatusService::on_chunk_stats(Message message, Context& context) {
     pb::ChunkStats& stats = *message->mutable_chunk_stats();
+    if (stats.node_id() == self_id()) own_stats_at_us_ = context.now_us();
     if (members_.contains(stats.node_id())) chunk_stats_[stats.node_id()] = std::move(stats);
 }
 

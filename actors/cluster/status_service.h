@@ -106,6 +106,7 @@ class StatusService final : public Actor {
     std::map<std::string, pb::Member> members_;  // Both together.
     OperatorRequests operators_;
     std::map<std::string, pb::ChunkStats> chunk_stats_;  // By node id; of members only.
+    uint64_t own_stats_at_us_ = 0;                       // When this node's came last; 0: none yet.
     pb::RepairState repair_state_;
     pb::CopiesReport copies_report_;  // Without rounds unless this node leads.
     std::set<std::string> peers_up_;

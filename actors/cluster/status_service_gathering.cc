@@ -14,6 +14,7 @@ namespace {
 constexpr uint64_t kStateHashTimeoutUs = 2'000'000;  // Walks the whole state.
 constexpr uint64_t kNodeTimeoutUs = 500'000;
 constexpr size_t kGatheringsMax = 64;
+constexpr uint64_t kChunksSilentMaxUs = 15'000'000;  // It speaks every few seconds, if its disk answers.
 
 }  // namespace
 
@@ -53,6 +54,13 @@ pb::NodeStatus StatusService::own_line(const pb::ClusterStatusRequest& request, 
     if (started_) line.set_uptime_us(context.now_us() - started_at_us_);
     if (const auto stats = chunk_stats_.find(self_id()); stats != chunk_stats_.end()) {
         *line.mutable_chunks() = stats->second;
+    }
+    const uint64_t silent_us = context.now_us() - own_stats_at_us_;
+    if (own_stats_at_us_ == 0) {
+        line.mutable_chunks()->set_problem("the chunk store is starting");
+    } else if (silent_us > kChunksSilentMaxUs) {
+        line.mutable_chunks()->set_problem(
+            str_cat("the chunk store has not answered for ", silent_us / 1'000'000, " s"));
     }
     if (!repair_state_.problem().empty()) *line.mutable_repair() = repair_state_;
     if (copies_report_.rounds() > 0) *line.mutable_copies_report() = copies_report_;

@@ -93,13 +93,24 @@ size_t ChunkTable::collect_unused(uint64_t index, uint64_t clock_us, size_t chun
         restore_collected(first.key, chunk.allocated_at_us);
         collected->push_back(first.key);
     }
+    forget_surplus();
+    return taken;
+}
+
+bool ChunkTable::abandon(const ChunkKey& key, uint64_t allocated_at_us) {
+    if (was_collected(key, allocated_at_us)) return false;
+    restore_collected(key, allocated_at_us);
+    forget_surplus();
+    return true;
+}
+
+void ChunkTable::forget_surplus() {
     while (collected_.size() > kCollectedMax) {
         const Collected first = collected_.begin().key();
         commit_floor_us_ = std::max(commit_floor_us_, first.allocated_at_us + 1);
         hash_ -= hash_of(first);
         collected_.erase(first);
     }
-    return taken;
 }
 
 void ChunkTable::forget_collected(uint64_t allocated_before_us, size_t chunks_max) {

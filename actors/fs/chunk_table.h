@@ -72,6 +72,8 @@ class ChunkTable {
     // Collects at most so many of the chunks that nothing has used since `index` or longer and for kReleasedKeptUs;
     // their ids are added to `collected`. How many there were.
     size_t collect_unused(uint64_t index, uint64_t clock_us, size_t chunks_max, std::vector<ChunkKey>* collected);
+    // A chunk that is not here never will be. False: that was known.
+    bool abandon(const ChunkKey& key, uint64_t allocated_at_us);
     // A chunk that was allocated so long ago is refused by its age: nobody need remember that it was collected.
     void forget_collected(uint64_t allocated_before_us, size_t chunks_max);
     // Whether it was collected, or may have been: it cannot come into use (again).
@@ -109,6 +111,7 @@ class ChunkTable {
     static uint64_t hash_of(const Collected& collected);
     uint64_t list_of(std::vector<std::string> replicas);  // Known, or made.
     void leave_list(uint64_t id);
+    void forget_surplus();  // Of the collected ones.
     void erase(const ChunkKey& key);
 
     Chunks chunks_;

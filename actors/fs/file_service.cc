@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "actors/chunk/chunk_key.h"
 #include "actors/fs/file_operations.h"
 #include "actors/fs/known.h"
 #include "actors/fs/limits.h"
 #include "actors/fs/outcome.h"
 #include "actors/fs/validate.h"
+#include "actors/raft/feature_level.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/planted.h"
@@ -46,6 +48,7 @@ bool may_go_on_full_disk(const pb::Mutation& mutation) {
         case pb::Mutation::kHoldChunks:
         case pb::Mutation::kReleaseHold:
         case pb::Mutation::kEndLease:
+        case pb::Mutation::kAbandonChunks:
             return mutation.filler().empty();
         case pb::Mutation::kLeaseFile:
             return mutation.filler().empty() && !mutation.lease_file().upload();
@@ -58,11 +61,14 @@ bool may_go_on_full_disk(const pb::Mutation& mutation) {
     }
 }
 
-Outcome check_chunk_lengths(const pb::Mutation& mutation, uint64_t chunk_bytes_max) {
+// By what any node stores: another leader may have wanted shorter or longer ones a moment ago.
+Outcome check_chunk_lengths(const pb::Mutation& mutation) {
     for (const pb::Extent& extent : mutation.commit_extents().extents()) {
-        if (extent.chunk_length() > chunk_bytes_max) return {pb::STATUS_EINVAL, "A chunk is larger than chunks may be"};
+        if (extent.chunk_length() > kChunkBytesStored) {
+            return {pb::STATUS_EINVAL, "A chunk is larger than chunks may be"};
+        }
     }
-    if (mutation.replace_extents().extent().chunk_length() > chunk_bytes_max) {
+    if (mutation.replace_extents().extent().chunk_length() > kChunkBytesStored) {
         return {pb::STATUS_EINVAL, "A chunk is larger than chunks may be"};
     }
     return {};
@@ -78,7 +84,7 @@ void FileService::receive(Message message, Context& context) {
         case pb::Envelope::kClusterView:
             return placement_.set_members(message->cluster_view());
         case pb::Envelope::kConfigurationChanged:
-            return placement_.set_configuration(message->configuration_changed().configuration());
+            return on_configuration_changed(message->configuration_changed().configuration());
         case pb::Envelope::kRoleChanged:
             return on_role_changed(message->role_changed(), context);
         case pb::Envelope::kUnfinishedWork:
@@ -245,17 +251,31 @@ bool FileService::admit(const Origin& origin, bool leader_only, Context& context
     return false;
 }
 
+void FileService::on_configuration_changed(const pb::RaftConfiguration& configuration) {
+    feature_level_ = feature_level_of(configuration.feature_level());
+    placement_.set_configuration(configuration);
+}
+
+// What the log may not hold yet (actors/raft/feature_level.h).
+Outcome FileService::check_level(const pb::Mutation& mutation) const {
+    if (!mutation.has_abandon_chunks() || feature_level_ >= 2) return {};
+    return {pb::STATUS_INVALID_ARGUMENT,
+            "The log has a feature level without this operation: sandstore cluster raise-features"};
+}
+
 void FileService::on_mutation(Message message, Context& context) {
     pb::Mutation& mutation = *message->mutable_mutation();
     const Origin origin = origin_of(message, context);
     if (!started_) return refuse(origin, pb::STATUS_UNAVAILABLE, "The node is still starting", context);
     Outcome outcome = check_mutation(mutation);
     if (outcome.ok()) outcome = check_known(mutation);
-    if (outcome.ok()) outcome = check_chunk_lengths(mutation, settings_.chunk_bytes_max());
+    if (outcome.ok()) outcome = check_chunk_lengths(mutation);
     if (mutation.has_move_chunks()) outcome = {pb::STATUS_INVALID_ARGUMENT, "The cluster itself moves chunks"};
     if (!outcome.ok()) return refuse(origin, status_of(outcome), context);
     if (!admit(origin, true, context)) return;
-    if (outcome = check_allocated(mutation); !outcome.ok()) return refuse(origin, status_of(outcome), context);
+    outcome = check_level(mutation);
+    if (outcome.ok()) outcome = check_allocated(mutation);
+    if (!outcome.ok()) return refuse(origin, status_of(outcome), context);
     if (is_clock_unknown()) return wait_for_clock(std::move(message), context);
     // Addresses change; the log keeps node ids only.
     if (mutation.has_commit_extents()) {
@@ -283,14 +303,16 @@ void FileService::on_mutation(Message message, Context& context) {
 Outcome FileService::check_allocated(const pb::Mutation& mutation) const {
     constexpr std::string_view kNever = "No such chunk was ever allocated";
     if (!is_leader() || allocation_term_ != role_.term()) return {};
-    const auto given_out = [this](const pb::Extent& extent) {
-        const pb::ChunkId& id = extent.chunk().id();
+    const auto given_out = [this](const pb::ChunkId& id) {
         return id.term() != allocation_term_ || id.number() < next_number_;
     };
     for (const pb::Extent& extent : mutation.commit_extents().extents()) {
-        if (!given_out(extent)) return {pb::STATUS_EINVAL, kNever};
+        if (!given_out(extent.chunk().id())) return {pb::STATUS_EINVAL, kNever};
     }
-    if (mutation.has_replace_extents() && !given_out(mutation.replace_extents().extent())) {
+    for (const pb::AbandonChunks::Chunk& chunk : mutation.abandon_chunks().chunks()) {
+        if (!given_out(chunk.id())) return {pb::STATUS_EINVAL, kNever};
+    }
+    if (mutation.has_replace_extents() && !given_out(mutation.replace_extents().extent().chunk().id())) {
         return {pb::STATUS_EINVAL, kNever};
     }
     return {};
@@ -360,6 +382,7 @@ void FileService::on_allocate_chunks(Message message, Context& context) {
         const uint64_t clock_us = cluster_clock_us(context);
         place->set_allocated_at_us(clock_us == 0 ? context.wall_us() : clock_us);
     }
+    reply.set_chunk_bytes_max(settings_.chunk_bytes_max());
     answer(origin, pb::STATUS_OK, message_of(std::move(reply)), context);
 }
 

@@ -58,6 +58,7 @@ class FileService final : public Actor {
     };
 
     void on_start_files(const pb::StartFiles& start, Context& context);
+    void on_configuration_changed(const pb::RaftConfiguration& configuration);
     void on_role_changed(const pb::RoleChanged& role, Context& context);
     void on_unfinished_work(const pb::UnfinishedWork& work, Context& context);
     void on_timer_fired(Context& context);
@@ -89,6 +90,7 @@ class FileService final : public Actor {
 
     bool is_leader() const { return role_known_ && role_.role() == pb::RoleChanged::LEADER; }
     std::string command(pb::Command command, const Context& context) const;
+    Outcome check_level(const pb::Mutation& mutation) const;
     Outcome check_allocated(const pb::Mutation& mutation) const;
     // The cluster's clock as this node reckons it.
     uint64_t cluster_clock_us(const Context& context) const;
@@ -105,6 +107,7 @@ class FileService final : public Actor {
     Placement placement_;
     bool role_known_ = false;
     pb::RoleChanged role_;
+    uint32_t feature_level_ = 1;              // Of the log.
     uint64_t allocation_term_ = 0;            // Numbers below have been given out in this term.
     uint64_t cluster_clock_us_ = 0;           // As the state machine told,
     uint64_t clock_heard_at_us_ = 0;          // and when it did.

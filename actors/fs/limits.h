@@ -62,6 +62,8 @@ inline constexpr size_t kCollectedMax = 100'000;
 
 // Results kept for one session whose client does not say which it has.
 inline constexpr size_t kSessionResultsMax = 1024;
+// Of one AbandonChunks.
+inline constexpr int kAbandonedPerCommandMax = 256;
 // Work that one command does on behalf of earlier ones: each of them at most a few milliseconds.
 inline constexpr size_t kSessionsExpiredPerCommand = 2;
 inline constexpr size_t kLeasesEndedPerCommand = 16;

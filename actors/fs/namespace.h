@@ -50,6 +50,9 @@ class Namespace {
     // The bytes stay as they are.
     Outcome replace_extents(const pb::ReplaceExtents& request, const Occasion& when);
 
+    // Chunks that no commit will name are collected, and from now on none can.
+    Outcome abandon_chunks(const pb::AbandonChunks& request, const Occasion& when);
+
     // While there is a hold, no chunk that is in use now or later disappears (messages/fs.proto).
     Outcome hold_chunks(const pb::HoldChunks& request, const Occasion& when, pb::MutationResult* result);
     Outcome release_hold(const pb::ReleaseHold& request);
@@ -71,7 +74,8 @@ class Namespace {
     // no longer.
     void reclaim(size_t extents_max);
     bool reclaiming() const { return !detached_.empty(); }
-    // What the last reclaim() collected.
+    // What was collected since begin_collecting().
+    void begin_collecting() { collected_.clear(); }
     const std::vector<ChunkKey>& collected() const { return collected_; }
     // When reclaim() will have something to do, by the cluster's clock: 0: nothing is left; 1: it has now.
     uint64_t work_due_us() const;

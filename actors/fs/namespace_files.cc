@@ -63,7 +63,6 @@ void Namespace::account(uint64_t inode, ExtentTable::Changes changes, Content* c
 }
 
 void Namespace::reclaim(size_t extents_max) {
-    collected_.clear();
     // A chunk released before the oldest hold was made is not in what that hold is for.
     if (!chunks_.unused().empty()) {
         extents_moved_ +=
@@ -189,6 +188,24 @@ Outcome Namespace::check_chunks(const RequestedExtents& extents, const Occasion&
         const bool same = added || (at->second.length == facts.length && at->second.replicas == facts.replicas &&
                                     at->second.allocated_at_us == facts.allocated_at_us);
         if (!same) return {pb::STATUS_EINVAL, kDifferent};
+    }
+    return {};
+}
+
+Outcome Namespace::abandon_chunks(const pb::AbandonChunks& request, const Occasion& when) {
+    for (const pb::AbandonChunks::Chunk& chunk : request.chunks()) {
+        const ChunkKey key = key_of(chunk.id());
+        if (when.term != 0 && key.term > when.term) return {pb::STATUS_EINVAL, "No such chunk was ever allocated"};
+    }
+    for (const pb::AbandonChunks::Chunk& chunk : request.chunks()) {
+        const ChunkKey key = key_of(chunk.id());
+        if (chunks_.find(key) != nullptr && !planted("abandoned-though-in-use")) continue;
+        // What is as old as this, or as far in the future, is not remembered: its time alone keeps it out of use.
+        const uint64_t now_us = when.clock_us;
+        const uint64_t allocated_us = chunk.allocated_at_us();
+        const uint64_t apart_us = std::max(now_us, allocated_us) - std::min(now_us, allocated_us);
+        if (apart_us > when.chunk_commit_window_us) continue;
+        if (chunks_.abandon(key, allocated_us)) collected_.push_back(key);
     }
     return {};
 }

@@ -66,6 +66,7 @@ void Placement::set_stats(const pb::ChunkStats& stats) {
     Node* node = known_or_new(stats.node_id());
     if (node == nullptr) return;
     node->has_stats = true;
+    node->takes_writes = stats.problem().empty();
     node->chunk_bytes = stats.chunk_bytes();
     node->disk_total_bytes = stats.disk_total_bytes();
     node->disk_free_bytes = stats.disk_free_bytes();
@@ -91,7 +92,7 @@ Placement::Choice Placement::choose(const Wish& wish, const Random& random, pb::
     std::string full;
     for (const auto& [id, node] : nodes_) {
         if (node.is_member && node.has_stats) greatest_load = std::max(greatest_load, node.chunk_bytes);
-        if (!node.is_member || !node.is_up) continue;
+        if (!node.is_member || !node.serves()) continue;
         ++up;
         up_with_room += !node.full();
         if (node.full()) str_append(&full, full.empty() ? "" : ", ", id);
@@ -115,7 +116,7 @@ Placement::Choice Placement::choose(const Wish& wish, const Random& random, pb::
         const Node& node = *candidate.node;
         const size_t same_zone = node.zone.empty() ? 0 : zone_uses[node.zone];
         const bool unwanted = std::ranges::count(wish.avoid, *candidate.id) > 0;
-        return std::tuple(!node.is_up, node.full(), unwanted, node.nearly_full(), same_zone, candidate.load,
+        return std::tuple(!node.serves(), node.full(), unwanted, node.nearly_full(), same_zone, candidate.load,
                           candidate.tie_break);
     };
     const auto better = [&](const Candidate& a, const Candidate& b) { return rank(a) < rank(b); };
@@ -142,7 +143,7 @@ std::optional<std::string> Placement::choose_another(const std::vector<std::stri
     const std::string* best = nullptr;
     std::tuple<size_t, uint64_t, uint64_t> best_rank;
     for (const auto& [id, node] : nodes_) {
-        if (!node.is_member || !node.is_up || node.nearly_full() || std::ranges::count(taken, id) > 0) continue;
+        if (!node.is_member || !node.serves() || node.nearly_full() || std::ranges::count(taken, id) > 0) continue;
         const std::tuple rank(node.zone.empty() ? 0 : zone_uses[node.zone], load_of(node, greatest_load), random());
         if (best != nullptr && best_rank <= rank) continue;
         best = &id;

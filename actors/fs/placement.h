@@ -59,6 +59,8 @@ class Placement {
         bool is_leaving = false;     // Likewise, but not for long.
         bool is_member = false;      // May get chunks.
         bool is_up = false;
+        bool takes_writes = true;  // As it says itself.
+        bool serves() const { return is_up && takes_writes; }
         bool has_stats = false;
         std::string address;
         std::string zone;

@@ -69,6 +69,7 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
     if (planted("session-expiry-by-local-order")) clock_us_ += commands_of_this_process++ % 2;
     sessions_.expire(clock_us_, kSessionsExpiredPerCommand);
     namespace_.set_clock(clock_us_, chunk_commit_window_us_);
+    namespace_.begin_collecting();
     namespace_.expire_holds(clock_us_);
     namespace_.expire_leases(clock_us_);
     const pb::Mutation& mutation = command.mutation();
@@ -150,6 +151,8 @@ Outcome ReplicatedState::perform(const pb::Mutation& mutation, const Occasion& w
             return namespace_.commit_extents(mutation.commit_extents(), when, result);
         case pb::Mutation::kReplaceExtents:
             return namespace_.replace_extents(mutation.replace_extents(), when);
+        case pb::Mutation::kAbandonChunks:
+            return namespace_.abandon_chunks(mutation.abandon_chunks(), when);
         case pb::Mutation::kHoldChunks:
             return namespace_.hold_chunks(mutation.hold_chunks(), when, result);
         case pb::Mutation::kReleaseHold:

@@ -103,8 +103,8 @@ void StateMachine::apply_some(uint64_t* work, Context& context) {
                 added->set_index(record.index);
                 added->set_result(std::move(result));
             }
+            for (const ChunkKey& key : state_.files().collected()) fill_chunk_id(key, batch_->collected.add_ids());
         }
-        for (const ChunkKey& key : state_.files().collected()) fill_chunk_id(key, batch_->collected.add_ids());
         *work += state_.work() - before;
     }
 }

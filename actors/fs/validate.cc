@@ -92,6 +92,18 @@ Outcome check_commit(const pb::CommitExtents& commit) {
     return {};
 }
 
+Outcome check_abandoned(const pb::AbandonChunks& request) {
+    if (request.chunks_size() > kAbandonedPerCommandMax) {
+        return {pb::STATUS_INVALID_ARGUMENT, "Too many chunks in one request: at most 256"};
+    }
+    for (const pb::AbandonChunks::Chunk& chunk : request.chunks()) {
+        if (chunk.id().term() == 0 || chunk.id().number() == 0) {
+            return {pb::STATUS_INVALID_ARGUMENT, "A chunk to be abandoned has no id"};
+        }
+    }
+    return {};
+}
+
 Outcome check_attributes(const pb::SetAttributes& set) {
     if (Outcome at = check_at(set.at()); !at.ok()) return at;
     if (set.has_size() && set.size() > kFileBytesMax) return pb::STATUS_EFBIG;
@@ -138,6 +150,8 @@ Outcome check_operation(const pb::Mutation& mutation) {
             return first_failure(check_at(mutation.publish_file().at()), check_mode(mutation.publish_file().mode()));
         case pb::Mutation::kMoveChunks:
             return check_moves(mutation.move_chunks());
+        case pb::Mutation::kAbandonChunks:
+            return check_abandoned(mutation.abandon_chunks());
         case pb::Mutation::OPERATION_NOT_SET:
             break;
     }

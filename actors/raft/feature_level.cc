@@ -1,7 +1,7 @@
 #include "actors/raft/feature_level.h"
 
 #ifndef SANDSTORE_FEATURE_LEVEL
-#define SANDSTORE_FEATURE_LEVEL 1
+#define SANDSTORE_FEATURE_LEVEL 2
 #endif
 
 namespace sandstore {

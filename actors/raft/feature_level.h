@@ -6,6 +6,7 @@
 //   level   what it permits
 //       1   no-ops, configurations and commands with the operations of Mutation up to publish_file, and housekeeping.
 //           Logs whose configuration names no level are of this one.
+//       2   AbandonChunks.
 //
 // A new kind of record, a new operation, or a field that changes what an operation does: a line here, the constant one
 // higher, and no such entry proposed before the log's configuration is of that level.

@@ -163,6 +163,9 @@ class RaftCore {
     uint64_t term() const { return term_; }
     const std::string& voted_for() const { return voted_for_; }
     const std::string& leader_id() const { return leader_id_; }
+    bool follows() const { return role_ == pb::RoleChanged::FOLLOWER && !leader_id_.empty(); }
+    const pb::Standing& standing() const { return standing_; }  // While it follows; empty: it was not told.
+    uint64_t leader_silent_us(uint64_t now_us) const { return now_us - leader_contact_us_; }
     uint64_t commit_index() const { return commit_index_; }
     uint64_t first_index() const { return terms_.first_index(); }
     uint64_t last_index() const { return terms_.last_index(); }
@@ -334,6 +337,7 @@ class RaftCore {
     std::set<std::string, std::less<>> unreachable_;
     uint64_t election_deadline_us_ = 0;
     uint64_t leader_contact_us_ = 0;  // 0: none heard in this boot.
+    pb::Standing standing_;           // As the leader that we follow told.
     uint64_t campaign_started_us_ = 0;
     uint64_t told_removed_at_ = 0;  // A newer configuration, committed at this index, is without this node.
     LogEnd owed_;                   // How far our log once reached, as a leader says who had it acknowledged.

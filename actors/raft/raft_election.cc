@@ -34,7 +34,10 @@ void RaftCore::become_follower(uint64_t term, std::string_view leader) {
         leader_id_.clear();
         effects_.role_changed = true;
     }
-    if (role_ != pb::RoleChanged::FOLLOWER || leader_id_ != leader) effects_.role_changed = true;
+    if (role_ != pb::RoleChanged::FOLLOWER || leader_id_ != leader) {
+        effects_.role_changed = true;
+        standing_.Clear();
+    }
     role_ = pb::RoleChanged::FOLLOWER;
     leader_id_ = leader;
     votes_.clear();
@@ -192,7 +195,9 @@ void RaftCore::on_request_vote(std::string_view from, const pb::RequestVote& req
         send(from, message_of(std::move(reply)), Gate::kTerm);
         return;
     }
-    if (request.term() > term_ && disturbs) {
+    // Also in a term that we have come to otherwise: what a leader was promised holds for its time, not for its term.
+    const bool breaks_a_promise = request.term() == term_ && disturbs && voted_for_ != from;
+    if ((request.term() > term_ && disturbs) || (breaks_a_promise && !planted("promise-ends-with-the-term"))) {
         reply.set_term(term_);
         send(from, message_of(std::move(reply)), Gate::kTerm);
         return;

@@ -188,6 +188,10 @@ void RaftNode::on_status_request(const Message& message, Context& context) {
     status.set_forgot(core_->has_forgotten());
     status.set_ask_to_rejoin(options_->ask_to_rejoin);
     status.set_feature_level(options_->feature_level);
+    if (core_->follows()) {
+        if (core_->standing().ByteSizeLong() > 0) *status.mutable_standing() = core_->standing();
+        status.set_leader_silent_us(core_->leader_silent_us(context.now_us()));
+    }
     for (const auto& [peer, progress] : core_->peers()) {
         pb::RaftPeerStatus* line = status.add_peers();
         line->set_node_id(peer);

@@ -317,8 +317,11 @@ void RaftNode::on_snapshot_verified(const Message& message, const std::string& p
     if (status.code() == pb::STATUS_CORRUPTED) {
         metrics_->snapshots_damaged.add();
         context.error("A snapshot is damaged and was set aside; another one is used", {{"why", status.message()}});
-        // The one before it will do, since the log goes on from it; a fresh one makes two again.
+        // The one before it will do when the log goes on from it: not after a leader's snapshot. A fresh one makes two
+        // again.
         snapshots_.assign(verified.kept().begin(), verified.kept().end());
+        const auto goes_on = [&](const auto& meta) { return meta.index() + 1 >= core_->first_index(); };
+        std::erase_if(snapshots_, [&](const auto& meta) { return !goes_on(meta); });
         take_fresh_snapshot(context);
     }
     const auto transfer = transfers_.find(peer);

@@ -27,6 +27,10 @@ void RaftCore::send_heartbeat(const std::string& peer, Progress& progress) {
     heartbeat.set_known_start(configuration().start_of(peer));
     heartbeat.set_owed_index(progress.owed_index());
     heartbeat.set_owed_term(progress.owed_index() == 0 ? 0 : progress.owed_term());
+    pb::Standing& standing = *heartbeat.mutable_standing();
+    standing.set_match_index(progress.match());
+    standing.set_commit_index(commit_index_);
+    standing.set_silent_us(input_.now_us - progress.last_contact_us());
     send(peer, message_of(std::move(heartbeat)), Gate::kNone);
 }
 
@@ -58,6 +62,7 @@ void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbea
             set_commit(std::min(heartbeat.leader_commit(), terms_.last_index()));
         }
         note_owed(heartbeat);
+        standing_ = heartbeat.standing();
     }
     pb::HeartbeatReply reply;
     reply.set_term(term_);

@@ -2,7 +2,10 @@
 
 #include <gflags/gflags.h>
 
+#include <cstdio>
+
 #include "apps/common/units.h"
+#include "runtime/one_line.h"
 
 DEFINE_string(servers, "", "any nodes of the cluster; the leader is found (none: this machine's ports 8080 to 8083)");
 DEFINE_string(timeout, "15s", "how long one operation may take");
@@ -40,6 +43,9 @@ ClientOptions client_options_from_flags() {
     options.servers = servers_from_flags();
     options.timeout_us = parse_duration_us(FLAGS_timeout).value_or(options.timeout_us);
     options.read_any_node = FLAGS_read_any_node;
+    options.on_silence = [](const std::string& sentence) {
+        std::fprintf(stderr, "sandstore: %s\n", one_line(sentence).c_str());
+    };
     return options;
 }
 

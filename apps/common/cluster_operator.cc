@@ -4,10 +4,10 @@
 
 #include "actors/raft/feature_level.h"
 #include "apps/common/units.h"
-#include "net/status_json.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
+#include "services/status/status_json.h"
 
 namespace sandstore {
 

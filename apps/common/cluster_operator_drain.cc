@@ -4,8 +4,8 @@
 
 #include "apps/common/cluster_operator.h"
 #include "apps/common/progress_bar.h"
-#include "net/status_json.h"
 #include "runtime/text.h"
+#include "services/status/status_json.h"
 
 namespace sandstore {
 

@@ -5,8 +5,8 @@
 
 #include <string_view>
 
-#include "net/http_server.h"
 #include "runtime/fault_points.h"
+#include "services/status/http_server.h"
 
 namespace sandstore {
 

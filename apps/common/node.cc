@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "actors/chunk/chunk_key.h"
 #include "actors/chunk/chunk_service.h"
 #include "actors/chunk/repairer.h"
 #include "actors/cluster/bootstrap.h"
@@ -20,7 +21,6 @@
 #include "apps/common/debug_faults.h"
 #include "apps/modules/modules.h"
 #include "net/figures_sampler.h"
-#include "net/http_server.h"
 #include "net/transport.h"
 #include "runtime/descriptors.h"
 #include "runtime/event_runtime.h"
@@ -31,6 +31,7 @@
 #include "runtime/text.h"
 #include "runtime/thread_disk.h"
 #include "runtime/version.h"
+#include "services/status/http_server.h"
 
 namespace sandstore {
 
@@ -141,7 +142,7 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     files.set_requests_max(kFileRequestsMax);
     send(files);
     pb::StartChunks chunks;
-    chunks.set_chunk_bytes_max(options.chunk_bytes_max);
+    chunks.set_chunk_bytes_max(kChunkBytesStored);
     chunks.set_stats_interval_ms(kChunkStatsIntervalMs);
     if (options.chunks_on_disk) chunks.set_disk_reserve_bytes(options.disk_reserve_bytes);
     send(chunks);

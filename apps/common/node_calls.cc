@@ -16,10 +16,9 @@ constexpr uint64_t kStatusAttemptUs = 4'000'000;  // A node asks the others for 
 
 struct NodeCalls::Inside {
     Inside() : runtime({.node_id = ""}, logger, metrics) {
-        TransportOptions options;
-        options.client_kind = pb::Hello::OPERATOR;
         runtime.own_port({pb::PORT_TRANSPORT},
-                         std::make_unique<Transport>(runtime.base(), runtime.dispatcher(), std::move(options)));
+                         std::make_unique<Transport>(runtime.base(), runtime.dispatcher(),
+                                                     TransportOptions::of_client(pb::Hello::OPERATOR)));
     }
     Logger logger;
     MetricsRegistry metrics;

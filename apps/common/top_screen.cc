@@ -4,9 +4,9 @@
 #include <map>
 
 #include "apps/common/units.h"
-#include "net/maintenance.h"
-#include "net/status_json.h"
 #include "runtime/text.h"
+#include "services/status/maintenance.h"
+#include "services/status/status_json.h"
 
 namespace sandstore {
 namespace {

@@ -220,9 +220,8 @@ ClientStatus stream_tree(Client& client, HoldKeeper& hold, Snapshot& snapshot, T
         for (const pb::BackupExtent& extent : entry.extents()) {
             const Result<Payload> bytes = stream.next();
             if (!bytes.ok()) return ClientStatus(bytes.code(), str_cat("/", path, ": ", bytes.text()));
-            for (const Payload::Piece& piece : bytes->slice(extent.chunk_offset(), extent.length()).pieces()) {
-                tar.data(piece.bytes);
-            }
+            const Payload run = bytes->slice(extent.chunk_offset(), extent.length());
+            for (const Payload::Piece& piece : run.pieces()) tar.data(piece.bytes);
             if (tar.error() != 0)
                 return ClientStatus(pb::STATUS_EIO, str_cat("standard output: ", strerror(tar.error())));
             bar.update(done += extent.length());

@@ -12,9 +12,10 @@
 #include "apps/common/table.h"
 #include "apps/common/units.h"
 #include "apps/sandstore/cluster_tools.h"
-#include "net/status_json.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
+#include "services/status/readiness.h"
+#include "services/status/status_json.h"
 
 DEFINE_bool(learner, false, "leave the node a learner: it gets everything and has no vote");
 DEFINE_bool(force_removal, false, "even when chunks cannot be moved elsewhere: what is only on the node is lost then");
@@ -95,7 +96,7 @@ void print_members(const pb::ClusterStatus& status) {
                         std::string(known ? role_name(node) : "-"), node.up() ? "yes" : "no",
                         seen ? str_cat(last - std::min(last, line.peer->match_index())) : "-",
                         seen ? progress_text(*line.peer) : "-", known ? str_cat(node.raft().election_priority()) : "-",
-                        node.detail()});
+                        node.detail().empty() ? not_ready_remark(node) : node.detail()});
     }
     print_table(rows);
     if (const std::string hint = feature_hint(status); !hint.empty()) std::printf("\n%s\n", hint.c_str());
@@ -117,6 +118,8 @@ void print_members_json(const pb::ClusterStatus& status) {
             member["reachable"] = line.peer->reachable();
         }
         member["detail"] = line.node->detail();
+        member["ready"] = not_ready(*line.node).empty();
+        member["not_ready"] = not_ready(*line.node);
         json["members"].append(std::move(member));
     }
     json.removeMember("nodes");

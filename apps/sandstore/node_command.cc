@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "actors/chunk/chunk_key.h"
 #include "actors/cluster/member_record.h"
 #include "apps/common/common_flags.h"
 #include "apps/common/node.h"
@@ -57,7 +58,7 @@ const FlagRule kListenRule("listen", listen_address());
 const FlagRule kHttpListenRule("http_listen", listen_address());
 const FlagRule kSnapshotLogRule("snapshot_log_size", size_between(0, uint64_t{1} << 40));
 const FlagRule kDiskReserveRule("disk_reserve", size_between(0, uint64_t{1} << 40));
-const FlagRule kChunkSizeRule("chunk_size", size_between(64 << 10, 8 << 20));
+const FlagRule kChunkSizeRule("chunk_size", size_between(64 << 10, kChunkBytesStored));
 const FlagRule kMemoryBudgetRule("memory_budget", size_between(64 << 20, uint64_t{1} << 40));
 const FlagRule kRepairDelayRule("repair_delay", duration_between(1'000'000, 86'400'000'000));
 const FlagRule kLogFileSizeRule("log_file_size", size_between(0, uint64_t{1} << 40));

@@ -11,10 +11,11 @@
 #include "apps/common/table.h"
 #include "apps/common/units.h"
 #include "apps/sandstore/commands.h"
-#include "net/maintenance.h"
-#include "net/status_json.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
+#include "services/status/maintenance.h"
+#include "services/status/readiness.h"
+#include "services/status/status_json.h"
 
 DEFINE_bool(state_hash, false, "also compute a hash of each node's replicated state");
 DEFINE_string(http, ":9400", "where the node serves HTTP");
@@ -42,7 +43,7 @@ const CommandSpec& status_spec() {
 const CommandSpec& health_spec() {
     static const CommandSpec kSpec = {
         .name = "health",
-        .summary = "Asks one node whether it serves: it has started, and knows a leader.",
+        .summary = "Asks one node whether it is ready: its leader hears of it, and its disk takes writes.",
         .usage = "sandstore health [flags]",
         .groups = {{"Node", {"http", "maintenance"}}},
         .notes =
@@ -59,8 +60,8 @@ std::string remarks(const pb::NodeStatus& node) {
         if (so) str_append(&text, text.empty() ? "" : "; ", what);
     };
     const pb::RaftStatus& raft = node.raft();
-    say(raft.disk_full(), "disk full: no writes");
-    say(raft.disk_slow(), "disk does not answer");
+    const std::string not_ready = not_ready_remark(node);
+    say(!not_ready.empty(), not_ready);
     say(!node.repair().problem().empty(), node.repair().problem());
     say(node.figures().chunks_missing() > 0, str_cat("lacks ", node.figures().chunks_missing(), " of its chunks"));
     say(node.figures().etcd() == pb::NodeFigures::LOST, "etcd does not answer");

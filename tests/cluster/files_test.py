@@ -1,5 +1,6 @@
 """What other clients see of a file while it is put, replaced and read, and what is left when a put is broken off: the
 old content or the new, nobody else's file taken away, and nothing left behind."""
+import glob
 import os
 import signal
 
@@ -69,6 +70,35 @@ class Files(ClusterTest):
         self.assertEqual(self.names(), ["race"])
         self.nodes.fs("rm", "/race")
         wait_until("nothing is left of the upload", lambda: self.counts() == empty)
+
+    def test_what_a_refused_put_has_stored_is_collected_at_once(self):
+        wait_until("the log may hold that chunks are abandoned",
+                   lambda: self.nodes.status()["configuration"]["feature_level"] >= 2)
+        before = self.chunk_files()
+        refused = self.nodes.sandstore("fs", "put", "-", "/no-such-directory/f", input=b"x" * MIB)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn(b"No such file or directory", refused.stderr)
+        wait_until("its chunk is gone from every node", lambda: self.chunk_files() == before)
+
+    def test_chunks_are_as_long_as_the_nodes_say(self):
+        for size in (64 * 1024, MIB):
+            cluster = self.cluster(chunk_size=f"{size // 1024}KiB").start()
+            cluster.await_leader()
+            content = os.urandom(12 * MIB + 5)
+            cluster.put("/f", content)
+            cluster.put("/short", content[:size + 1])
+            self.assertEqual(cluster.cat("/f"), content)
+            self.assertEqual(cluster.cat("/short"), content[:size + 1])
+            files = self.chunk_files(cluster)
+            self.assertGreaterEqual(len(files), 2 * (len(content) // size))
+            self.assertLessEqual(max(files.values()), size + 4096, "the bytes, and what the format adds")
+            cluster.close()
+
+    def chunk_files(self, cluster=None):
+        """The chunks on the disks of all nodes, and how long they are."""
+        nodes = (cluster or self.nodes).nodes
+        paths = [path for node in nodes for path in glob.glob(f"{node.data_dir}/chunks/**/*.chunk", recursive=True)]
+        return {path: os.stat(path).st_size for path in paths}
 
     def test_a_put_that_is_killed_leaves_no_name(self):
         child = self.begin_put("/new", 20 * MIB)

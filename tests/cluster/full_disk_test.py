@@ -3,6 +3,7 @@ node has a small disk of its own (tmpfs), which needs the right to mount one."""
 import glob
 import os
 import subprocess
+import time
 import unittest
 
 import harness
@@ -19,13 +20,14 @@ def may_mount():
 
 @unittest.skipUnless(may_mount(), "needs the right to mount a tmpfs")
 class FullDisk(ClusterTest):
-    def small_disks(self):
+    def small_disks(self, which=(0, 1, 2), disk_mib=DISK_MIB):
         cluster = self.cluster()
-        for node in cluster.nodes:
+        small = [cluster.nodes[i] for i in which]
+        for node in small:
             os.mkdir(node.data_dir)
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", node.data_dir], check=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mib}m", "tmpfs", node.data_dir], check=True)
         # Runs before the cluster's folder is removed.
-        self.addCleanup(self.unmount, cluster)
+        self.addCleanup(self.unmount, cluster, small)
         cluster.start().await_leader()
         # The log takes its own share first: what it lacks it would take of what is removed later.
         wait_until("the log's segments are made in advance", lambda: all(
@@ -39,9 +41,10 @@ class FullDisk(ClusterTest):
         whole = all(file.st_blocks * 512 >= file.st_size for file in files)
         return whole and len(files) == SEGMENTS and len({file.st_size for file in files}) == 1
 
-    def unmount(self, cluster):
+    def unmount(self, cluster, small):
         for node in cluster.nodes:
             node.kill()
+        for node in small:
             subprocess.run(["umount", node.data_dir], check=True)
 
     def fill(self, cluster):
@@ -71,6 +74,30 @@ class FullDisk(ClusterTest):
         for i in range(3, len(contents)):
             self.assertEqual(cluster.cat(f"/f{i}"), contents[i])
         cluster.await_equal_state()
+
+    def test_a_put_that_cannot_succeed_fills_nobody_elses_disk(self):
+        """One disk of three is full, and another node is away: what is stored on the third one is of no use."""
+        cluster = self.small_disks(which=[1])
+        healthy, full, away = cluster.nodes
+        away.kill()
+        stored = lambda: len(glob.glob(f"{healthy.data_dir}/chunks/**/*.chunk", recursive=True))
+        most = 0
+        for i in range(100):
+            before = stored()
+            child = harness.spawn([harness.SANDSTORE, "fs", "put", "--timeout=10s", "-", f"/f{i}"], stdin=-1, stderr=-1,
+                                  env=harness.clean_environment(SANDSTORE_SERVERS=cluster.servers()))
+            self.addCleanup(child.stderr.close)
+            child.stdin.write(os.urandom(FILE_BYTES))
+            child.stdin.close()
+            while child.poll() is None:
+                most = max(most, stored() - before)
+                time.sleep(0.01)  # Between looks at what comes and goes.
+            if child.returncode != 0:
+                break
+        said = child.stderr.read()
+        self.assertTrue(b"No space left" in said or b"is full" in said, said)
+        self.assertLessEqual(most, 2)
+        wait_until("what it had stored is gone", lambda: stored() <= before)
 
     def test_nodes_start_again_on_full_disks(self):
         cluster = self.small_disks()

@@ -25,6 +25,9 @@ LOAD = os.path.join(BINARY_DIR, "tests", "cluster_load")
 # Sanitizers and busy machines are slow; what a test waits for is generous, what it measures is not.
 PATIENCE_S = float(os.environ.get("SANDSTORE_TEST_PATIENCE_S", "30"))
 
+# A program with a sanitizer keeps what it has freed for a while, and borders around all it has: it is larger.
+SANITIZED = os.path.basename(BINARY_DIR) in ("asan", "tsan")
+
 
 def clean_environment(**extra):
     """The caller's environment without what Sandstore reads from it."""

@@ -101,11 +101,11 @@ class Rolling(ClusterTest):
         self.assertIn(b"feature levels differ", cluster.sandstore("status").stdout)
         refused = raise_features()
         self.assertEqual(refused.returncode, 1)
-        self.assertIn(b"node-2 knows level 1, node-3 knows level 1. Update them first", refused.stderr)
+        self.assertIn(b"node-2 knows level 2, node-3 knows level 2. Update them first", refused.stderr)
         for node in cluster.nodes[1:]:
             self.replace(cluster, node, SANDSTORE_NEXT)
         self.assertIn(b"run `sandstore cluster raise-features`", cluster.sandstore("cluster", "members").stdout)
-        self.assertEqual(cluster.status()["configuration"]["feature_level"], 1)
+        self.assertEqual(cluster.status()["configuration"]["feature_level"], 2)
         raised = raise_features("--json")
         self.assertEqual(raised.returncode, 0, raised.stderr.decode())
         self.assertEqual(cluster.status()["configuration"]["feature_level"], 99)
@@ -114,7 +114,7 @@ class Rolling(ClusterTest):
         self.assertEqual(older.terminate()[0], 0)
         older.binary = SANDSTORE
         older.start()
-        self.assertRefused(older, "the log holds records of feature level 99, and this version knows level 1: update")
+        self.assertRefused(older, "the log holds records of feature level 99, and this version knows level 2: update")
         older.binary = SANDSTORE_NEXT
         older.start()
         cluster.await_caught_up()

@@ -19,8 +19,8 @@ class Judge {
     void look_at(const std::string& name, const std::vector<FileOperation>& operations) {
         verdict_.directories++;
         const LinearizabilityResult result = check_linearizable(operations, files_, 1, states_max_);
-        if (result.verdict == Verdict::kLinearizable) return;
-        const bool undecided = result.verdict == Verdict::kUndecided;
+        if (result.verdict == OrderVerdict::kLinearizable) return;
+        const bool undecided = result.verdict == OrderVerdict::kUndecided;
         (undecided ? verdict_.undecided : verdict_.not_linearizable)++;
         problem(str_cat(name, undecided ? ": too many orders are possible to decide\n" : ": no order fits\n",
                         result.explanation));

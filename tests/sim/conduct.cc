@@ -16,6 +16,8 @@ constexpr uint64_t kPatience = 4;            // Times the longest election timeo
 constexpr uint64_t kLeaderSparedTenths = 8;  // Of the shortest election timeout: heard so recently, it is alive.
 constexpr uint64_t kFlowWindowUs = 100'000;
 constexpr uint64_t kMessagesPerWindowMax = 4'000;
+constexpr uint64_t kBytesPerWindowMax = 2
+                                        << 20;  // What all clients of a run write within such a time, many times over.
 constexpr uint64_t kUncommittedBytesBeyondMax = 64 * 1024;  // One command: that of the mover names many chunks.
 
 bool is_majority(const Configuration::Nodes& nodes, const std::function<bool(const std::string&)>& yes) {
@@ -164,15 +166,17 @@ void Conduct::check_flow(const std::string& from, const std::string& to, const M
     const bool refusal = (message->has_append_reply() && !message->append_reply().success()) ||
                          (message->has_install_snapshot_reply() && message->install_snapshot_reply().failed());
     std::map<std::string, Flow>& flows = flows_[{from, to}];
-    const auto count = [&](const std::string& kind, uint64_t most) {
+    const auto count = [&](const std::string& kind, uint64_t most, uint64_t more = 1) {
         Flow& flow = flows[kind];
         const uint64_t window = now_us / kFlowWindowUs;
         if (flow.window != window) flow = {window, 0};
-        if (++flow.count <= most) return;
+        flow.count += more;
+        if (flow.count <= most) return;
         violated("messages_do_not_storm", str_cat(from, " sends ", to, " ", flow.count, " ", kind, " within ",
                                                   kFlowWindowUs / 1000, " ms: ", message->ShortDebugString()));
     };
     count("messages", kMessagesPerWindowMax);
+    count("bytes", kBytesPerWindowMax, message.payload.size());
     if (refusal) count("refusals", refusals_max_);
 }
 

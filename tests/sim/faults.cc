@@ -196,6 +196,10 @@ bool Faults::explains_stop(const std::string& id, const std::string& reason) {
         start_later(id, 200'000);  // Rightly refused, with such a list.
         return true;
     }
+    if (schedule_.setting("older") != 0 && reason.find("feature level") != std::string::npos) {
+        start_later(id, 100'000);  // It comes back with a newer program.
+        return true;
+    }
     if (id == wiped_ && reason.find("already runs as") != std::string::npos) {
         start_later(id, 200'000);  // The others have not noticed yet that the one before is gone.
         return true;
@@ -257,6 +261,7 @@ void Faults::set_network() {
     faults.loss_per_mille = static_cast<uint64_t>(schedule_.setting("loss_per_mille"));
     faults.duplicate_per_mille = static_cast<uint64_t>(schedule_.setting("duplicate_per_mille"));
     faults.delay_max_us = static_cast<uint64_t>(schedule_.setting("delay_max_us"));
+    faults.late_per_mille = static_cast<uint64_t>(schedule_.setting("late_per_mille"));
     faults.reorder = schedule_.setting("reorder") != 0;
     cluster_.network().set_faults(faults);
 }
@@ -477,6 +482,7 @@ void Faults::damage_snapshot(const std::string& id, uint64_t where) {
     RandomStream dice(where, 1);
     const std::string& file = files[dice.below(files.size())];
     disk.flip_bit(file, dice.below(disk.contents(file).size()), static_cast<int>(dice.below(8)));
+    cluster_.invariants().snapshot_damaged(id);
 }
 
 // Not of the log: a vote that is nowhere can be given again, and nobody could tell.

@@ -38,6 +38,8 @@ class Invariants {
     void node_damaged(const std::string& id) { nodes_[id].damaged = true; }
     // The same, and not at the very end of its log: it must notice.
     void node_damaged_for_all_to_see(const std::string& id) { nodes_[id].damaged = nodes_[id].must_notice = true; }
+    // One of its snapshots is not what it was.
+    void snapshot_damaged(const std::string& id) { nodes_[id].snapshot_damaged = true; }
     bool is_damaged(const std::string& id) const { return nodes_.at(id).damaged; }
 
     // The machine has a new disk: only the old one can be held to what was promised.
@@ -76,6 +78,7 @@ class Invariants {
     struct Node {
         bool booted = false;
         bool damaged = false;
+        bool snapshot_damaged = false;
         bool must_notice = false;
         // As last seen in this life.
         bool was_leader = false;

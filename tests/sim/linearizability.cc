@@ -278,7 +278,7 @@ class Search {
         const bool found = extend();
         result.states = states_;
         if (found) return result;
-        result.verdict = states_ > states_max_ ? Verdict::kUndecided : Verdict::kNotLinearizable;
+        result.verdict = states_ > states_max_ ? OrderVerdict::kUndecided : OrderVerdict::kNotLinearizable;
         result.explanation = explain();
         return result;
     }

@@ -45,10 +45,10 @@ struct FileOperation {
     std::vector<size_t> names;    // kList, sorted.
 };
 
-enum class Verdict : uint8_t { kLinearizable, kNotLinearizable, kUndecided };
+enum class OrderVerdict : uint8_t { kLinearizable, kNotLinearizable, kUndecided };
 
 struct LinearizabilityResult {
-    Verdict verdict = Verdict::kLinearizable;
+    OrderVerdict verdict = OrderVerdict::kLinearizable;
     size_t states = 0;        // Looked at.
     std::string explanation;  // Of kNotLinearizable: the longest part that can be ordered, and what does not fit.
 };

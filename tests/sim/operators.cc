@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/raft/feature_level.h"
 #include "actors/raft/raft_node.h"
 #include "messages/envelope.pb.h"
 #include "runtime/message_of.h"
@@ -82,6 +83,9 @@ void Operators::apply_until(const SimEvent& event, uint64_t until_us) {
     }
     pb::ChangeMembership request;
     switch (event.kind) {
+        case SimEventKind::kRaiseFeatures:
+            request.set_raise_feature_level(kFeatureLevel);
+            break;
         case SimEventKind::kAddNode:
             add(&request, Change::ADD_LEARNER, choose(number, strangers));
             break;

@@ -17,8 +17,8 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 55>& kind_table() {
-    static const std::array<KindFacts, 55> table = {{
+const std::array<KindFacts, 56>& kind_table() {
+    static const std::array<KindFacts, 56> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -56,6 +56,7 @@ const std::array<KindFacts, 55>& kind_table() {
         {"etcd_wrong", {"how", "for_us"}},
         {"transfer", {"node"}},
         {"snapshot", {"node"}},
+        {"raise_features", {"node"}},
         {"add_node", {"node"}},
         {"promote_node", {"node"}},
         {"demote_node", {"node"}},
@@ -178,6 +179,7 @@ const std::map<std::string, int64_t>& default_settings() {
         {"cache_bytes", 64 * 1024},
         {"segment_bytes", 256 * 1024},
         {"uncommitted_bytes", 0},  // 0: as the engine likes.
+        {"older", 0},              // Not 0: some nodes run an older version until their first restart.
         {"varied", 0},             // Not 0: nodes differ in sizes and limits.
         {"patience_max", 1},       // Election timeouts of a node are up to so many times as long as those of another.
         {"hard_boot", 0},          // Not 0: network, disks and clocks are bad while the cluster begins, too.
@@ -193,6 +195,7 @@ const std::map<std::string, int64_t>& default_settings() {
         {"clock_skew_ppm", 0},  // Up to so much, in either direction, on each machine.
         {"loss_per_mille", 0},
         {"duplicate_per_mille", 0},
+        {"late_per_mille", 0},  // Messages of which a copy comes long after, over whatever has happened since.
         {"delay_max_us", 300},
         {"reorder", 0},
         {"disk_us", 20},

@@ -55,6 +55,7 @@ enum class SimEventKind : uint8_t {
     // Operators
     kTransfer,
     kSnapshot,
+    kRaiseFeatures,
     kAddNode,  // As a learner.
     kPromoteNode,
     kDemoteNode,

@@ -109,8 +109,8 @@ void SimCluster::start(const std::string& id) {
     dispatcher.add_actor({{pb::ACTOR_BOOTSTRAP, 0}, [plain] { return std::make_unique<Bootstrap>(!plain); }});
     add<LogStore>(dispatcher, pb::ACTOR_LOG);
     add<SnapshotStore>(dispatcher, pb::ACTOR_SNAPSHOTS);
-    dispatcher.add_actor(
-        {{pb::ACTOR_RAFT, 0}, [plain] { return std::make_unique<RaftNode>(plain ? 1 : kFeatureLevel); }});
+    const uint32_t level = level_of(id);
+    dispatcher.add_actor({{pb::ACTOR_RAFT, 0}, [level] { return std::make_unique<RaftNode>(level); }});
     add<StateMachine>(dispatcher, pb::ACTOR_STATE_MACHINE);
     add<FileService>(dispatcher, pb::ACTOR_FILES);
     add<ChunkService>(dispatcher, pb::ACTOR_CHUNKS);
@@ -133,6 +133,13 @@ void SimCluster::start(const std::string& id) {
     snapshot_conduct_.node_started(id);
     watch(dispatcher, id);
     post_start_messages(dispatcher, id);
+}
+
+// Of the program that this start of the node runs. What else an older program lacks is not imitated.
+uint32_t SimCluster::level_of(const std::string& id) {
+    const bool first = updated_.insert(id).second;
+    const bool older = options_.older && first && mix64(runtime_.seed() ^ crc32c(id)) % 2 == 0;
+    return options_.plain_log || older ? 1 : kFeatureLevel;
 }
 
 uint64_t SimCluster::own(const std::string& id, uint64_t size) const {
@@ -185,6 +192,7 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     mover.set_repair_delay_us(3'000'000);
     pb::StartStatus status;
     status.set_node_id(id);
+    status.set_copies(3);
     pb::StartNode node;
     node.set_node_id(id);
     node.set_ask_members(true);

@@ -48,7 +48,8 @@ struct SimOptions {
     uint64_t patience_max = 1;                   // Of nodes not named there: drawn from the seed.
     uint64_t uncommitted_bytes_max = 0;          // 0: RaftNode's own default.
     bool plain_log = false;                      // No entries but what a script asks for: no starts, feature level 1.
-    bool varied = false;                         // Nodes have sizes of their own, up to four times these.
+    bool older = false;   // Half of the first members know feature level 1 only, until their first restart.
+    bool varied = false;  // Nodes have sizes of their own, up to four times these.
 };
 
 class SimCluster {
@@ -102,6 +103,7 @@ class SimCluster {
     void check_step();
     void check_received_snapshot(const std::string& id, const pb::SnapshotMeta& meta);
     uint64_t own(const std::string& id, uint64_t size) const;
+    uint32_t level_of(const std::string& id);
     void node_stopped(const std::string& id, const std::string& reason);
     void watch(Dispatcher& dispatcher, const std::string& id);
     Logger& logger_of(const std::string& id);
@@ -116,6 +118,7 @@ class SimCluster {
     std::map<std::string, std::unique_ptr<TraceWriter>> traces_;
     std::map<std::string, std::string> trace_paths_;
     std::map<std::string, uint64_t> traced_lives_;
+    std::set<std::string> updated_;  // Nodes that have been started once.
     SimRuntime runtime_;
     SimNetwork network_;
     std::map<std::string, std::string> stops_;

@@ -7,6 +7,13 @@
 
 namespace sandstore {
 
+namespace {
+
+constexpr uint64_t kLateMinUs = 200'000;
+constexpr uint64_t kLateSpreadUs = 2'000'000;
+
+}  // namespace
+
 class SimNetwork::Gate final : public Port {
  public:
     Gate(SimNetwork& network, std::string id) : network_(network), id_(std::move(id)) {}
@@ -156,6 +163,9 @@ void SimNetwork::transmit(const std::string& from, const std::string& to, Messag
     if (auto held = held_.find({from, to}); held != held_.end()) {
         held->second.push_back(std::move(message));
         return;
+    }
+    if (faults_.late_per_mille > 0 && random.below(1000) < faults_.late_per_mille) {
+        deliver_later(from, to, message.clone(), kLateMinUs + random.below(kLateSpreadUs));
     }
     const auto slow = extra_us_.find({from, to});
     const uint64_t extra_us = slow == extra_us_.end() ? 0 : slow->second;

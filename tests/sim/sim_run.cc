@@ -7,8 +7,11 @@
 #include "actors/raft/raft_node.h"
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
+#include "runtime/message_of.h"
 #include "runtime/random.h"
 #include "runtime/text.h"
+#include "services/status/maintenance.h"
+#include "services/status/readiness.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/operators.h"
 #include "tests/sim/side_work.h"
@@ -23,6 +26,7 @@ constexpr uint64_t kBootLimitUs = 30'000'000;
 constexpr uint64_t kBootSpreadUs = 400'000;  // Of nodes that do not start together.
 constexpr uint64_t kConvergenceLimitUs = 20'000'000;
 constexpr uint64_t kServiceLimitUs = 10'000'000;
+constexpr uint64_t kStatusEveryUs = 500'000;
 constexpr uint64_t kAllRunLimitUs = 4'000'000;
 
 SimOptions options_of(const Schedule& schedule) {
@@ -34,6 +38,7 @@ SimOptions options_of(const Schedule& schedule) {
     options.heartbeat_ms = setting("heartbeat_ms");
     options.uncommitted_bytes_max = setting("uncommitted_bytes");
     options.varied = setting("varied") != 0;
+    options.older = setting("older") != 0;
     options.patience_max = std::max<uint64_t>(setting("patience_max"), 1);
     options.append_window = static_cast<uint32_t>(setting("append_window"));
     options.append_bytes_max = setting("append_bytes_max");
@@ -72,6 +77,8 @@ class Run {
             faults->heal();
             serve_without_one();
             converge();
+            believe_health();
+            workload_.check_history();
         } catch (const std::exception& error) {
             result_.failure = error.what();
             result_.signature = Invariants::signature_of(result_.failure);
@@ -97,6 +104,8 @@ class Run {
     void serve_without_one();
     std::string choose_victim() const;
     void converge();
+    pb::ClusterStatus ask_status();
+    void believe_health();
     bool no_voter_has_forgotten() const;
     std::string stops() const;
     void demand(bool condition, const char* name, const std::string& what) {
@@ -264,9 +273,48 @@ void Run::converge() {
     workload_.prove_service(kServiceLimitUs);
     const std::string difference = cluster_.compare_states();
     demand(difference.empty(), "replicas_converge", difference);
-    workload_.check_history();
     const bool all_vote = runtime.run_until([this] { return no_voter_has_forgotten(); }, kConvergenceLimitUs);
     demand(all_vote, "wiped_nodes_vote_again", cluster_.describe());
+}
+
+pb::ClusterStatus Run::ask_status() {
+    pb::ClusterStatus status;
+    bool answered = false;
+    Dispatcher* dispatcher = cluster_.runtime().node(cluster_.leader());
+    if (dispatcher == nullptr) return status;
+    dispatcher->ask(pb::ACTOR_STATUS, message_of(pb::ClusterStatusRequest()), kBootLimitUs, [&](Message reply) {
+        answered = true;
+        if (reply->has_cluster_status()) status = reply->cluster_status();
+    });
+    cluster_.runtime().run_until([&answered] { return answered; }, 2 * kBootLimitUs);
+    return status;
+}
+
+// What the nodes say of themselves is true: all that run become ready, and one of which it is said that it may be
+// stopped can be done without: the others serve, and have every byte.
+void Run::believe_health() {
+    if (mix64(schedule_.seed ^ 0x6865616c7468) % 3 != 0) return;
+    std::string unready;
+    std::vector<std::string> may_go;
+    for (uint64_t waited_us = 0; waited_us < kConvergenceLimitUs; waited_us += kStatusEveryUs) {
+        const pb::ClusterStatus status = ask_status();
+        const std::vector<std::string> members = cluster_.members();
+        unready = status.nodes().empty() ? "no status" : "";
+        may_go.clear();
+        for (const pb::NodeStatus& node : status.nodes()) {
+            if (std::ranges::count(members, node.id()) == 0 || !cluster_.is_running(node.id())) continue;
+            if (const std::string why = not_ready(node); !why.empty()) str_append(&unready, node.id(), ": ", why, "\n");
+            if (may_be_stopped(status, node.id()).yes) may_go.push_back(node.id());
+        }
+        if (unready.empty() && !may_go.empty()) break;
+        cluster_.runtime().run_for(kStatusEveryUs);
+    }
+    demand(unready.empty(), "healed_nodes_become_ready", unready);
+    if (may_go.empty()) return;
+    cluster_.kill(may_go[mix64(schedule_.seed) % may_go.size()]);
+    const bool led = cluster_.runtime().run_until([this] { return !cluster_.leader().empty(); }, kConvergenceLimitUs);
+    demand(led, "what_may_be_stopped_is_not_needed", cluster_.describe());
+    workload_.prove_service(kServiceLimitUs);
 }
 
 // Nobody counts as absent, and nobody learns only because its disk is new.

@@ -133,6 +133,7 @@ void Draw::draw_network() {
     if (one_in(3)) set("duplicate_per_mille", between(1, 200));
     if (one_in(2)) set("delay_max_us", between(300, 30 * kMs));
     if (one_in(3)) set("reorder", 1);
+    if (one_in(6)) set("late_per_mille", between(1, 30));
 }
 
 int64_t Draw::draw_duration() {
@@ -175,6 +176,10 @@ void Draw::draw_requests() {
     }
     if (one_in(4)) {
         for (uint64_t i = between(1, 5); i > 0; i--) add(SimEventKind::kSnapshot, {any_node()});
+    }
+    if (one_in(6)) {
+        set("older", 1);
+        for (uint64_t i = between(1, 4); i > 0; i--) add(SimEventKind::kRaiseFeatures, {any_node()});
     }
     const bool damage =
         std::any_of(schedule_.events.begin(), schedule_.events.end(), [](const SimEvent& e) { return is_damage(e); });

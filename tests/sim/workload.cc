@@ -353,8 +353,8 @@ void Workload::check_history() const {
             if (matters) history.push_back(operation);
         }
         const LinearizabilityResult result = check_linearizable(history, files_, directories_);
-        if (result.verdict == Verdict::kUndecided) undecided_++;
-        if (result.verdict != Verdict::kNotLinearizable) continue;
+        if (result.verdict == OrderVerdict::kUndecided) undecided_++;
+        if (result.verdict != OrderVerdict::kNotLinearizable) continue;
         throw InvariantBroken(
             str_cat("invariant linearizability: what was done in /d", first, " has no order\n", result.explanation));
     }

@@ -57,50 +57,51 @@ FileOperation read_pieces(uint64_t begun, uint64_t ended, std::vector<Piece> con
 
 constexpr uint64_t kNever = FileOperation::kNever;
 
-Verdict verdict(const std::vector<FileOperation>& history, size_t files = 2) {
+OrderVerdict verdict(const std::vector<FileOperation>& history, size_t files = 2) {
     return check_linearizable(history, files).verdict;
 }
 
 TEST(Linearizability, one_after_the_other) {
-    EXPECT_EQ(verdict({}), Verdict::kLinearizable);
+    EXPECT_EQ(verdict({}), OrderVerdict::kLinearizable);
     EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), append(5, 6, 8, 10), read(7, 8, {7, 8})}),
-              Verdict::kLinearizable);
+              OrderVerdict::kLinearizable);
     EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), append(5, 6, 8, 10), read(7, 8, {8, 7})}),
-              Verdict::kNotLinearizable);
+              OrderVerdict::kNotLinearizable);
 }
 
 TEST(Linearizability, an_acknowledged_write_that_is_missing_is_found) {
-    EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), read(5, 6, {})}), Verdict::kNotLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), read(5, 6, {})}), OrderVerdict::kNotLinearizable);
 }
 
 TEST(Linearizability, an_append_applied_twice_is_found) {
-    EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), read(5, 6, {7, 7})}), Verdict::kNotLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), read(5, 6, {7, 7})}), OrderVerdict::kNotLinearizable);
 }
 
 TEST(Linearizability, a_stale_read_is_found_and_a_concurrent_one_is_not_stale) {
-    EXPECT_EQ(verdict({create(1, 2), write(3, 4, 1), write(5, 8, 2), read(6, 7, {1})}), Verdict::kLinearizable);
-    EXPECT_EQ(verdict({create(1, 2), write(3, 4, 1), write(5, 8, 2), read(6, 7, {2})}), Verdict::kLinearizable);
-    EXPECT_EQ(verdict({create(1, 2), write(3, 4, 1), write(5, 6, 2), read(7, 8, {1})}), Verdict::kNotLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), write(3, 4, 1), write(5, 8, 2), read(6, 7, {1})}), OrderVerdict::kLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), write(3, 4, 1), write(5, 8, 2), read(6, 7, {2})}), OrderVerdict::kLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), write(3, 4, 1), write(5, 6, 2), read(7, 8, {1})}), OrderVerdict::kNotLinearizable);
 }
 
 TEST(Linearizability, reads_do_not_go_back_during_one_write) {
-    EXPECT_EQ(verdict({create(1, 2), write(3, 20, 1), read(4, 5, {1}), read(6, 7, {})}), Verdict::kNotLinearizable);
-    EXPECT_EQ(verdict({create(1, 2), write(3, 20, 1), read(4, 5, {}), read(6, 7, {1})}), Verdict::kLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), write(3, 20, 1), read(4, 5, {1}), read(6, 7, {})}),
+              OrderVerdict::kNotLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), write(3, 20, 1), read(4, 5, {}), read(6, 7, {1})}), OrderVerdict::kLinearizable);
 }
 
 TEST(Linearizability, what_is_unknown_happens_later_or_never) {
     const FileOperation lost = append(3, kNever, 7, 0, Outcome::kUnknown);
-    EXPECT_EQ(verdict({create(1, 2), lost, read(4, 5, {})}), Verdict::kLinearizable);
-    EXPECT_EQ(verdict({create(1, 2), lost, read(4, 5, {}), read(6, 7, {7})}), Verdict::kLinearizable);
-    EXPECT_EQ(verdict({create(1, 2), lost, read(4, 5, {7}), read(6, 7, {})}), Verdict::kNotLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), lost, read(4, 5, {})}), OrderVerdict::kLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), lost, read(4, 5, {}), read(6, 7, {7})}), OrderVerdict::kLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), lost, read(4, 5, {7}), read(6, 7, {})}), OrderVerdict::kNotLinearizable);
     EXPECT_EQ(verdict({create(1, 2), read(3, 4, {7}), append(5, kNever, 7, 0, Outcome::kUnknown)}),
-              Verdict::kNotLinearizable)
+              OrderVerdict::kNotLinearizable)
         << "not before it began";
 }
 
 TEST(Linearizability, two_exclusive_creations_do_not_both_succeed) {
-    EXPECT_EQ(verdict({create(1, 4), create(2, 3)}), Verdict::kNotLinearizable);
-    EXPECT_EQ(verdict({create(1, 4), create(2, 3, Outcome::kExists)}), Verdict::kLinearizable);
+    EXPECT_EQ(verdict({create(1, 4), create(2, 3)}), OrderVerdict::kNotLinearizable);
+    EXPECT_EQ(verdict({create(1, 4), create(2, 3, Outcome::kExists)}), OrderVerdict::kLinearizable);
 }
 
 TEST(Linearizability, renames_and_lists_see_the_whole_directory) {
@@ -111,14 +112,14 @@ TEST(Linearizability, renames_and_lists_see_the_whole_directory) {
         made.names = std::move(names);
         return made;
     };
-    EXPECT_EQ(verdict({create(1, 2), rename, list(4, {0}), list(7, {1})}), Verdict::kLinearizable);
-    EXPECT_EQ(verdict({create(1, 2), rename, list(4, {0, 1})}), Verdict::kNotLinearizable) << "both names at once";
-    EXPECT_EQ(verdict({create(1, 2), rename, list(4, {})}), Verdict::kNotLinearizable) << "neither name";
+    EXPECT_EQ(verdict({create(1, 2), rename, list(4, {0}), list(7, {1})}), OrderVerdict::kLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), rename, list(4, {0, 1})}), OrderVerdict::kNotLinearizable) << "both names at once";
+    EXPECT_EQ(verdict({create(1, 2), rename, list(4, {})}), OrderVerdict::kNotLinearizable) << "neither name";
 }
 
 TEST(Linearizability, an_append_tells_the_offset_it_got) {
-    EXPECT_EQ(verdict({create(1, 2), append(3, 6, 1, 10), append(4, 5, 2, 0)}), Verdict::kLinearizable);
-    EXPECT_EQ(verdict({create(1, 2), append(3, 6, 1, 0), append(4, 5, 2, 0)}), Verdict::kNotLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), append(3, 6, 1, 10), append(4, 5, 2, 0)}), OrderVerdict::kLinearizable);
+    EXPECT_EQ(verdict({create(1, 2), append(3, 6, 1, 0), append(4, 5, 2, 0)}), OrderVerdict::kNotLinearizable);
 }
 
 TEST(Linearizability, parts_of_files_are_overwritten_cut_and_grow_by_holes) {
@@ -127,17 +128,17 @@ TEST(Linearizability, parts_of_files_are_overwritten_cut_and_grow_by_holes) {
     middle.bytes = 4;
     middle.offset = 3;
     EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), middle, read_pieces(7, 8, {{7, 0, 3}, {8, 0, 4}, {7, 7, 3}})}),
-              Verdict::kLinearizable);
+              OrderVerdict::kLinearizable);
     EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), middle, read_pieces(7, 8, {{7, 0, 3}, {8, 0, 4}})}),
-              Verdict::kNotLinearizable);
+              OrderVerdict::kNotLinearizable);
     FileOperation cut = operation(Kind::kTruncate, 5, 6, Outcome::kOk);
     cut.offset = 4;
     FileOperation grow = operation(Kind::kTruncate, 7, 8, Outcome::kOk);
     grow.offset = 9;
     EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), cut, grow, read_pieces(9, 10, {{7, 0, 4}, {0, 0, 5}})}),
-              Verdict::kLinearizable);
+              OrderVerdict::kLinearizable);
     EXPECT_EQ(verdict({create(1, 2), append(3, 4, 7, 0), cut, grow, read_pieces(9, 10, {{7, 0, 9}})}),
-              Verdict::kNotLinearizable)
+              OrderVerdict::kNotLinearizable)
         << "what was cut off is there again";
 }
 
@@ -153,15 +154,15 @@ TEST(Linearizability, a_file_moved_to_another_directory_is_in_one_of_them) {
     const auto two = [](const std::vector<FileOperation>& history) {
         return check_linearizable(history, 2, 2).verdict;
     };
-    EXPECT_EQ(two({create(1, 2), rename, list(4, 0, {}), list(7, 1, {0})}), Verdict::kLinearizable);
-    EXPECT_EQ(two({create(1, 2), rename, list(7, 0, {0})}), Verdict::kNotLinearizable);
+    EXPECT_EQ(two({create(1, 2), rename, list(4, 0, {}), list(7, 1, {0})}), OrderVerdict::kLinearizable);
+    EXPECT_EQ(two({create(1, 2), rename, list(7, 0, {0})}), OrderVerdict::kNotLinearizable);
 }
 
 TEST(Linearizability, a_history_too_hard_to_judge_is_called_so) {
     std::vector<FileOperation> history = {create(1, 2)};
     for (uint32_t i = 0; i < 12; i++) history.push_back(append(3, kNever, i + 1, 0, Outcome::kUnknown));
     history.push_back(read(4, 5, {99}));
-    EXPECT_EQ(check_linearizable(history, 1, 1, 1000).verdict, Verdict::kUndecided);
+    EXPECT_EQ(check_linearizable(history, 1, 1, 1000).verdict, OrderVerdict::kUndecided);
 }
 
 // --- Against brute force
@@ -257,7 +258,7 @@ TEST(Linearizability, agrees_with_brute_force_on_random_histories) {
         seen[expected]++;
         std::string text;
         for (const FileOperation& one : history) text += to_text(one) + "\n";
-        ASSERT_EQ(verdict(history, 1) == Verdict::kLinearizable, expected) << text;
+        ASSERT_EQ(verdict(history, 1) == OrderVerdict::kLinearizable, expected) << text;
     }
     EXPECT_GT(seen[true], 300);
     EXPECT_GT(seen[false], 300);

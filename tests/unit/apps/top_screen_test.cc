@@ -22,6 +22,7 @@ pb::ClusterStatus cluster() {
         pb::RaftStatus* raft = node->mutable_raft();
         raft->set_role(i == 2 ? pb::RoleChanged::LEADER : pb::RoleChanged::FOLLOWER);
         raft->set_term(7);
+        raft->set_leader_id("node-2");
         if (i == 2) node->mutable_copies_report()->set_rounds(1);
         raft->set_last_index(1000 - static_cast<uint64_t>(i == 3 ? 90 : 0));
         raft->set_commit_index(900);

@@ -65,7 +65,9 @@ class CrashingNode {
                 << "chunk " << to_string(key) << " gives " << code << (acknowledged ? " but was acknowledged" : "");
             EXPECT_TRUE(code != pb::STATUS_OK || answer.payload.to_string() == data) << to_string(key);
         }
-        for (const std::string& file : disk_.files()) EXPECT_TRUE(file.ends_with(".chunk")) << file;
+        for (const std::string& file : disk_.files()) {
+            EXPECT_TRUE(file.ends_with(".chunk") || file == "chunks/probe") << file;
+        }
     }
 
     size_t stored() const { return stored_.size(); }

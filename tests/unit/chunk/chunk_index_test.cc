@@ -273,7 +273,7 @@ TEST_F(ChunkIndexTest, deletes_damaged_files_too) {
     disk.flip_bit(chunk_path(kKey), chunk_file_bytes(1) - 1);
     EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
     EXPECT_EQ(remove({kKey}, repairer_).code(), pb::STATUS_OK);
-    EXPECT_EQ(disk.files_with("chunks/"), 0u);
+    EXPECT_EQ(disk.files_with(to_string(kKey)), 0u);
 }
 
 TEST_F(ChunkIndexTest, nobody_else_may_delete) {

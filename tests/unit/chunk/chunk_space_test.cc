@@ -118,5 +118,47 @@ TEST_F(ChunkSpaceTest, a_full_disk_here_does_not_keep_the_others_from_storing) {
     EXPECT_EQ(put_answer(id).status().code(), pb::STATUS_OK);
 }
 
+// --- Whether the disk takes writes
+
+TEST_F(ChunkSpaceTest, a_store_that_nobody_writes_to_finds_out_by_itself_whether_it_could) {
+    const auto problem = [&] {
+        kit->drop_effects();
+        kit->advance(5'000'000);
+        run_disk();
+        return kit->take_to(Body::kChunkStats, "")->chunk_stats().problem();
+    };
+    EXPECT_EQ(problem(), "") << "tried at the start";
+    disk.fail_next({.operation = pb::DiskOperation::kReplace, .error = EIO});
+    EXPECT_NE(problem().find("Input/output error"), std::string::npos);
+    disk.fail_next({.operation = pb::DiskOperation::kReplace, .error = EROFS});
+    EXPECT_NE(problem().find("Read-only file system"), std::string::npos) << "asked again without waiting";
+    EXPECT_EQ(problem(), "");
+}
+
+TEST_F(ChunkSpaceTest, where_chunks_are_stored_nothing_else_is_written) {
+    kit->advance(4'000'000);
+    EXPECT_EQ(put({1, 1}, 1'000).code(), pb::STATUS_OK);
+    disk.fail_next({.operation = pb::DiskOperation::kReplace, .error = EIO});
+    kit->drop_effects();
+    kit->advance(5'000'000);
+    run_disk();
+    EXPECT_EQ(kit->take_to(Body::kChunkStats, "")->chunk_stats().problem(), "");
+}
+
+TEST_F(ChunkSpaceTest, after_a_chunk_that_could_not_be_stored_it_is_found_out_at_once) {
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EIO});
+    EXPECT_NE(put({1, 1}, 1'000).code(), pb::STATUS_OK);
+    disk.fail_next({.operation = pb::DiskOperation::kReplace, .error = EIO});
+    kit->drop_effects();
+    kit->advance(5'000'000);
+    run_disk();
+    EXPECT_NE(kit->take_to(Body::kChunkStats, "")->chunk_stats().problem(), "");
+    EXPECT_EQ(put({1, 1}, 1'000).code(), pb::STATUS_OK);
+    kit->drop_effects();
+    kit->advance(5'000'000);
+    run_disk();
+    EXPECT_EQ(kit->take_to(Body::kChunkStats, "")->chunk_stats().problem(), "") << "a chunk was stored";
+}
+
 }  // namespace
 }  // namespace sandstore

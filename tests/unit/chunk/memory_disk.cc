@@ -34,6 +34,8 @@ static std::string file_of(const pb::DiskOperation& operation) {
             return operation.sync().file();
         case Operation::kRead:
             return operation.read().file();
+        case Operation::kReplace:
+            return operation.replace().file();
         case Operation::kRename:
             return operation.rename().from();
         case Operation::kRemove:
@@ -85,6 +87,14 @@ int MemoryDisk::apply(const pb::DiskOperation& operation, const Payload& payload
             bytes_read += part.size();
             reply->add_read_lengths(part.size());
             read->append(Payload(std::move(part)));
+            return 0;
+        }
+        case Operation::kReplace: {
+            auto content = std::make_shared<Content>();
+            content->bytes = payload.slice(*payload_at, operation.replace().length()).to_string();
+            *payload_at += content->bytes.size();
+            content->durable = content->bytes;
+            names_[file] = durable_names_[file] = content;
             return 0;
         }
         case Operation::kRename:

@@ -39,6 +39,17 @@ void store_all(StepKit& kit) {
     while (auto put = kit.try_take(pb::Envelope::kChunkPut)) kit.answer(*put, stored({"node-b", "node-c"}));
 }
 
+// The chunks that the client abandons; it has no session yet unless one is named.
+std::vector<uint64_t> given_back(StepKit& kit, bool has_session = false) {
+    if (!has_session) open_session(kit, 4);
+    const Message told = kit.take(pb::Envelope::kMutation);
+    EXPECT_EQ(told->mutation().session_id(), 4u);
+    std::vector<uint64_t> numbers;
+    for (const auto& chunk : told->mutation().abandon_chunks().chunks()) numbers.push_back(chunk.id().number());
+    kit.answer(told, mutation_result());
+    return numbers;
+}
+
 TEST(ClientWrite, goes_to_aligned_chunks_with_checksums_and_becomes_visible_in_one_mutation) {
     auto kit = client_kit();
     const std::string bytes = pattern(4096 + 1000 + 96);
@@ -163,9 +174,14 @@ TEST(ClientWrite, a_put_of_unknown_outcome_goes_to_the_same_place_once_more_thro
         kit->fail(again, code);
         ASSERT_TRUE(kit->has(pb::Envelope::kAllocateChunks) || kit->fire_next_timer());
         give_places(*kit, 2);
-        const Message elsewhere = kit->take(pb::Envelope::kChunkPut);
-        EXPECT_EQ(elsewhere->chunk_put().place().id().number(), 2u);
-        EXPECT_EQ(elsewhere->to_node(), "@d:1") << "the others did not answer a moment ago";
+        const Message once_more = kit->take(pb::Envelope::kChunkPut);
+        EXPECT_EQ(once_more->chunk_put().place().id().number(), 1u) << "on the same nodes it is the same chunk";
+        EXPECT_EQ(once_more->to_node(), "@d:1") << "the others did not answer a moment ago";
+        kit->fail(once_more, code);
+        kit->fail(kit->take(pb::Envelope::kChunkPut), code);
+        ASSERT_TRUE(kit->has(pb::Envelope::kAllocateChunks) || kit->fire_next_timer());
+        give_places(*kit, 3, {"e:1", "c:1", "d:1"});
+        EXPECT_EQ(kit->take(pb::Envelope::kChunkPut)->chunk_put().place().id().number(), 3u);
     }
 }
 
@@ -204,6 +220,7 @@ TEST(ClientWrite, full_disks_are_told_after_a_few_places) {
     EXPECT_EQ(refuse_all(*kit, request, pb::STATUS_ENOSPC), 3u);
     EXPECT_LT(kit->now_us() - began_us, 5 * kSecond);
     EXPECT_EQ(kit->take_answer(request)->client_write_reply().status().code(), pb::STATUS_ENOSPC);
+    EXPECT_EQ(given_back(*kit), (std::vector<uint64_t>{1})) << "all three places were on the same nodes";
     kit->expect_nothing();
 }
 
@@ -319,6 +336,117 @@ TEST(ClientWrite, errors_of_the_namespace_are_the_answer) {
     open_session(*kit, 4);
     kit->answer(kit->take(pb::Envelope::kMutation), mutation_result(pb::STATUS_ENOENT));
     EXPECT_EQ(kit->take_answer(request)->client_write_reply().status().code(), pb::STATUS_ENOENT);
+    EXPECT_EQ(given_back(*kit, true), (std::vector<uint64_t>{1}));
+    kit->expect_nothing();
+}
+
+// --- How long chunks are, and how many
+
+TEST(ClientWrite, chunks_are_as_long_as_the_leader_wants_them) {
+    auto kit = client_kit({"a:1"}, 16384);
+    const auto give = [&](uint64_t chunk_bytes_max) {
+        const Message asked = kit->take(pb::Envelope::kAllocateChunks);
+        pb::AllocateChunksReply reply;
+        reply.set_chunk_bytes_max(chunk_bytes_max);
+        for (uint32_t i = 0; i < asked->allocate_chunks().count(); ++i) *reply.add_places() = place(1 + i, {"b:1"});
+        kit->answer(asked, message_of(reply));
+        return std::pair(asked->allocate_chunks().count(), asked->allocate_chunks().chunk_bytes());
+    };
+    kit->request(write_message(pattern(16384)), kProgram);
+    EXPECT_EQ(give(5000), std::pair(1u, uint64_t{16384}));
+    EXPECT_EQ(give(5000), std::pair(4u, uint64_t{5000})) << "split anew, nothing was sent";
+    std::vector<uint64_t> lengths;
+    while (auto put = kit->try_take(pb::Envelope::kChunkPut)) lengths.push_back(put->payload.size());
+    EXPECT_EQ(lengths, (std::vector<uint64_t>{5000, 5000, 5000, 1384}));
+    kit->request(write_message(pattern(16384)), kProgram);
+    EXPECT_EQ(give(100'000), std::pair(4u, uint64_t{5000})) << "the next write knows it";
+    kit->request(write_message(pattern(20'000)), kProgram);
+    EXPECT_EQ(give(0), std::pair(2u, uint64_t{16384})) << "and that it is over, up to what is configured here";
+}
+
+TEST(ClientWrite, many_chunks_are_placed_by_several_requests_and_committed_by_one) {
+    auto kit = client_kit();
+    const uint64_t request = kit->request(write_message(pattern(150 * 4096)), kProgram);
+    std::vector<uint32_t> counts;
+    for (uint64_t number = 1; auto asked = kit->try_take(pb::Envelope::kAllocateChunks); number += counts.back()) {
+        counts.push_back((*asked)->allocate_chunks().count());
+        pb::AllocateChunksReply reply;
+        for (uint32_t i = 0; i < counts.back(); ++i) *reply.add_places() = place(number + i, {"b:1", "c:1", "d:1"});
+        kit->answer(*asked, message_of(reply));
+    }
+    EXPECT_EQ(counts, (std::vector<uint32_t>{64, 64, 22}));
+    store_all(*kit);
+    open_session(*kit, 4);
+    const Message commit = kit->take(pb::Envelope::kMutation);
+    ASSERT_EQ(commit->mutation().commit_extents().extents_size(), 150);
+    EXPECT_EQ(commit->mutation().commit_extents().extents(149).chunk().id().number(), 150u);
+    EXPECT_EQ(commit->mutation().commit_extents().extents(149).offset(), 149u * 4096);
+    kit->answer(commit, mutation_result());
+    EXPECT_EQ(kit->take_answer(request)->client_write_reply().status().code(), pb::STATUS_OK);
+}
+
+TEST(ClientWrite, what_one_commit_cannot_name_is_put_into_longer_chunks) {
+    auto kit = client_kit();
+    kit->request(write_message(std::string(16 << 20, 'x'), 1), kProgram);
+    EXPECT_EQ(kit->take(pb::Envelope::kAllocateChunks)->allocate_chunks().chunk_bytes(), 32768u);
+}
+
+// --- What is given back
+
+TEST(ClientWrite, places_that_were_left_for_others_are_given_back_when_the_file_has_its_bytes) {
+    auto kit = client_kit();
+    const uint64_t request = kit->request(write_message(pattern(100)), kProgram);
+    give_places(*kit, 1);
+    kit->answer(kit->take(pb::Envelope::kChunkPut), put_failed(pb::STATUS_ENOSPC));
+    give_places(*kit, 50, {"c:1", "d:1", "e:1"});
+    kit->answer(kit->take(pb::Envelope::kChunkPut), stored({"node-c", "node-d"}));
+    open_session(*kit, 4);
+    kit->answer(kit->take(pb::Envelope::kMutation), mutation_result());
+    EXPECT_EQ(kit->take_answer(request)->client_write_reply().status().code(), pb::STATUS_OK);
+    EXPECT_EQ(given_back(*kit, true), (std::vector<uint64_t>{1}));
+    kit->expect_nothing();
+}
+
+TEST(ClientWrite, an_id_that_other_bytes_have_is_not_used_again) {
+    auto kit = client_kit();
+    kit->request(write_message(pattern(100)), kProgram);
+    give_places(*kit, 1);
+    kit->answer(kit->take(pb::Envelope::kChunkPut), put_failed(pb::STATUS_EEXIST));
+    give_places(*kit, 2);
+    EXPECT_EQ(kit->take(pb::Envelope::kChunkPut)->chunk_put().place().id().number(), 2u);
+}
+
+TEST(ClientWrite, what_may_be_in_the_file_is_not_given_back) {
+    auto kit = client_kit();
+    const uint64_t request = kit->request(write_message(pattern(10)), kProgram, 500'000);
+    give_places(*kit, 1);
+    store_all(*kit);
+    open_session(*kit, 4);
+    kit->fail(kit->take(pb::Envelope::kMutation), pb::STATUS_UNAVAILABLE);
+    while (answers(*kit, request) == 0) {
+        while (auto again = kit->try_take(pb::Envelope::kMutation)) kit->fail(*again, pb::STATUS_UNAVAILABLE);
+        kit->fire_next_timer();
+    }
+    kit->take_answer(request);
+    EXPECT_FALSE(kit->has(pb::Envelope::kMutation));
+}
+
+TEST(ClientWrite, a_client_that_closes_gives_back_first) {
+    auto kit = client_kit();
+    const uint64_t request = kit->request(write_message(pattern(10)), kProgram);
+    give_places(*kit, 1);
+    store_all(*kit);
+    open_session(*kit, 4);
+    kit->answer(kit->take(pb::Envelope::kMutation), mutation_result(pb::STATUS_ENOENT));
+    kit->take_answer(request);
+    const uint64_t drain = kit->request(message_of(pb::Drain()), kProgram);
+    EXPECT_EQ(answers(*kit, drain), 0u);
+    EXPECT_EQ(given_back(*kit, true), (std::vector<uint64_t>{1}));
+    const Message close = kit->take(pb::Envelope::kMutation);
+    EXPECT_TRUE(close->mutation().has_close_session());
+    kit->answer(close, mutation_result());
+    kit->take_answer(drain);
+    kit->expect_nothing();
 }
 
 TEST(ClientWrite, no_bytes_with_truncate_is_one_mutation_and_without_only_looks) {
@@ -339,7 +467,7 @@ TEST(ClientWrite, no_bytes_with_truncate_is_one_mutation_and_without_only_looks)
 
 TEST(ClientWrite, bad_requests_are_refused_without_asking_anyone) {
     auto kit = client_kit();
-    const uint64_t long_one = kit->request(write_message(std::string(64 * 4096, 'x')), kProgram);
+    const uint64_t long_one = kit->request(write_message(std::string(kTransferBytesMax + 1, 'x')), kProgram);
     EXPECT_EQ(kit->take_answer(long_one)->client_write_reply().status().code(), pb::STATUS_INVALID_ARGUMENT);
     const uint64_t negative = kit->request(write_message("x", static_cast<uint64_t>(-1)), kProgram);
     EXPECT_EQ(kit->take_answer(negative)->client_write_reply().status().code(), pb::STATUS_EINVAL);

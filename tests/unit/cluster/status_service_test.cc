@@ -237,10 +237,31 @@ TEST_F(StatusServiceTest, chunk_stats_of_strangers_are_not_kept) {
     progress("");
     pb::ChunkStats stranger;
     stranger.set_node_id("node-77");
+    stranger.set_chunk_count(3);
     kit.deliver(message_of(stranger));
     const uint64_t id = request(true);
     answer_raft(raft_status(pb::RoleChanged::FOLLOWER, 1));
-    EXPECT_FALSE(take(id).nodes(0).has_chunks());
+    EXPECT_EQ(take(id).nodes(0).chunks().chunk_count(), 0u);
+}
+
+TEST_F(StatusServiceTest, a_chunk_store_that_has_not_begun_or_says_nothing_any_more_is_told) {
+    progress("");
+    const auto problem = [&] {
+        const uint64_t id = request(true);
+        answer_raft(raft_status(pb::RoleChanged::FOLLOWER, 1));
+        return take(id).nodes(0).chunks().problem();
+    };
+    EXPECT_EQ(problem(), "the chunk store is starting");
+    pb::ChunkStats chunks;
+    chunks.set_node_id("node-1");
+    kit.deliver(message_of(chunks));
+    EXPECT_EQ(problem(), "");
+    kit.advance(20'000'000);
+    kit.drop_effects();
+    EXPECT_EQ(problem(), "the chunk store has not answered for 20 s");
+    chunks.set_problem("write: Input/output error");
+    kit.deliver(message_of(chunks));
+    EXPECT_EQ(problem(), "write: Input/output error");
 }
 
 // --- Members that only the log knows, and nodes that are none -------------------------------------------------------

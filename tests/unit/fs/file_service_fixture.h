@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "actors/chunk/chunk_key.h"
 #include "actors/fs/file_service.h"
 #include "actors/fs/limits.h"
 #include "fs_fixture.h"
@@ -11,7 +12,7 @@
 
 namespace sandstore {
 
-inline constexpr uint64_t kChunkBytesMax = 8u << 20;
+inline constexpr uint64_t kChunkBytesMax = 1u << 20;
 inline const Address kClient("~1", pb::ACTOR_CLIENT);
 
 class FileServiceTest : public testing::Test {

@@ -92,11 +92,32 @@ TEST_F(FileServiceTest, a_malformed_mutation_is_never_proposed) {
     mutation.mutable_open_session();
     EXPECT_EQ(code(mutation), pb::STATUS_INVALID_ARGUMENT);
     mutation = mkdir("/d");
-    *mutation.mutable_commit_extents() = commit("/f", 0, {extent(0, 10, 1, 0, kChunkBytesMax + 1)});
+    *mutation.mutable_commit_extents() = commit("/f", 0, {extent(0, 10, 1, 0, kChunkBytesStored + 1)});
     EXPECT_EQ(code(mutation), pb::STATUS_EINVAL);
     *mutation.mutable_commit_extents() = commit("/f", 0, {extent(0, 10, 1, 5, 10)});
     EXPECT_EQ(code(mutation), pb::STATUS_EINVAL);
     EXPECT_FALSE(refusal(mutation).message().empty());
+}
+
+TEST_F(FileServiceTest, chunks_are_abandoned_only_when_all_replicas_know_what_that_is) {
+    lead(7);
+    const uint64_t number = allocated(1).places(0).id().number();
+    pb::Mutation mutation;
+    mutation.set_session_id(5);
+    mutation.set_sequence(1);
+    pb::AbandonChunks::Chunk& chunk = *mutation.mutable_abandon_chunks()->add_chunks();
+    chunk.mutable_id()->set_term(7);
+    chunk.mutable_id()->set_number(number);
+    EXPECT_EQ(refusal(mutation).code(), pb::STATUS_INVALID_ARGUMENT);
+    EXPECT_NE(refusal(mutation).message().find("raise-features"), std::string::npos);
+    pb::ConfigurationChanged raised;
+    raised.mutable_configuration()->set_feature_level(2);
+    for (const char* id : {"node-1", "node-2", "node-3"}) raised.mutable_configuration()->add_voters(id);
+    kit_.deliver(message_of(raised), pb::ACTOR_RAFT);
+    ask(mutation);
+    kit_.take(pb::Envelope::kPropose);
+    chunk.mutable_id()->set_number(number + 1);
+    EXPECT_EQ(refusal(mutation).code(), pb::STATUS_EINVAL) << "it was never given out";
 }
 
 TEST_F(FileServiceTest, a_mutation_too_large_for_the_log_is_refused) {
@@ -467,6 +488,7 @@ TEST_F(FileServiceTest, an_audit_moves_the_clock_of_a_cluster_in_which_nobody_wr
 TEST_F(FileServiceTest, the_leader_gives_places_without_asking_anyone) {
     lead(4);
     const pb::AllocateChunksReply reply = allocated(2);
+    EXPECT_EQ(reply.chunk_bytes_max(), kChunkBytesMax);
     kit_.expect_nothing();
     ASSERT_EQ(reply.places_size(), 2);
     EXPECT_EQ(reply.places(0).id().term(), 4u);

@@ -52,6 +52,18 @@ class HoldsTest : public testing::Test {
         *mutation.mutable_remove_file()->mutable_at() = at(path);
         EXPECT_EQ(apply(mutation).status().code(), pb::STATUS_OK);
     }
+    pb::StatusCode abandon(std::initializer_list<uint64_t> chunks, int and_so_many_others = 0) {
+        pb::Mutation mutation;
+        const auto add = [&](uint64_t number) {
+            pb::AbandonChunks::Chunk& chunk = *mutation.mutable_abandon_chunks()->add_chunks();
+            chunk.mutable_id()->set_term(1);
+            chunk.mutable_id()->set_number(number);
+            chunk.set_allocated_at_us(kStartUs);
+        };
+        for (const uint64_t number : chunks) add(number);
+        for (int i = 0; i < and_so_many_others; ++i) add(1000 + static_cast<uint64_t>(i));
+        return apply(mutation).status().code();
+    }
     // Anything that lets the state do what is due.
     void something() {
         pb::Mutation mutation;
@@ -164,6 +176,38 @@ TEST_F(HoldsTest, a_chunk_is_remembered_as_collected_no_longer_than_it_could_be_
     now_us_ += test_settings().chunk_commit_window_us();
     something();
     EXPECT_EQ(state_.files().chunks().collected().size(), 0u);
+}
+
+// --- Abandoned
+
+TEST_F(HoldsTest, an_abandoned_chunk_is_collected_at_once_and_cannot_be_committed) {
+    put("/in-use", 1);
+    put("/removed", 2);
+    remove("/removed");
+    EXPECT_EQ(abandon({1, 2, 3, 3}), pb::STATUS_OK);
+    EXPECT_EQ(state_.files().collected(), (std::vector<ChunkKey>{{1, 3}})) << "not what a file uses, or did just now";
+    EXPECT_EQ(chunks(), 2u);
+    something();
+    EXPECT_TRUE(state_.files().collected().empty()) << "told once";
+    EXPECT_EQ(abandon({3}), pb::STATUS_OK);
+    EXPECT_TRUE(state_.files().collected().empty());
+    pb::Mutation mutation;
+    *mutation.mutable_create_file()->mutable_at() = at("/late");
+    (void)apply(mutation);
+    *mutation.mutable_commit_extents() = commit("/late", 0, {extent(0, 100, 3, 0, 100)});
+    EXPECT_EQ(apply(mutation).status().code(), pb::STATUS_ESTALE);
+    *mutation.mutable_commit_extents() = commit("/late", 0, {extent(0, 100, 1, 0, 100)});
+    EXPECT_EQ(apply(mutation).status().code(), pb::STATUS_OK) << "what was in use still is";
+}
+
+TEST_F(HoldsTest, an_abandoned_chunk_that_is_too_old_to_be_committed_is_not_remembered) {
+    now_us_ += test_settings().chunk_commit_window_us() + 1;
+    session_ = 0;  // The one before has expired.
+    session_ = apply(open_session()).session_id();
+    EXPECT_EQ(abandon({1}), pb::STATUS_OK);
+    EXPECT_EQ(state_.files().chunks().collected().size(), 0u);
+    EXPECT_EQ(abandon({}, 300), pb::STATUS_INVALID_ARGUMENT) << "too many at once";
+    EXPECT_EQ(abandon({0}), pb::STATUS_INVALID_ARGUMENT) << "no chunk has this id";
 }
 
 // --- Holds

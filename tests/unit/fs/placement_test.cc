@@ -72,6 +72,22 @@ TEST_F(PlacementTest, every_replica_is_another_node_with_its_address) {
     EXPECT_EQ(place.acknowledgements_needed(), 2u);
 }
 
+TEST_F(PlacementTest, nodes_whose_store_takes_no_writes_get_no_chunks) {
+    members(4);
+    pb::ChunkStats broken;
+    broken.set_node_id("node-2");
+    broken.set_problem("write: Input/output error");
+    placement_.set_stats(broken);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(nodes(choose()), (Nodes{"node-1", "node-3", "node-4"}));
+    broken.set_node_id("node-3");
+    placement_.set_stats(broken);
+    broken.set_node_id("node-4");
+    placement_.set_stats(broken);
+    EXPECT_NE(refusal().find("only 1 of 4 are up"), std::string::npos);
+    stats(3, 0);
+    EXPECT_NE(choose().replicas(0), "node-2") << "the first one takes it";
+}
+
 TEST_F(PlacementTest, dead_nodes_are_avoided) {
     members(5);
     placement_.set_up("node-1", false);

@@ -197,7 +197,7 @@ TEST(BadInput, a_server_that_talks_nonsense_fails_the_clients_request) {
     ASSERT_EQ(listener.listen("127.0.0.1:0"), "");
     client.send(str_cat("@127.0.0.1:", listener.port()), pb::ACTOR_FILES, message_of(pb::Query()), 4);
     ASSERT_TRUE(loop.until([&] { return client.host.find_reply(4) != nullptr; }));
-    EXPECT_NE(client.host.find_reply(4)->message->request_failed().status().message().find("bad frame"),
+    EXPECT_NE(client.host.find_reply(4)->message->request_failed().status().message().find("speaks HTTP"),
               std::string::npos);
     for (int socket : accepted) evutil_closesocket(socket);
 }

@@ -173,6 +173,9 @@ TEST(Frame, of_another_protocol_is_told_by_its_first_bytes) {
     EXPECT_EQ(error_of("G"), FrameError::kMagic);
     EXPECT_EQ(error_of("GET / HTTP/1.1\r\n\r\n"), FrameError::kMagic);
     EXPECT_EQ(error_of("SANE"), FrameError::kMagic);
+    EXPECT_EQ(error_of("HTTP/1.1 400 Bad Request\r\n"), FrameError::kHttp);
+    EXPECT_EQ(error_of("HTT"), FrameError::kNone) << "it may become one";
+    EXPECT_EQ(error_of("HTTX"), FrameError::kMagic);
     EXPECT_EQ(error_of(std::string(100, '\0')), FrameError::kMagic);
 }
 

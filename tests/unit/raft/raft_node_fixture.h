@@ -100,14 +100,19 @@ class RaftNodeTest : public ::testing::Test {
         for (const pb::SnapshotMeta& left : kept) *verified.add_kept() = left;
         kit.answer(asked, message_of(std::move(verified)));
     }
-    // A leader whose log begins after the newer one of these.
-    void lead_with_snapshots(const std::vector<pb::SnapshotMeta>& newest_first) {
+    // A leader whose log begins after the newer one of these, or earlier.
+    void lead_with_snapshots(const std::vector<pb::SnapshotMeta>& newest_first, uint64_t first_index = UINT64_MAX) {
         pb::SnapshotsRecovered snapshots;
         for (const pb::SnapshotMeta& snapshot : newest_first) *snapshots.add_snapshots() = snapshot;
         const uint64_t index = newest_first.front().index();
         pb::LogRecovered recovered;
-        recovered.set_first_index(index + 1);
+        recovered.set_first_index(std::min(first_index, index + 1));
         recovered.set_last_index(index);
+        if (first_index <= index) {
+            pb::TermRun& run = *recovered.add_term_runs();
+            run.set_first_index(first_index);
+            run.set_term(1);
+        }
         recovered.mutable_hard_state()->set_term(1);
         begin(recovered, snapshots);
         pb::SnapshotRestored restored;

@@ -402,5 +402,63 @@ TEST_F(RaftNodeTest, it_speaks_to_the_neighbours_of_its_own_group) {
     EXPECT_TRUE(third.has(Body::kLogWrite));
 }
 
+TEST_F(RaftNodeTest, heartbeats_tell_each_follower_what_the_leader_has_of_it) {
+    lead();
+    commit("a");
+    kit.advance(30'000);
+    kit.drop_effects();
+    while (!kit.has(Body::kHeartbeat)) ASSERT_TRUE(kit.fire_next_timer());
+    const pb::Standing of_2 = kit.take_to(Body::kHeartbeat, "node-2")->heartbeat().standing();
+    const pb::Standing of_3 = kit.take_to(Body::kHeartbeat, "node-3")->heartbeat().standing();
+    EXPECT_EQ(of_2.match_index(), node().core()->last_index());
+    EXPECT_EQ(of_2.commit_index(), node().core()->commit_index());
+    EXPECT_GE(of_2.silent_us(), 30'000u);
+    EXPECT_LT(of_3.match_index(), of_2.match_index());
+    EXPECT_EQ(of_3.commit_index(), of_2.commit_index());
+}
+
+TEST_F(RaftNodeTest, a_follower_says_what_its_leader_told_and_for_how_long_it_was_silent) {
+    begin(empty_log());
+    const auto status = [&] {
+        const uint64_t id = kit.request(message_of(pb::RaftStatusRequest()), pb::ACTOR_STATUS);
+        return kit.take_answer(id)->raft_status();
+    };
+    pb::Heartbeat heartbeat;
+    heartbeat.set_term(2);
+    heartbeat.mutable_standing()->set_commit_index(77);
+    kit.deliver(message_of(pb::Heartbeat(heartbeat)), peer("node-2"));
+    kit.advance(10'000);
+    EXPECT_EQ(status().standing().commit_index(), 77u);
+    EXPECT_EQ(status().leader_silent_us(), 10'000u);
+    follow("node-3", 3);
+    EXPECT_FALSE(status().has_standing()) << "another leader, which does not say";
+}
+
+// A lease of the leader rests on it. From seed 20002374.
+TEST_F(RaftNodeTest, a_promise_to_a_leader_outlives_the_term_in_which_it_was_given) {
+    begin(empty_log());
+    follow("node-2", 2);
+    pb::VoteReply of_a_later_term;
+    of_a_later_term.set_term(3);
+    of_a_later_term.set_pre_vote(true);
+    kit.deliver(message_of(std::move(of_a_later_term)), peer("node-3"));
+    persist_all();
+    ASSERT_EQ(node().core()->term(), 3u);
+    const auto asked_by_node_3 = [&] {
+        kit.drop_effects();
+        pb::RequestVote request;
+        request.set_term(3);
+        request.set_last_log_index(100);
+        request.set_last_log_term(2);
+        kit.deliver(message_of(std::move(request)), peer("node-3"));
+        persist_all();
+        return kit.take_to(Body::kVoteReply, "node-3")->vote_reply().granted();
+    };
+    EXPECT_FALSE(asked_by_node_3());
+    kit.advance(node().core()->options().election_timeout_min_us);
+    EXPECT_TRUE(asked_by_node_3());
+    EXPECT_TRUE(asked_by_node_3()) << "the same vote once more";
+}
+
 }  // namespace
 }  // namespace sandstore

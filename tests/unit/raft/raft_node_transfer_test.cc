@@ -145,7 +145,7 @@ TEST_F(SnapshotTransferTest, a_snapshot_goes_out_in_a_window_and_resumes_where_t
 }
 
 TEST_F(SnapshotTransferTest, a_damaged_snapshot_is_sent_to_nobody_and_the_older_one_is) {
-    lead_with_snapshots({meta(40, 1, 1'000), meta(30, 1, 900)});
+    lead_with_snapshots({meta(40, 1, 1'000), meta(30, 1, 900)}, 30);
     verify(pb::STATUS_CORRUPTED, {meta(30, 1, 900)});
     EXPECT_FALSE(kit.has(Body::kInstallSnapshot));
     EXPECT_TRUE(kit.has(Body::kTakeSnapshot)) << "so that there are two again";
@@ -154,6 +154,17 @@ TEST_F(SnapshotTransferTest, a_damaged_snapshot_is_sent_to_nobody_and_the_older_
     wait_for_verify();
     verify(pb::STATUS_OK);
     EXPECT_EQ(kit.take_to(Body::kInstallSnapshot, "node-3")->install_snapshot().meta().index(), 30u);
+}
+
+// The log begins anew behind a leader's snapshot: no older one leads up to it. From seed 20000747.
+TEST_F(SnapshotTransferTest, an_older_snapshot_that_the_log_does_not_go_on_from_is_sent_to_nobody) {
+    lead_with_snapshots({meta(40, 1, 1'000), meta(30, 1, 900)});
+    verify(pb::STATUS_CORRUPTED, {meta(30, 1, 900)});
+    EXPECT_EQ(node().snapshot_index(), 0u);
+    pb::SnapshotTaken taken;
+    taken.set_index(40);
+    kit.answer(kit.take(Body::kTakeSnapshot), message_of(std::move(taken)));
+    EXPECT_TRUE(kit.has(Body::kSaveSnapshot));
 }
 
 TEST_F(SnapshotTransferTest, without_any_good_snapshot_a_fresh_one_is_taken_and_sent) {

@@ -1,4 +1,4 @@
-#include "net/http_server.h"
+#include "services/status/http_server.h"
 
 #include <event2/http.h>
 #include <unistd.h>
@@ -8,12 +8,12 @@
 #include <ctime>
 #include <map>
 
-#include "net/http_answers.h"
 #include "net/http_session.h"
 #include "net/listener.h"
-#include "net/page_files.h"
 #include "runtime/metrics.h"
 #include "runtime/text.h"
+#include "services/status/http_answers.h"
+#include "services/status/page_files.h"
 
 namespace sandstore {
 namespace {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "messages/cluster.pb.h"
-#include "net/http_answers.h"
 #include "runtime/actor.h"
+#include "services/status/http_answers.h"
 
 struct event_base;
 

@@ -1,4 +1,4 @@
-// The status page: the files of net/page/, which the build puts into the binary (net/page/embed.cmake).
+// The status page: the files of services/status/page/, which the build puts into the binary (embed.cmake there).
 #pragma once
 
 #include <string_view>

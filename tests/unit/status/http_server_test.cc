@@ -1,10 +1,10 @@
-#include "net/http_server.h"
+#include "services/status/http_server.h"
 
 #include <gtest/gtest.h>
 #include <json/json.h>
 
-#include "net/status_json.h"
 #include "runtime/random.h"
+#include "services/status/status_json.h"
 #include "tests/unit/net/net_kit.h"
 
 namespace sandstore {
@@ -104,9 +104,11 @@ TEST(HttpServer, readyz_asks_for_the_local_status_and_is_ok_with_a_leader) {
     EXPECT_EQ(body_of(web.get("/readyz")), "ok\n");
     EXPECT_EQ(web.asked_local, std::vector<bool>{true});
     const std::string verbose = web.get("/readyz?verbose");
-    EXPECT_TRUE(has(
-        verbose,
-        "[+] leader: node-1\n[+] applied: applied 4500 of 5000 committed\n[+] disk: ok\n[+] deletions: ok\nready\n"))
+    EXPECT_TRUE(
+        has(verbose,
+            "[+] leader: node-1\n[+] acknowledged: it leads\n[+] applied: applied 4500 of 5000 committed\n[+] disk: "
+            "ok\n[+] chunks: "
+            "ok\n[+] deletions: ok\nready\n"))
         << verbose;
 }
 

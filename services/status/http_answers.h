@@ -42,13 +42,4 @@ const StatusRoute* find_status_route(std::string_view path);
 bool question_of(const StatusRoute& route, const QueryParameters& query, pb::ClusterStatusRequest* question,
                  std::string* error);
 
-// The checks of /readyz: name, whether it passed, and details. One that passed may warn all the same.
-struct ReadyCheck {
-    std::string name;
-    bool passed = false;
-    std::string detail;
-    bool warns = false;
-};
-std::vector<ReadyCheck> ready_checks(const pb::ClusterStatus* local_status, const std::string& error);
-
 }  // namespace sandstore

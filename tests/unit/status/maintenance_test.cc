@@ -1,4 +1,4 @@
-#include "net/maintenance.h"
+#include "services/status/maintenance.h"
 
 #include <gtest/gtest.h>
 
@@ -20,6 +20,8 @@ pb::ClusterStatus cluster_of(int size) {
         node->mutable_chunks()->set_chunk_count(10);
         pb::RaftStatus* raft = node->mutable_raft();
         raft->set_role(i == 1 ? pb::RoleChanged::LEADER : pb::RoleChanged::FOLLOWER);
+        raft->set_leader_id("node-1");
+        raft->set_applied_index(5000);
         raft->set_commit_index(5000);
         raft->set_last_index(5000);
         for (int voter = 1; voter <= size; ++voter) {
@@ -71,6 +73,21 @@ TEST(Maintenance, with_one_of_three_down_the_others_are_needed) {
               "without node-2, only 1 of 3 voters would be up and caught up, and 2 are needed: node-3 is down");
     EXPECT_TRUE(may_be_stopped(status, "node-3").yes) << "it is down already";
     EXPECT_TRUE(cluster_serves(status).yes);
+}
+
+// From seed 30000691: a lone voter and its learner each have one of two copies.
+TEST(Maintenance, a_learner_is_needed_where_new_chunks_could_not_be_stored_without_it) {
+    pb::ClusterStatus status = cluster_of(2);
+    for (pb::NodeStatus& node : *status.mutable_nodes()) {
+        node.mutable_raft()->mutable_configuration()->clear_voters();
+        node.mutable_raft()->mutable_configuration()->add_voters("node-1");
+        node.mutable_raft()->mutable_configuration()->add_learners("node-2");
+    }
+    EXPECT_EQ(may_be_stopped(status, "node-2").why,
+              "without node-2, only 1 of 2 nodes could store new file data, and 2 are needed");
+    EXPECT_TRUE(cluster_serves(status).yes);
+    take_down(status, 2);
+    EXPECT_EQ(cluster_serves(status).why, "only 1 of 2 nodes could store new file data, and 2 are needed");
 }
 
 TEST(Maintenance, a_voter_that_lost_its_storage_does_not_count) {

@@ -1,22 +1,21 @@
-#include "net/http_answers.h"
+#include "services/status/http_answers.h"
 
 #include <algorithm>
 #include <charconv>
 #include <set>
 
-#include "net/history_json.h"
-#include "net/maintenance.h"
-#include "net/status_json.h"
 #include "runtime/text.h"
+#include "services/status/history_json.h"
+#include "services/status/maintenance.h"
+#include "services/status/readiness.h"
+#include "services/status/status_json.h"
 
 namespace sandstore {
 namespace {
 
-constexpr uint64_t kAppliedLagMax = 1000;  // Entries behind the commit index that still count as ready.
 constexpr int kPreconditionFailed = 412, kUnavailable = 503;
 constexpr uint32_t kSecondsMax = 600, kSecondsUsual = 300;
 constexpr uint32_t kEventsMax = 256, kEventsUsual = 100;
-constexpr std::string_view kReadyChecks[] = {"status", "started", "leader", "applied", "disk", "deletions"};
 
 std::string json_text(std::string_view text) {
     std::string out = "\"";
@@ -65,12 +64,19 @@ HttpAnswerText ready_answer(const std::vector<ReadyCheck>& checks, const QueryPa
     return text_answer(kUnavailable, verbose ? text + "not ready\n" : why + "\n");
 }
 
+std::vector<ReadyCheck> ready_checks_of(const pb::ClusterStatus* local_status, const std::string& error) {
+    if (local_status == nullptr) return {{"status", false, error}};
+    if (local_status->status().code() != pb::STATUS_OK) return {{"status", false, local_status->status().message()}};
+    if (local_status->nodes().empty()) return {{"status", false, "the node does not report itself"}};
+    return ready_checks(local_status->nodes(0));
+}
+
 HttpAnswerText readyz(const pb::ClusterStatus& status, const std::string&, const QueryParameters& query) {
-    return ready_answer(ready_checks(&status, ""), query);
+    return ready_answer(ready_checks_of(&status, ""), query);
 }
 
 HttpAnswerText readyz_failure(const std::string& error, const QueryParameters& query) {
-    return ready_answer(ready_checks(nullptr, error), query);
+    return ready_answer(ready_checks_of(nullptr, error), query);
 }
 
 HttpAnswerText health(const pb::ClusterStatus& status, const std::string& self, const QueryParameters& query) {
@@ -137,7 +143,9 @@ bool question_of(const StatusRoute& route, const QueryParameters& query, pb::Clu
     const auto [first, last] = query.equal_range("exclude");
     for (auto name = first; name != last; ++name) {
         if (std::ranges::find(kReadyChecks, name->second) != std::end(kReadyChecks)) continue;
-        *error = "exclude names no check; there are status, started, leader, applied, disk and deletions";
+        *error =
+            "exclude names no check; there are status, started, leader, acknowledged, applied, disk, chunks and "
+            "deletions";
         return false;
     }
     uint32_t seconds = 0, events = 0;
@@ -147,35 +155,6 @@ bool question_of(const StatusRoute& route, const QueryParameters& query, pb::Clu
     if (overview || route.answer == history_answer) question->set_samples_max(seconds);
     if (overview || route.answer == events_answer) question->set_events_max(events);
     return true;
-}
-
-std::vector<ReadyCheck> ready_checks(const pb::ClusterStatus* local_status, const std::string& error) {
-    if (local_status == nullptr) return {{"status", false, error}};
-    if (local_status->status().code() != pb::STATUS_OK) return {{"status", false, local_status->status().message()}};
-    if (local_status->nodes().empty()) return {{"status", false, "the node does not report itself"}};
-    const pb::NodeStatus& node = local_status->nodes(0);
-    const pb::RaftStatus& raft = node.raft();
-    const bool started = node.up() && node.has_raft();
-    const bool led = started && !raft.leader_id().empty();
-    const bool caught_up = started && raft.applied_index() + kAppliedLagMax >= raft.commit_index();
-    const bool disk = started && !raft.disk_full() && !raft.disk_slow();
-    const bool brake = node.repair().deletions_stopped();
-    const std::string waits = node.detail().empty() ? "the node is still starting" : node.detail();
-    return {
-        {"status", true, "ok"},
-        {"started", started, started ? "ok" : waits},
-        {"leader", led,
-         led                     ? raft.leader_id()
-         : node.detail().empty() ? "no leader is known"
-                                 : node.detail()},
-        {"applied", caught_up, str_cat("applied ", raft.applied_index(), " of ", raft.commit_index(), " committed")},
-        {"disk", disk,
-         disk               ? "ok"
-         : raft.disk_full() ? "the disk is full: no writes"
-         : raft.disk_slow() ? "the disk does not answer"
-                            : waits},
-        {"deletions", true, brake ? node.repair().problem() : "ok", brake},
-    };
 }
 
 }  // namespace sandstore

@@ -269,9 +269,8 @@ function cellState(node, begin, end) {
 function remarkOf(node) {
   const remarks = [];
   if (node.detail) remarks.push(node.detail);
-  if (node.disk_full) remarks.push("its disk is full: no writes");
+  if (node.up && node.not_ready && node.not_ready !== node.detail) remarks.push(`not ready: ${node.not_ready}`);
   if (node.repair_problem) remarks.push(node.repair_problem);
-  if (node.disk_slow) remarks.push("its disk does not answer");
   if (node.transferring_to) remarks.push(`hands leadership over to ${node.transferring_to}`);
   if (node.figures && node.figures.etcd === "lost") remarks.push("etcd does not answer; the last member list is used");
   return remarks.join("; ");

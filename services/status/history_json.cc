@@ -1,4 +1,4 @@
-#include "net/history_json.h"
+#include "services/status/history_json.h"
 
 #include <json/json.h>
 #include <time.h>
@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "net/status_json.h"
 #include "runtime/text.h"
+#include "services/status/status_json.h"
 
 namespace sandstore {
 namespace {

@@ -1,15 +1,15 @@
-#include "net/maintenance.h"
+#include "services/status/maintenance.h"
 
 #include <algorithm>
 
+#include "runtime/planted.h"
 #include "runtime/text.h"
+#include "services/status/readiness.h"
 
 namespace sandstore {
 namespace {
 
 using Names = google::protobuf::RepeatedPtrField<std::string>;
-
-constexpr uint64_t kLagMax = 1000;  // Entries behind the leader that a follower makes up for in a moment.
 
 const pb::NodeStatus* find(const pb::ClusterStatus& status, std::string_view id) {
     for (const pb::NodeStatus& node : status.nodes()) {
@@ -43,7 +43,9 @@ std::string hindrance(const pb::ClusterStatus& status, const pb::NodeStatus& lea
     if (peer != nullptr && peer->state() == pb::RaftPeerStatus::SNAPSHOT) return str_cat(id, " is sent a snapshot");
     const uint64_t has = peer == nullptr ? node->raft().last_index() : peer->match_index();
     const uint64_t lacks = behind(leader.raft().commit_index(), has);
-    return lacks > kLagMax ? str_cat(id, " is ", lacks, " entries behind") : "";
+    if (lacks > kEntriesBehindMax) return str_cat(id, " is ", lacks, " entries behind");
+    const std::string why = not_ready(*node);
+    return why.empty() ? "" : str_cat(id, " is not ready: ", why);
 }
 
 // A majority of the voters without `leaving` could commit; otherwise the reason.
@@ -58,7 +60,7 @@ std::string no_quorum(const pb::ClusterStatus& status, const pb::NodeStatus& lea
         able += why.empty();
         if (!why.empty()) str_append(&hindrances, hindrances.empty() ? "" : ", ", why);
     }
-    if (able >= needed) return "";
+    if (able >= needed || planted("quorum-not-needed")) return "";
     std::string text = leaving.empty() ? "only " : str_cat("without ", leaving, ", only ");
     str_append(&text, able, " of ", voters.size(), voters.size() == 1 ? " voter" : " voters",
                leaving.empty() ? (able == 1 ? " is" : " are") : " would be", " up and caught up, and ", needed,
@@ -102,6 +104,24 @@ std::string last_copies(const pb::ClusterStatus& status, const pb::NodeStatus& l
     return "";
 }
 
+// A new chunk is on a majority of its copies when it is acknowledged: so many nodes must be there that store some.
+std::string no_room_for_copies(const pb::ClusterStatus& status, const pb::NodeStatus& leader,
+                               std::string_view leaving) {
+    const pb::RaftConfiguration& members = leader.raft().configuration();
+    std::vector<std::string> nodes(members.voters().begin(), members.voters().end());
+    nodes.insert(nodes.end(), members.learners().begin(), members.learners().end());
+    const size_t copies = std::min<size_t>(leader.copies(), nodes.size());
+    const size_t needed = copies / 2 + 1;
+    const auto able = [&](const std::string& id) {
+        const pb::NodeStatus* node = id == leaving ? nullptr : find(status, id);
+        return node != nullptr && node->up() && node->chunks().problem().empty();
+    };
+    const auto count = static_cast<size_t>(std::ranges::count_if(nodes, able));
+    if (copies == 0 || count >= needed || planted("quorum-not-needed")) return "";
+    return str_cat(leaving.empty() ? "only " : str_cat("without ", leaving, ", only "), count, " of ", nodes.size(),
+                   " nodes could store new file data, and ", needed, needed == 1 ? " is needed" : " are needed");
+}
+
 const pb::NodeStatus* leader_of(const pb::ClusterStatus& status) {
     const pb::NodeStatus* leader = status.leader_id().empty() ? nullptr : find(status, status.leader_id());
     return leader != nullptr && leader->up() && leader->has_raft() ? leader : nullptr;
@@ -115,7 +135,7 @@ std::string quorum_problem(const pb::ClusterStatus& status, const pb::NodeStatus
         problem = no_quorum(status, leader, members.old_voters(), leaving);
         if (!problem.empty()) problem += " (members are being changed: old and new ones must agree)";
     }
-    return problem;
+    return problem.empty() ? no_room_for_copies(status, leader, leaving) : problem;
 }
 
 }  // namespace

@@ -1,11 +1,12 @@
-#include "net/status_json.h"
+#include "services/status/status_json.h"
 
 #include <json/json.h>
 
 #include <algorithm>
 
-#include "net/maintenance.h"
 #include "runtime/text.h"
+#include "services/status/maintenance.h"
+#include "services/status/readiness.h"
 
 namespace sandstore {
 namespace {
@@ -138,6 +139,9 @@ Json::Value node_json(const pb::NodeStatus& node) {
     json["figures"] = node.has_figures() ? figures_json(node.figures()) : Json::Value();
     json["uptime_seconds"] = number(node.uptime_us() / 1'000'000);
     json["detail"] = node.detail();
+    const std::string why_not = not_ready(node);
+    json["ready"] = why_not.empty();
+    json["not_ready"] = why_not;
     json["first_index"] = number(node.raft().first_index());
     json["snapshot_index"] = number(node.raft().snapshot_index());
     json["disk_full"] = node.raft().disk_full();

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "net/status_json.h"
 #include "runtime/text.h"
+#include "services/status/status_json.h"
 
 namespace sandstore {
 namespace {

@@ -1,4 +1,5 @@
-# cmake -DOUTPUT=FILE.cc -DFOLDER=net/page -P embed.cmake: the files of the status page as constants in a source file.
+# cmake -DOUTPUT=FILE.cc -DFOLDER=services/status/page -P embed.cmake: the files of the status page as constants in a
+# source file.
 set(constants "")
 set(entries "")
 foreach(entry "/ page.html text/html" "/page.css page.css text/css" "/page.js page.js text/javascript")
@@ -16,8 +17,8 @@ foreach(entry "/ page.html text/html" "/page.css page.css text/css" "/page.js pa
     string(APPEND entries "    {\"${path}\", \"${type}; charset=utf-8\", \"\\\"${hash}\\\"\",\n"
                           "     {${symbol}, sizeof(${symbol})}},\n")
 endforeach()
-file(WRITE ${OUTPUT} "// Made by net/page/embed.cmake from the files beside it.
-#include \"net/page_files.h\"
+file(WRITE ${OUTPUT} "// Made by services/status/page/embed.cmake from the files beside it.
+#include \"services/status/page_files.h\"
 
 namespace sandstore {
 namespace {
