@@ -7,9 +7,9 @@
 
 #include <algorithm>
 
-#include "actors/fs/replicated_state.h"
-#include "actors/fs/state_restorer.h"
-#include "actors/fs/state_writer.h"
+#include "actors/fs/file_state.h"
+#include "actors/fs/file_state_restorer.h"
+#include "actors/fs/file_state_writer.h"
 #include "runtime/check.h"
 #include "runtime/random.h"
 
@@ -80,7 +80,7 @@ class Load {
     double longest_batch_ms() const { return longest_batch_ms_; }
     void reset_clock() { milliseconds_ = longest_batch_ms_ = 0, commands_ = 0; }
 
-    ReplicatedState state;
+    FileState state;
 
  private:
     std::string path_of(uint64_t file) const {
@@ -176,7 +176,7 @@ class Longest {
     double longest_ms_ = 0;
 };
 
-double longest_free_ms(ReplicatedState* state) {
+double longest_free_ms(FileState* state) {
     Longest longest;
     for (bool done = false; !done;) {
         longest.time([&] {
@@ -199,7 +199,7 @@ void snapshot(benchmark::State& bench) {
         double written_mib = 0;
 
         const double freeze_ms = now_ms();
-        auto writer = std::make_unique<StateWriter>(load.state);
+        auto writer = std::make_unique<FileStateWriter>(load.state);
         bench.counters["freeze_us"] = (now_ms() - freeze_ms) * 1000;
 
         std::vector<std::string> pieces;
@@ -215,11 +215,11 @@ void snapshot(benchmark::State& bench) {
         bench.counters["change_per_s"] = static_cast<double>(load.commands()) / load.seconds();
         bench.counters["extra_MiB"] = heap_mib() - before_mib - kept_mib;
         bench.counters["bytes_MiB"] = written_mib;
-        ReplicatedState frozen = writer->state();
+        FileState frozen = writer->state();
         writer.reset();
         bench.counters["drop_ms"] = longest_free_ms(&frozen);
 
-        StateRestorer restorer(settings());
+        FileStateRestorer restorer(settings());
         Longest read;
         const double restore_ms = now_ms();
         for (const std::string& bytes : pieces) {
@@ -273,7 +273,7 @@ class CrowdedFile {
         return apply(mutation);
     }
     bool reclaiming() const { return state_.files().reclaiming(); }
-    ReplicatedState& state() { return state_; }
+    FileState& state() { return state_; }
 
  private:
     uint64_t fill(uint64_t offset) {
@@ -313,7 +313,7 @@ class CrowdedFile {
         return took_ms;
     }
 
-    ReplicatedState state_;
+    FileState state_;
     uint64_t sequence_ = 0;
     uint64_t chunks_ = 0;
 };
@@ -331,7 +331,7 @@ void crowded_file(benchmark::State& bench) {
 }
 BENCHMARK(crowded_file)->DenseRange(0, 3)->ArgName("blow")->Iterations(1)->Unit(benchmark::kMillisecond);
 
-double page_ms(const ReplicatedState& state, const pb::Query& query) {
+double page_ms(const FileState& state, const pb::Query& query) {
     pb::QueryResult result;
     const double start_ms = now_ms();
     state.answer(query, &result);

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "actors/fs/extent_table.h"
-#include "actors/fs/state_hasher.h"
+#include "actors/state/state_hasher.h"
 
 namespace sandstore {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "actors/chunk/chunk_key.h"
-#include "actors/fs/cow_map.h"
+#include "actors/state/cow_map.h"
 
 namespace sandstore {
 

@@ -23,8 +23,8 @@
 #include <string>
 #include <string_view>
 
-#include "actors/fs/outcome.h"
 #include "actors/fs/placement.h"
+#include "actors/state/outcome.h"
 #include "messages/envelope.pb.h"
 #include "runtime/actor.h"
 #include "runtime/request_metrics.h"

@@ -1,6 +1,6 @@
 #include "actors/fs/inode.h"
 
-#include "actors/fs/state_hasher.h"
+#include "actors/state/state_hasher.h"
 #include "runtime/check.h"
 
 namespace sandstore {

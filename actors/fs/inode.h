@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "actors/fs/cow_map.h"
+#include "actors/state/cow_map.h"
 
 namespace sandstore {
 

@@ -4,7 +4,7 @@
 // that it does not know either (actors/raft/feature_level.h).
 #pragma once
 
-#include "actors/fs/outcome.h"
+#include "actors/state/outcome.h"
 #include "messages/fs.pb.h"
 
 namespace sandstore {

@@ -1,5 +1,5 @@
 // What the namespace accepts at most. Replicas must agree on these to the byte: they are part of the state machine's
-// behaviour, not settings.
+// behaviour, not settings. Those of the tables that all kinds of state machines share stand with them (actors/state/).
 #pragma once
 
 #include <cstddef>
@@ -53,15 +53,7 @@ inline constexpr uint64_t kHoldLifetimeMaxUs = uint64_t{24} * 3600 * 1'000'000;
 // Long reads and uploads at once, and how long a lease lasts when it is not prolonged.
 inline constexpr size_t kLeasesMax = 1024;
 inline constexpr uint64_t kLeaseUs = 60'000'000;
-// A chunk that no extent uses any more stays for so long by the cluster's clock: whoever was told of it is in the
-// middle of reading it. Who reads for longer takes a hold or a lease.
-inline constexpr uint64_t kReleasedKeptUs = 10'000'000;
-// Chunks that are known to be collected. Of more, those that were allocated first are forgotten, and from then on none
-// that is as old may be committed.
-inline constexpr size_t kCollectedMax = 100'000;
 
-// Results kept for one session whose client does not say which it has.
-inline constexpr size_t kSessionResultsMax = 1024;
 // Of one AbandonChunks.
 inline constexpr int kAbandonedPerCommandMax = 256;
 // Work that one command does on behalf of earlier ones: each of them at most a few milliseconds.

@@ -11,11 +11,12 @@
 #include <string_view>
 #include <vector>
 
-#include "actors/fs/chunk_table.h"
 #include "actors/fs/extent_table.h"
 #include "actors/fs/inode.h"
 #include "actors/fs/limits.h"
-#include "actors/fs/outcome.h"
+#include "actors/state/chunk_table.h"
+#include "actors/state/cow_map.h"
+#include "actors/state/outcome.h"
 #include "messages/fs.pb.h"
 
 namespace sandstore {
@@ -74,9 +75,12 @@ class Namespace {
     // no longer.
     void reclaim(size_t extents_max);
     bool reclaiming() const { return !detached_.empty(); }
-    // What was collected since begin_collecting().
+    // What was collected since begin_collecting(). Nothing is left here.
     void begin_collecting() { collected_.clear(); }
-    const std::vector<ChunkKey>& collected() const { return collected_; }
+    void take_collected(std::vector<ChunkKey>* collected) {
+        collected->clear();
+        collected->swap(collected_);
+    }
     // When reclaim() will have something to do, by the cluster's clock: 0: nothing is left; 1: it has now.
     uint64_t work_due_us() const;
     uint64_t began_us() const { return inodes_.at(kRootInode).birth_time_us; }
@@ -109,8 +113,8 @@ class Namespace {
     }
 
  private:
-    friend class StateWriter;  // Snapshots hold everything that is here.
-    friend class StateRestorer;
+    friend class FileStateWriter;  // Snapshots hold everything that is here.
+    friend class FileStateRestorer;
 
     // Where a path leads. Its last part may be missing.
     struct Located {

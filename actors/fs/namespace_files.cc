@@ -5,7 +5,7 @@
 #include "actors/fs/extent_digest.h"
 #include "actors/fs/limits.h"
 #include "actors/fs/namespace.h"
-#include "actors/fs/state_hasher.h"
+#include "actors/state/state_hasher.h"
 #include "runtime/check.h"
 #include "runtime/planted.h"
 

@@ -1,7 +1,7 @@
 // Holds: what keeps chunks from disappearing while somebody still reads them, though no file uses them any more.
 #include "actors/fs/limits.h"
 #include "actors/fs/namespace.h"
-#include "actors/fs/state_hasher.h"
+#include "actors/state/state_hasher.h"
 #include "runtime/check.h"
 
 namespace sandstore {

@@ -4,7 +4,7 @@
 
 #include "actors/fs/limits.h"
 #include "actors/fs/namespace.h"
-#include "actors/fs/state_hasher.h"
+#include "actors/state/state_hasher.h"
 #include "runtime/check.h"
 
 namespace sandstore {

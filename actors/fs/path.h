@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "actors/fs/outcome.h"
+#include "actors/state/outcome.h"
 
 namespace sandstore {
 

@@ -3,7 +3,7 @@
 // not depend on who proposed.
 #pragma once
 
-#include "actors/fs/outcome.h"
+#include "actors/state/outcome.h"
 #include "messages/chunk.pb.h"
 #include "messages/fs.pb.h"
 

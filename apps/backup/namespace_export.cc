@@ -2,8 +2,8 @@
 
 #include <optional>
 
+#include "actors/fs/file_state_restorer.h"
 #include "actors/fs/limits.h"
-#include "actors/fs/state_restorer.h"
 #include "client/calls.h"
 #include "runtime/event_runtime.h"
 #include "runtime/message_of.h"
@@ -32,7 +32,7 @@ pb::StartStateMachine settings_in(std::string_view first_piece) {
 }
 
 ClientStatus export_once(Client& client, ExportedNamespace* exported) {
-    std::unique_ptr<StateRestorer> restorer;
+    std::unique_ptr<FileStateRestorer> restorer;
     pb::Query query;
     query.mutable_export_state();
     while (true) {
@@ -41,7 +41,7 @@ ClientStatus export_once(Client& client, ExportedNamespace* exported) {
         const pb::QueryResult& result = reply->query_result();
         const Payload piece = reply.payload.flat();
         if (piece.empty()) return ClientStatus(pb::STATUS_CORRUPTED, "a piece of the namespace is empty");
-        if (restorer == nullptr) restorer = std::make_unique<StateRestorer>(settings_in(piece.flat_view()));
+        if (restorer == nullptr) restorer = std::make_unique<FileStateRestorer>(settings_in(piece.flat_view()));
         const bool good =
             restorer->read(piece.flat_view()) && (result.more() || restorer->finish(result.export_index()));
         if (!good) return ClientStatus(pb::STATUS_CORRUPTED, str_cat("the namespace: ", restorer->problem()));

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "actors/fs/replicated_state.h"
+#include "actors/fs/file_state.h"
 #include "client/client.h"
 #include "messages/backup.pb.h"
 
@@ -46,7 +46,7 @@ class HoldKeeper {
 
 // The whole state of the cluster's namespace, verified against its hash.
 struct ExportedNamespace {
-    ReplicatedState state;
+    FileState state;
     uint64_t index = 0;
 };
 ClientStatus export_namespace(Client& client, ExportedNamespace* exported);

@@ -14,8 +14,8 @@
 #include "actors/cluster/member_record.h"
 #include "actors/cluster/status_service.h"
 #include "actors/fs/file_service.h"
+#include "actors/fs/file_state_machine.h"
 #include "actors/fs/mover.h"
-#include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
 #include "apps/common/debug_faults.h"
@@ -96,7 +96,7 @@ void add_actors(Dispatcher& dispatcher) {
     add(pb::ACTOR_BOOTSTRAP, static_cast<Bootstrap*>(nullptr));
     add(pb::ACTOR_LOG, static_cast<LogStore*>(nullptr));
     add(pb::ACTOR_SNAPSHOTS, static_cast<SnapshotStore*>(nullptr));
-    add(pb::ACTOR_STATE_MACHINE, static_cast<StateMachine*>(nullptr));
+    dispatcher.add_actor({{pb::ACTOR_STATE_MACHINE}, make_file_state_machine});
     add(pb::ACTOR_FILES, static_cast<FileService*>(nullptr));
     add(pb::ACTOR_CHUNKS, static_cast<ChunkService*>(nullptr));
     add(pb::ACTOR_REPAIRER, static_cast<Repairer*>(nullptr));

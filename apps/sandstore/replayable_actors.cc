@@ -5,8 +5,8 @@
 #include "actors/cluster/bootstrap.h"
 #include "actors/cluster/status_service.h"
 #include "actors/fs/file_service.h"
+#include "actors/fs/file_state_machine.h"
 #include "actors/fs/mover.h"
-#include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
 #include "client/client_actor.h"
@@ -33,7 +33,7 @@ const std::map<std::string, ReplayableActor>& replayable_actors() {
             {"Mover", pb::ACTOR_MOVER, make<Mover>},
             {"Repairer", pb::ACTOR_REPAIRER, make<Repairer>},
             {"SnapshotStore", pb::ACTOR_SNAPSHOTS, make<SnapshotStore>},
-            {"StateMachine", pb::ACTOR_STATE_MACHINE, make<StateMachine>},
+            {"StateMachine", pb::ACTOR_STATE_MACHINE, make_file_state_machine},
             {"StatusService", pb::ACTOR_STATUS, make<StatusService>},
         };
         for (const Module* module : modules()) {

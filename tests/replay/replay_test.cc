@@ -11,7 +11,7 @@
 
 #include "actors/cluster/bootstrap.h"
 #include "actors/cluster/etcd_poller.h"
-#include "actors/fs/state_machine.h"
+#include "actors/fs/file_state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
 #include "actors/raft/noop_replicator.h"
@@ -33,7 +33,7 @@ struct Replayable {
 const std::vector<Replayable>& replayables() {
     static const std::vector<Replayable> kAll = {
         {"RaftNode", pb::ACTOR_RAFT, [] { return std::make_unique<RaftNode>(); }},
-        {"StateMachine", pb::ACTOR_STATE_MACHINE, [] { return std::make_unique<StateMachine>(); }},
+        {"StateMachine", pb::ACTOR_STATE_MACHINE, make_file_state_machine},
         {"EtcdPoller", pb::ACTOR_ETCD_POLLER, [] { return std::make_unique<EtcdPoller>(); }},
         {"LogStore", pb::ACTOR_LOG, [] { return std::make_unique<LogStore>(); }},
         {"SnapshotStore", pb::ACTOR_SNAPSHOTS, [] { return std::make_unique<SnapshotStore>(); }},

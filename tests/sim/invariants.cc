@@ -4,7 +4,7 @@
 #include <cstring>
 #include <functional>
 
-#include "actors/fs/state_machine.h"
+#include "actors/fs/file_state_machine.h"
 #include "actors/log/record.h"
 #include "actors/raft/raft_node.h"
 #include "messages/envelope.pb.h"
@@ -554,7 +554,7 @@ void Invariants::check_snapshot_piece(const std::string& id, Node& node, const M
 
 // Walks the whole state now and then: references, sizes and hashes are those of what is there.
 void Invariants::check_state(const std::string& id, Node& node, const StateMachine& state_machine) {
-    const ReplicatedState& state = state_machine.state();
+    const FileState& state = file_state_of(state_machine);
     const uint64_t applied = state.applied_index();
     if (applied == node.state_applied_index) return;
     if (applied < node.state_applied_index) {

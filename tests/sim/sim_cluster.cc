@@ -8,8 +8,8 @@
 #include "actors/cluster/etcd_poller.h"
 #include "actors/cluster/status_service.h"
 #include "actors/fs/file_service.h"
+#include "actors/fs/file_state_machine.h"
 #include "actors/fs/mover.h"
-#include "actors/fs/state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
 #include "actors/raft/raft_node.h"
@@ -111,7 +111,7 @@ void SimCluster::start(const std::string& id) {
     add<SnapshotStore>(dispatcher, pb::ACTOR_SNAPSHOTS);
     const uint32_t level = level_of(id);
     dispatcher.add_actor({{pb::ACTOR_RAFT, 0}, [level] { return std::make_unique<RaftNode>(level); }});
-    add<StateMachine>(dispatcher, pb::ACTOR_STATE_MACHINE);
+    dispatcher.add_actor({{pb::ACTOR_STATE_MACHINE, 0}, make_file_state_machine});
     add<FileService>(dispatcher, pb::ACTOR_FILES);
     add<ChunkService>(dispatcher, pb::ACTOR_CHUNKS);
     add<Repairer>(dispatcher, pb::ACTOR_REPAIRER);

@@ -6,7 +6,7 @@
 #include <memory>
 #include <set>
 
-#include "actors/fs/state_machine.h"
+#include "actors/fs/file_state_machine.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
 #include "actors/raft/raft_node.h"
@@ -123,7 +123,7 @@ class Groups {
         dispatcher.add_actor({{pb::ACTOR_LOG, group}, [] { return std::make_unique<LogStore>(); }});
         dispatcher.add_actor({{pb::ACTOR_SNAPSHOTS, group}, [] { return std::make_unique<SnapshotStore>(); }});
         dispatcher.add_actor({{pb::ACTOR_RAFT, group}, [] { return std::make_unique<RaftNode>(); }});
-        dispatcher.add_actor({{pb::ACTOR_STATE_MACHINE, group}, [] { return std::make_unique<StateMachine>(); }});
+        dispatcher.add_actor({{pb::ACTOR_STATE_MACHINE, group}, make_file_state_machine});
         pb::StartLog log;
         log.set_cluster_id("sim");
         log.set_node_id(id);
@@ -197,7 +197,7 @@ TEST(RaftGroups, each_group_elects_and_recovers_by_itself_when_nodes_lose_power)
             ASSERT_TRUE(groups.converge(group)) << "seed " << seed;
             auto* machine =
                 static_cast<StateMachine*>(groups.runtime().node("node-1")->actor({pb::ACTOR_STATE_MACHINE, group}));
-            EXPECT_GE(machine->state().sessions().size(), static_cast<size_t>(acknowledged[group]));
+            EXPECT_GE(file_state_of(*machine).sessions().size(), static_cast<size_t>(acknowledged[group]));
         }
     }
 }

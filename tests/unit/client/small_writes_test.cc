@@ -3,8 +3,8 @@
 #include <functional>
 #include <optional>
 
+#include "actors/fs/file_state.h"
 #include "actors/fs/limits.h"
-#include "actors/fs/replicated_state.h"
 #include "runtime/crc32c.h"
 #include "runtime/random.h"
 #include "tests/unit/client/client_kit.h"
@@ -150,7 +150,7 @@ class SmallWritesTest : public testing::Test {
         return message_of(reply, std::move(bytes));
     }
 
-    ReplicatedState state_;
+    FileState state_;
     uint64_t other_session_ = 0;
     uint64_t other_sequence_ = 0;
     uint64_t last_chunk_ = 0;

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/fs/file_state.h"
 #include "actors/fs/namespace.h"
-#include "actors/fs/replicated_state.h"
 #include "messages/fs.pb.h"
 
 namespace sandstore {

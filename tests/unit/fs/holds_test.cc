@@ -1,4 +1,7 @@
 // Holds: chunks that files cease to use stay known, and so stay stored, until no older hold is left.
+#include "actors/fs/file_state_format.h"
+#include "actors/fs/file_state_restorer.h"
+#include "actors/fs/file_state_writer.h"
 #include "actors/fs/limits.h"
 #include "replica.h"
 
@@ -87,7 +90,7 @@ class HoldsTest : public testing::Test {
         return found;
     }
 
-    ReplicatedState state_;
+    FileState state_;
     uint64_t session_ = 0;
     uint64_t sequence_ = 0;
     uint64_t now_us_ = kStartUs;
@@ -159,8 +162,8 @@ TEST_F(HoldsTest, a_collected_chunk_cannot_be_committed_again) {
     EXPECT_EQ(apply(mutation).status().code(), pb::STATUS_ESTALE);
     EXPECT_EQ(chunks(), 0u);
     // In a snapshot, too.
-    StateWriter writer(state_);
-    StateRestorer restorer(test_settings());
+    FileStateWriter writer(state_);
+    FileStateRestorer restorer(test_settings());
     while (!writer.done()) ASSERT_TRUE(restorer.read(writer.next_piece())) << restorer.problem();
     ASSERT_TRUE(restorer.finish(state_.applied_index())) << restorer.problem();
     EXPECT_EQ(restorer.state().hash(), state_.hash());
@@ -185,12 +188,12 @@ TEST_F(HoldsTest, an_abandoned_chunk_is_collected_at_once_and_cannot_be_committe
     put("/removed", 2);
     remove("/removed");
     EXPECT_EQ(abandon({1, 2, 3, 3}), pb::STATUS_OK);
-    EXPECT_EQ(state_.files().collected(), (std::vector<ChunkKey>{{1, 3}})) << "not what a file uses, or did just now";
+    EXPECT_EQ(state_.collected(), (std::vector<ChunkKey>{{1, 3}})) << "not what a file uses, or did just now";
     EXPECT_EQ(chunks(), 2u);
     something();
-    EXPECT_TRUE(state_.files().collected().empty()) << "told once";
+    EXPECT_TRUE(state_.collected().empty()) << "told once";
     EXPECT_EQ(abandon({3}), pb::STATUS_OK);
-    EXPECT_TRUE(state_.files().collected().empty());
+    EXPECT_TRUE(state_.collected().empty());
     pb::Mutation mutation;
     *mutation.mutable_create_file()->mutable_at() = at("/late");
     (void)apply(mutation);
@@ -302,14 +305,14 @@ TEST_F(HoldsTest, there_is_a_bound_on_holds_and_on_how_long_they_last) {
 
 TEST_F(HoldsTest, a_state_without_holds_has_the_hash_and_the_bytes_that_it_had_before_there_were_any) {
     put("/a", 1);
-    ReplicatedState before = state_;
-    StateWriter plain(state_);
+    FileState before = state_;
+    FileStateWriter plain(state_);
     EXPECT_EQ(plain.next_piece()[1], static_cast<char>(kStateFormatVersion));
     const uint64_t id = hold();
-    StateWriter held(state_);
+    FileStateWriter held(state_);
     EXPECT_EQ(held.next_piece()[1], static_cast<char>(kStateFormatVersionWithHolds));
     EXPECT_EQ(release(id), pb::STATUS_OK);
-    StateWriter again(state_);
+    FileStateWriter again(state_);
     EXPECT_EQ(again.next_piece()[1], static_cast<char>(kStateFormatVersion));
     EXPECT_EQ(state_.files().hash(), before.files().hash());
 }
@@ -319,8 +322,8 @@ TEST_F(HoldsTest, a_snapshot_keeps_holds_and_what_is_held) {
     put("/b", 2);
     const uint64_t id = hold();
     remove("/a");
-    StateWriter writer(state_);
-    StateRestorer restorer(test_settings());
+    FileStateWriter writer(state_);
+    FileStateRestorer restorer(test_settings());
     while (!writer.done()) ASSERT_TRUE(restorer.read(writer.next_piece())) << restorer.problem();
     ASSERT_TRUE(restorer.finish(state_.applied_index())) << restorer.problem();
     EXPECT_EQ(restorer.state().hash(), state_.hash());
@@ -363,7 +366,7 @@ TEST_F(ExportsTest, an_export_is_the_namespace_of_one_moment_whatever_is_applied
     ASSERT_EQ(code_of(first), pb::STATUS_OK);
     const uint64_t id = first->query_result().export_id();
     EXPECT_EQ(first->query_result().export_index(), 5'001u);
-    StateRestorer restorer(test_settings());
+    FileStateRestorer restorer(test_settings());
     ASSERT_TRUE(restorer.read(first.payload.to_string()));
     bool more = first->query_result().more();
     EXPECT_TRUE(more) << "several pieces";

@@ -2,6 +2,9 @@
 // it is complete.
 #include <functional>
 
+#include "actors/fs/file_state_format.h"
+#include "actors/fs/file_state_restorer.h"
+#include "actors/fs/file_state_writer.h"
 #include "actors/fs/limits.h"
 #include "replica.h"
 
@@ -112,8 +115,8 @@ class LeasesTest : public testing::Test {
 
     // The state as another replica has it after a snapshot.
     void through_a_snapshot() {
-        StateWriter writer(state_);
-        StateRestorer restorer(test_settings());
+        FileStateWriter writer(state_);
+        FileStateRestorer restorer(test_settings());
         while (!writer.done()) ASSERT_TRUE(restorer.read(writer.next_piece())) << restorer.problem();
         ASSERT_TRUE(restorer.finish(state_.applied_index())) << restorer.problem();
         EXPECT_EQ(restorer.state().hash(), state_.hash());
@@ -121,7 +124,7 @@ class LeasesTest : public testing::Test {
         state_.files().check_invariants();
     }
 
-    ReplicatedState state_;
+    FileState state_;
     uint64_t session_ = 0;
     uint64_t sequence_ = 0;
     uint64_t now_us_ = kStartUs;
@@ -391,10 +394,10 @@ TEST_F(LeasesTest, a_state_without_leases_has_the_hash_and_the_bytes_that_it_had
     put("/f", 1);
     const uint64_t hash = state_.files().hash();
     const pb::MutationResult lease = read_lease("/f");
-    StateWriter leased(state_);
+    FileStateWriter leased(state_);
     EXPECT_EQ(leased.next_piece()[1], static_cast<char>(kStateFormatVersionWithHolds));
     end(lease.lease_id());
-    StateWriter again(state_);
+    FileStateWriter again(state_);
     EXPECT_EQ(again.next_piece()[1], static_cast<char>(kStateFormatVersion));
     EXPECT_EQ(state_.files().hash(), hash);
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "actors/fs/state_machine.h"
+#include "actors/fs/file_state_machine.h"
 #include "actors/log/record.h"
 #include "random_commands.h"
 #include "runtime/message_of.h"
@@ -29,7 +29,7 @@ inline pb::StateHashRequest hash_request(uint64_t minimum_index) {
 
 class Replica {
  public:
-    Replica() : kit_(std::make_unique<StateMachine>(), {pb::ACTOR_STATE_MACHINE}) {}
+    Replica() : kit_(make_file_state_machine(), {pb::ACTOR_STATE_MACHINE}) {}
 
     void start() { kit_.deliver(message_of(test_settings()), pb::ACTOR_BOOTSTRAP); }
 

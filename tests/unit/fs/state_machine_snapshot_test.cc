@@ -257,7 +257,7 @@ TEST(StateMachineSnapshot, before_its_start_nothing_is_taken_or_restored) {
 }
 
 TEST(StateMachineSnapshot, it_speaks_to_the_actors_of_its_own_group) {
-    StepKit kit(std::make_unique<StateMachine>(), {pb::ACTOR_STATE_MACHINE, 2});
+    StepKit kit(make_file_state_machine(), {pb::ACTOR_STATE_MACHINE, 2});
     kit.deliver(message_of(test_settings()), pb::ACTOR_BOOTSTRAP);
     EXPECT_EQ(receiver_of(kit.take(pb::Envelope::kStateMachineReady)), Address(pb::ACTOR_RAFT, 2));
     kit.request(message_of(pb::RestoreSnapshot()), Address(pb::ACTOR_RAFT, 2));

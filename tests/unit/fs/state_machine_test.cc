@@ -1,5 +1,5 @@
 // The StateMachine actor through its messages: entries in, results out, reads held until their index is applied.
-#include "actors/fs/state_machine.h"
+#include "actors/state/state_machine.h"
 
 #include "replica.h"
 

@@ -1,24 +1,24 @@
 // The content of a snapshot: a state written down and built again is the same state, whatever happens to the original
 // meanwhile; and content that was tampered with is refused.
+#include "actors/fs/file_state_restorer.h"
+#include "actors/fs/file_state_writer.h"
 #include "actors/fs/limits.h"
-#include "actors/fs/state_restorer.h"
-#include "actors/fs/state_writer.h"
 #include "random_commands.h"
 
 namespace sandstore {
 namespace {
 
-std::vector<std::string> pieces_of(const ReplicatedState& state) {
-    StateWriter writer(state);
+std::vector<std::string> pieces_of(const FileState& state) {
+    FileStateWriter writer(state);
     std::vector<std::string> pieces;
     while (!writer.done()) pieces.push_back(writer.next_piece());
     return pieces;
 }
 
 // "" or what is wrong.
-std::string restore(const std::vector<std::string>& pieces, uint64_t index, ReplicatedState* state,
+std::string restore(const std::vector<std::string>& pieces, uint64_t index, FileState* state,
                     const pb::StartStateMachine& settings = test_settings()) {
-    StateRestorer restorer(settings);
+    FileStateRestorer restorer(settings);
     for (const std::string& piece : pieces) {
         if (!restorer.read(piece)) return std::string(restorer.problem());
     }
@@ -28,7 +28,7 @@ std::string restore(const std::vector<std::string>& pieces, uint64_t index, Repl
 }
 
 std::string restore(const std::vector<std::string>& pieces, uint64_t index) {
-    ReplicatedState state;
+    FileState state;
     return restore(pieces, index, &state);
 }
 
@@ -45,7 +45,7 @@ struct Scene {
     }
 
     RandomCommands commands;
-    ReplicatedState state;
+    FileState state;
 };
 
 TEST(StateSnapshot, a_restored_state_goes_on_as_the_original_does) {
@@ -53,7 +53,7 @@ TEST(StateSnapshot, a_restored_state_goes_on_as_the_original_does) {
         Scene scene(seed);
         RandomStream random(seed, 8);
         scene.run(200 + random.below(1200));
-        ReplicatedState restored;
+        FileState restored;
         const std::vector<std::string> pieces = pieces_of(scene.state);
         ASSERT_EQ(restore(pieces, scene.state.applied_index(), &restored), "") << "seed " << seed;
         ASSERT_EQ(restored.hash(), scene.state.hash());
@@ -81,12 +81,12 @@ TEST(StateSnapshot, what_happens_after_the_freeze_is_not_in_the_pieces) {
         const uint64_t index = scene.state.applied_index();
         const uint64_t hash = scene.state.hash();
         const std::vector<std::string> expected = pieces_of(scene.state);
-        StateWriter writer(scene.state);
+        FileStateWriter writer(scene.state);
         scene.run(500);
         std::vector<std::string> pieces;
         while (!writer.done()) pieces.push_back(writer.next_piece());
         ASSERT_EQ(pieces, expected) << "seed " << seed;
-        ReplicatedState restored;
+        FileState restored;
         ASSERT_EQ(restore(pieces, index, &restored), "");
         ASSERT_EQ(restored.hash(), hash);
         ASSERT_EQ(writer.state().walk_hash(), hash);
@@ -94,16 +94,16 @@ TEST(StateSnapshot, what_happens_after_the_freeze_is_not_in_the_pieces) {
 }
 
 TEST(StateSnapshot, an_empty_state_can_be_restored_too) {
-    ReplicatedState empty;
+    FileState empty;
     empty.configure(test_settings());
-    ReplicatedState restored;
+    FileState restored;
     EXPECT_EQ(restore(pieces_of(empty), 0, &restored), "");
     EXPECT_EQ(restored.hash(), empty.hash());
     EXPECT_EQ(restored.files().inode_count(), 1u);
 }
 
 TEST(StateSnapshot, extents_of_removed_files_that_are_not_released_yet_are_inside) {
-    ReplicatedState state;
+    FileState state;
     state.configure(test_settings());
     const auto apply = [&](pb::Mutation mutation) {
         pb::Command command;
@@ -132,11 +132,11 @@ TEST(StateSnapshot, extents_of_removed_files_that_are_not_released_yet_are_insid
     mutation.mutable_set_attributes()->set_size(20 * 5);
     apply(mutation);
     ASSERT_TRUE(state.files().reclaiming());
-    ReplicatedState restored;
+    FileState restored;
     ASSERT_EQ(restore(pieces_of(state), state.applied_index(), &restored), "");
     EXPECT_EQ(restored.hash(), state.hash());
     EXPECT_TRUE(restored.files().reclaiming());
-    for (ReplicatedState* each : {&state, &restored}) {
+    for (FileState* each : {&state, &restored}) {
         for (int i = 0; i < 3; ++i) each->skip(each->applied_index() + 1);
         EXPECT_EQ(each->files().chunk_count(), 5u);
     }
@@ -168,7 +168,7 @@ TEST_F(DamagedSnapshotTest, another_index_is_refused) {
 TEST_F(DamagedSnapshotTest, other_settings_are_refused) {
     pb::StartStateMachine settings = test_settings();
     settings.set_session_timeout_us(1);
-    ReplicatedState state;
+    FileState state;
     EXPECT_EQ(restore(pieces_, index_, &state, settings), "It was written with other settings of the state machine");
 }
 

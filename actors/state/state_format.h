@@ -1,65 +1,28 @@
-// The content of a snapshot: how the replicated state is written down (docs/formats.md). Records, one after the other,
+// The content of a snapshot: how a replicated state is written down (docs/formats.md). Records, one after the other,
 // each a kind and its fields; every number is a varint, every text a length and its bytes. Equal states give equal
-// bytes, cut into equal pieces.
+// bytes, cut into equal pieces. Which kinds of records there are is up to the kind of state.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sandstore {
 
-// Version 4 has holds, chunks that are kept though nothing uses them, chunks that were collected and leases; a state
-// without them is written as version 1, byte for byte.
-inline constexpr uint64_t kStateFormatVersion = 1;
-inline constexpr uint64_t kStateFormatVersionWithHolds = 4;
 // A piece ends after the record with which it reaches one of these: what bounds the turn that writes or reads it.
 inline constexpr size_t kStatePieceBytes = 256 * 1024;
 inline constexpr size_t kStatePieceRecords = 2048;
 inline constexpr size_t kStatePieceBytesMax = 4 * 1024 * 1024;  // No piece is longer.
 
-// In the order in which they come. Lists are sorted by their ids.
-enum class StateRecord : uint8_t {
-    kHeader = 1,
-    kReplicaList = 2,
-    kChunk = 3,
-    kInode = 4,   // Of a file: its extents follow.
-    kExtent = 5,  // Of the inode or the detached content before it.
-    kEntry = 6,
-    kDetached = 7,  // Its extents follow.
-    kSession = 8,   // Its results follow.
-    kResult = 9,
-    kTrailer = 10,      // Last, though there are higher numbers.
-    kHold = 11,         // These come between results and trailer.
-    kUnusedChunk = 12,  // Kept though nothing uses it.
-    kLease = 13,
-    kKept = 14,  // Its extents follow.
-    kCollectedChunk = 20,
-};
-
-// Where a kind stands among the others.
-constexpr int order_of(StateRecord kind) {
-    switch (kind) {
-        case StateRecord::kTrailer:
-            return 15;
-        case StateRecord::kCollectedChunk:
-            return 14;
-        case StateRecord::kHold:
-            return 10;
-        case StateRecord::kUnusedChunk:
-            return 11;
-        case StateRecord::kLease:
-            return 12;
-        case StateRecord::kKept:
-            return 13;
-        default:
-            return static_cast<int>(kind);
-    }
-}
-
 class StateEncoder {
  public:
-    void kind(StateRecord record) { bytes_.push_back(static_cast<char>(record)); }
+    template <typename Kind>  // An enumeration of one byte.
+    void kind(Kind record) {
+        static_assert(sizeof(Kind) == 1);
+        bytes_.push_back(static_cast<char>(record));
+    }
     void number(uint64_t value) {
         for (; value >= 0x80; value >>= 7) bytes_.push_back(static_cast<char>(value | 0x80));
         bytes_.push_back(static_cast<char>(value));

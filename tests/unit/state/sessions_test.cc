@@ -1,9 +1,7 @@
 // Client sessions: every mutation at most once, and a retry is answered.
-#include "actors/fs/sessions.h"
+#include "actors/state/sessions.h"
 
 #include <gtest/gtest.h>
-
-#include "actors/fs/limits.h"
 
 namespace sandstore {
 namespace {

@@ -1,4 +1,5 @@
-// StateMachine: the POSIX namespace and the client sessions, as the log makes them.
+// StateMachine: a replicated state, as the log makes it. Which kind of state is up to whoever makes the actor
+// (actors/fs/file_state_machine.h).
 //
 // In:  StartStateMachine (once, before all else), Apply (from RaftNode: committed entries, in order and without gaps),
 //      Query and StateHashRequest (requests; held until minimum_index is applied).
@@ -20,11 +21,13 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <string_view>
+#include <utility>
 
-#include "actors/fs/replicated_state.h"
-#include "actors/fs/state_restorer.h"
-#include "actors/fs/state_writer.h"
 #include "actors/log/record.h"
+#include "actors/state/replicated_state.h"
+#include "actors/state/state_restorer.h"
+#include "actors/state/state_writer.h"
 #include "messages/raft.pb.h"
 #include "messages/snapshot.pb.h"
 #include "runtime/actor.h"
@@ -46,9 +49,11 @@ class StateMachine final : public Actor {
     static constexpr size_t kExportsMax = 4;
     static constexpr uint64_t kExportIdleUs = 60'000'000;
 
+    explicit StateMachine(std::unique_ptr<ReplicatedState> state) : state_(std::move(state)) {}  // New.
+
     void receive(Message message, Context& context) override;
 
-    const ReplicatedState& state() const { return state_; }
+    const ReplicatedState& state() const { return *state_; }
 
  private:
     struct Held {
@@ -91,7 +96,7 @@ class StateMachine final : public Actor {
         pb::SnapshotMeta meta;
         ReplyTo asker;
         RequestId section = 0;  // The request under way.
-        StateRestorer restorer;
+        std::unique_ptr<StateRestorer> restorer;
     };
 
     // The piece that comes next, or once more the last one; false: neither is asked for.
@@ -107,7 +112,7 @@ class StateMachine final : public Actor {
     void ask_section(uint64_t offset, Context& context);
     void use_restored(Context& context);
     void end_restoring(pb::StatusCode code, std::string_view why, Context& context);
-    void let_go(const ReplicatedState& state, Context& context);
+    void let_go(std::unique_ptr<ReplicatedState> state, Context& context);
     void let_go_some(Context& context);
 
     // --- Exports (state_machine_exports.cc)
@@ -122,7 +127,7 @@ class StateMachine final : public Actor {
     void on_timer_fired(Context& context);
     void watch_exports(Context& context);
 
-    bool ready_for(uint64_t minimum_index) const { return started_ && minimum_index <= state_.applied_index(); }
+    bool ready_for(uint64_t minimum_index) const { return started_ && minimum_index <= state_->applied_index(); }
     void hold(uint64_t minimum_index, Message request, Context& context);
     uint64_t answer(const Message& request, const ReplyTo& asker, Context& context);  // How much work it was.
     void refuse(const Message& request, const ReplyTo& asker, pb::StatusCode code, std::string_view why,
@@ -133,14 +138,14 @@ class StateMachine final : public Actor {
 
     bool started_ = false;
     pb::StartStateMachine settings_;
-    ReplicatedState state_;
+    std::unique_ptr<ReplicatedState> state_;
     uint64_t told_due_us_ = 0;    // In the last UnfinishedWork.
     uint64_t told_clock_us_ = 0;  // Likewise.
     std::unique_ptr<Frozen> frozen_;
     std::map<uint64_t, Export> exports_;
     bool watching_exports_ = false;  // A timer is armed.
     std::unique_ptr<Restoring> restoring_;
-    std::deque<ReplicatedState> discarded_;
+    std::deque<std::unique_ptr<ReplicatedState>> discarded_;
     std::deque<Message> orders_;          // Apply, TakeSnapshot and RestoreSnapshot as they came, not begun yet.
     std::unique_ptr<Batch> batch_;        // Under way.
     bool goes_on_ = false;                // A Flush to ourselves is on its way.

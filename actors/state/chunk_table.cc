@@ -1,9 +1,8 @@
-#include "actors/fs/chunk_table.h"
+#include "actors/state/chunk_table.h"
 
 #include <algorithm>
 
-#include "actors/fs/limits.h"
-#include "actors/fs/state_hasher.h"
+#include "actors/state/state_hasher.h"
 #include "runtime/check.h"
 
 namespace sandstore {

@@ -1,5 +1,6 @@
 // Exports: the whole namespace as it is at one index, given to a client in pieces while entries go on being applied.
-#include "actors/fs/state_machine.h"
+#include "actors/state/outcome.h"
+#include "actors/state/state_machine.h"
 #include "messages/envelope.pb.h"
 #include "runtime/message_of.h"
 
@@ -19,8 +20,8 @@ void StateMachine::answer_export(const pb::ExportState& query, const ReplyTo& as
         // Not to be mistaken for one that this node gave before it was started again.
         while (id == 0 || exports_.contains(id)) id = context.random();
         Export& made = exports_[id];
-        made.frozen.index = state_.applied_index();
-        made.frozen.writer = std::make_unique<StateWriter>(state_);
+        made.frozen.index = state_->applied_index();
+        made.frozen.writer = state_->freeze();
         watch_exports(context);
     }
     const auto found = exports_.find(id);
@@ -62,7 +63,7 @@ void StateMachine::on_timer_fired(Context& context) {
             ++at;
             continue;
         }
-        if (at->second.frozen.writer != nullptr) let_go(at->second.frozen.writer->state(), context);
+        if (at->second.frozen.writer != nullptr) let_go(at->second.frozen.writer->take(), context);
         at = exports_.erase(at);
     }
     if (!exports_.empty()) watch_exports(context);

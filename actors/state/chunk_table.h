@@ -1,7 +1,6 @@
 // The chunks that files use: how many extents use each, how long it is and which nodes were given it. A chunk stands
-// here as long as an extent uses it, and beyond that for kReleasedKeptUs and while it is held (Namespace::hold_chunks).
-// Then it is collected: the nodes may delete it, and it can never be used again. Copying a table costs nothing
-// (cow_map.h).
+// here as long as an extent uses it, and beyond that for kReleasedKeptUs and while it is held. Then it is collected:
+// the nodes may delete it, and it can never be used again. Copying a table costs nothing (cow_map.h).
 #pragma once
 
 #include <cstddef>
@@ -10,11 +9,18 @@
 #include <vector>
 
 #include "actors/chunk/chunk_key.h"
-#include "actors/fs/cow_map.h"
+#include "actors/state/cow_map.h"
 #include "messages/chunk.pb.h"
 #include "messages/fs.pb.h"
 
 namespace sandstore {
+
+// Replicas must agree on these, too. A chunk that no extent uses any more stays for so long by the cluster's clock:
+// whoever was told of it is in the middle of reading it. Who reads for longer takes a hold or a lease.
+inline constexpr uint64_t kReleasedKeptUs = 10'000'000;
+// Chunks that are known to be collected. Of more, those that were allocated first are forgotten, and from then on none
+// that is as old may be committed.
+inline constexpr size_t kCollectedMax = 100'000;
 
 // A chunk as a client tells of it.
 struct ChunkFacts {

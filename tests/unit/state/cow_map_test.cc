@@ -1,6 +1,6 @@
 // The copy-on-write map against std::map, which is too simple to be wrong: the same steps, and many copies that must
 // stay as they were.
-#include "actors/fs/cow_map.h"
+#include "actors/state/cow_map.h"
 
 #include <gtest/gtest.h>
 

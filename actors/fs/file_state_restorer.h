@@ -1,37 +1,31 @@
-// Builds a replicated state from the content of a snapshot (state_format.h), piece by piece, beside whatever state is
-// in use. Trusts nothing that it reads: bounds, order, references and counts are checked record by record, and in the
-// end the hash of what was built must be the one that was written. A plain object.
+// Builds a FileState from a snapshot's content (state_restorer.h). Bounds, order, references and counts are checked
+// record by record, and in the end the hash of what was built must be the one that was written.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
-#include <string_view>
 
-#include "actors/fs/replicated_state.h"
-#include "actors/fs/state_format.h"
+#include "actors/fs/file_state.h"
+#include "actors/fs/file_state_format.h"
+#include "actors/state/state_restorer.h"
 
 namespace sandstore {
 
-class StateRestorer {
+class FileStateRestorer final : public StateRestorer {
  public:
-    explicit StateRestorer(const pb::StartStateMachine& settings);
+    explicit FileStateRestorer(const pb::StartStateMachine& settings);
 
-    // The next piece. False: the content is not usable, and problem() says why; nothing more may be read.
-    bool read(std::string_view piece);
-    // After the last piece: is the state whole, and the one after entry `index`?
-    bool finish(uint64_t index);
-    std::string_view problem() const { return problem_; }  // A sentence.
-
-    ReplicatedState& state() { return state_; }  // After finish(): may be taken.
-    bool discard(size_t* nodes) { return state_.discard(nodes); }
+    FileState& state() { return state_; }  // After finish(): may be taken.
+    std::unique_ptr<ReplicatedState> take() override { return std::make_unique<FileState>(std::move(state_)); }
 
  private:
-    // Each reads one record, and gives what is wrong with it or nothing. Fields that are cut short read as 0.
-    using Problem = std::string_view;
+    Problem read_record(uint8_t kind, StateDecoder& in) override;
+    std::string check_whole(uint64_t index) override;
 
-    Problem read_record(StateRecord kind, StateDecoder& in);
     Problem begin_record(StateRecord kind);
+    // Each reads one record, and gives what is wrong with it or nothing. Fields that are cut short read as 0.
+    Problem read_fields(StateRecord kind, StateDecoder& in);
     Problem read_header(StateDecoder& in);
     Problem read_replica_list(StateDecoder& in);
     Problem read_chunk(StateDecoder& in);
@@ -52,8 +46,7 @@ class StateRestorer {
     Problem end_content();  // The inode or detached content whose extents have been read goes into the state.
     Problem end_directory();
 
-    ReplicatedState state_;
-    std::string problem_;
+    FileState state_;
     StateRecord last_ = StateRecord::kHeader;
     bool has_header_ = false;
     bool has_trailer_ = false;

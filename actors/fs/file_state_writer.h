@@ -1,27 +1,21 @@
-// Writes a frozen state down, piece by piece (state_format.h). A plain object; the state that it was taken from goes on
-// meanwhile.
+// Writes a frozen FileState down (state_writer.h).
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <string>
+#include <memory>
 
-#include "actors/fs/replicated_state.h"
-#include "actors/fs/state_format.h"
+#include "actors/fs/file_state.h"
+#include "actors/fs/file_state_format.h"
+#include "actors/state/state_writer.h"
 
 namespace sandstore {
 
-class StateWriter {
+class FileStateWriter final : public StateWriter {
  public:
-    explicit StateWriter(const ReplicatedState& state) : state_(state) {}
-    StateWriter(const StateWriter&) = delete;  // Cursors point into its own copy of the state.
-    StateWriter& operator=(const StateWriter&) = delete;
+    explicit FileStateWriter(const FileState& state) : state_(state) {}
 
-    bool done() const { return stage_ == Stage::kDone; }
-    std::string next_piece();  // Never empty; checked that it is not done.
-
-    const ReplicatedState& state() const { return state_; }
-    bool discard(size_t* nodes) { return state_.discard(nodes); }  // Lets go of the state: see ReplicatedState.
+    const FileState& state() const { return state_; }
+    std::unique_ptr<ReplicatedState> take() override { return std::make_unique<FileState>(std::move(state_)); }
 
  private:
     enum class Stage {
@@ -41,8 +35,9 @@ class StateWriter {
         kDone
     };
 
+    bool step() override;
     // Each writes one record and goes on to the next one, or to the next stage.
-    void step();
+    void write_record();
     void write_header();
     void write_replica_list();
     void write_chunk();
@@ -60,8 +55,7 @@ class StateWriter {
     bool write_extent();  // False: there is none left to write.
     bool write_result();
 
-    ReplicatedState state_;
-    StateEncoder out_;
+    FileState state_;
     Stage stage_ = Stage::kHeader;
     ChunkTable::ReplicaLists::Cursor list_;
     ChunkTable::Chunks::Cursor chunk_;

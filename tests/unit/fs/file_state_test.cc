@@ -1,5 +1,5 @@
 // Commands as the log brings them: exactly once, and the same on every replica.
-#include "actors/fs/replicated_state.h"
+#include "actors/fs/file_state.h"
 
 #include "fs_fixture.h"
 #include "random_commands.h"
@@ -8,10 +8,10 @@
 namespace sandstore {
 namespace {
 
-class ReplicatedStateTest : public testing::Test {
+class FileStateTest : public testing::Test {
  protected:
-    ReplicatedStateTest() { state_.configure(test_settings()); }
-    ~ReplicatedStateTest() override {
+    FileStateTest() { state_.configure(test_settings()); }
+    ~FileStateTest() override {
         state_.files().check_invariants();
         EXPECT_EQ(state_.hash(), state_.walk_hash());
     }
@@ -45,19 +45,19 @@ class ReplicatedStateTest : public testing::Test {
         return mutation;
     }
 
-    ReplicatedState state_;
+    FileState state_;
     uint64_t now_us_ = kStartUs;
     uint64_t clock_us_ = 0;  // 0: the leader knows none.
 };
 
-TEST_F(ReplicatedStateTest, a_session_is_named_after_its_entry) {
+TEST_F(FileStateTest, a_session_is_named_after_its_entry) {
     EXPECT_EQ(open(), 1u);
     state_.skip(2);
     EXPECT_EQ(open(), 3u);
     EXPECT_EQ(state_.applied_index(), 3u);
 }
 
-TEST_F(ReplicatedStateTest, a_retry_is_answered_and_not_applied_again) {
+TEST_F(FileStateTest, a_retry_is_answered_and_not_applied_again) {
     const uint64_t session = open();
     const pb::MutationResult first = apply(make(session, 1, "/d"));
     EXPECT_EQ(first.status().code(), pb::STATUS_OK);
@@ -73,7 +73,7 @@ TEST_F(ReplicatedStateTest, a_retry_is_answered_and_not_applied_again) {
     EXPECT_EQ(state_.files().inode_count(), 3u);
 }
 
-TEST_F(ReplicatedStateTest, an_append_that_is_retried_appends_once) {
+TEST_F(FileStateTest, an_append_that_is_retried_appends_once) {
     const uint64_t session = open();
     pb::Mutation create = in_session(session, 1);
     *create.mutable_create_file()->mutable_at() = at("/f");
@@ -85,13 +85,13 @@ TEST_F(ReplicatedStateTest, an_append_that_is_retried_appends_once) {
     EXPECT_EQ(apply(append).attributes().size(), 10u);
 }
 
-TEST_F(ReplicatedStateTest, without_a_session_nothing_is_applied) {
+TEST_F(FileStateTest, without_a_session_nothing_is_applied) {
     EXPECT_EQ(apply(make(77, 1, "/d")).status().code(), pb::STATUS_SESSION_EXPIRED);
     EXPECT_EQ(apply(make(0, 1, "/d")).status().code(), pb::STATUS_INVALID_ARGUMENT);
     EXPECT_EQ(state_.files().inode_count(), 1u);
 }
 
-TEST_F(ReplicatedStateTest, a_closed_session_is_gone) {
+TEST_F(FileStateTest, a_closed_session_is_gone) {
     const uint64_t session = open();
     pb::Mutation close = in_session(session, 1);
     close.mutable_close_session();
@@ -100,7 +100,7 @@ TEST_F(ReplicatedStateTest, a_closed_session_is_gone) {
     EXPECT_EQ(apply(make(session, 2, "/d")).status().code(), pb::STATUS_SESSION_EXPIRED);
 }
 
-TEST_F(ReplicatedStateTest, the_clock_is_the_greatest_time_seen) {
+TEST_F(FileStateTest, the_clock_is_the_greatest_time_seen) {
     const uint64_t session = open();
     now_us_ += kTestSessionTimeoutUs + 1;
     open();
@@ -109,7 +109,7 @@ TEST_F(ReplicatedStateTest, the_clock_is_the_greatest_time_seen) {
     EXPECT_EQ(state_.clock_us(), kStartUs + kTestSessionTimeoutUs + 1);
 }
 
-TEST_F(ReplicatedStateTest, a_wall_clock_far_ahead_lets_nothing_expire_early_and_nothing_live_for_ever) {
+TEST_F(FileStateTest, a_wall_clock_far_ahead_lets_nothing_expire_early_and_nothing_live_for_ever) {
     const uint64_t session = open();
     now_us_ += 365ull * 24 * 3'600'000'000;
     clock_us_ = kStartUs + 1'000'000;
@@ -119,7 +119,7 @@ TEST_F(ReplicatedStateTest, a_wall_clock_far_ahead_lets_nothing_expire_early_and
     EXPECT_EQ(apply(make(session, 2, "/e")).status().code(), pb::STATUS_SESSION_EXPIRED);
 }
 
-TEST_F(ReplicatedStateTest, the_session_that_makes_room_is_the_one_used_least_whatever_the_wall_clock_says) {
+TEST_F(FileStateTest, the_session_that_makes_room_is_the_one_used_least_whatever_the_wall_clock_says) {
     std::vector<uint64_t> sessions;
     for (clock_us_ = kStartUs; sessions.size() < 4; ++clock_us_) sessions.push_back(open());
     now_us_ += 365ull * 24 * 3'600'000'000;
@@ -134,7 +134,7 @@ TEST_F(ReplicatedStateTest, the_session_that_makes_room_is_the_one_used_least_wh
 }
 
 // Versions word their sentences differently, and their states must be the same all the same.
-TEST_F(ReplicatedStateTest, sentences_are_no_part_of_the_state) {
+TEST_F(FileStateTest, sentences_are_no_part_of_the_state) {
     const uint64_t session = open();
     pb::Mutation rename = in_session(session, 1);
     *rename.mutable_rename()->mutable_from() = at("/");
@@ -150,7 +150,7 @@ TEST_F(ReplicatedStateTest, sentences_are_no_part_of_the_state) {
     }
 }
 
-TEST_F(ReplicatedStateTest, a_command_that_cannot_be_read_changes_nothing_and_is_a_problem) {
+TEST_F(FileStateTest, a_command_that_cannot_be_read_changes_nothing_and_is_a_problem) {
     const uint64_t session = open();
     const uint64_t files = state_.files().hash();
     EXPECT_EQ(state_.problem(), "");
@@ -161,7 +161,7 @@ TEST_F(ReplicatedStateTest, a_command_that_cannot_be_read_changes_nothing_and_is
     EXPECT_EQ(apply(make(session, 1, "/d")).status().code(), pb::STATUS_OK);
 }
 
-TEST_F(ReplicatedStateTest, what_the_leader_should_have_refused_is_refused_here_too) {
+TEST_F(FileStateTest, what_the_leader_should_have_refused_is_refused_here_too) {
     const uint64_t session = open();
     EXPECT_EQ(apply(make(session, 1, "/../x")).status().code(), pb::STATUS_EINVAL);
     EXPECT_EQ(apply(in_session(session, 2)).status().code(), pb::STATUS_INVALID_ARGUMENT);
@@ -170,7 +170,7 @@ TEST_F(ReplicatedStateTest, what_the_leader_should_have_refused_is_refused_here_
     EXPECT_EQ(apply(ahead).status().code(), pb::STATUS_INVALID_ARGUMENT);
 }
 
-TEST_F(ReplicatedStateTest, a_forgotten_sequence_is_refused) {
+TEST_F(FileStateTest, a_forgotten_sequence_is_refused) {
     const uint64_t session = open();
     pb::Mutation later = make(session, 5, "/e");
     later.set_oldest_needed(5);
@@ -179,13 +179,13 @@ TEST_F(ReplicatedStateTest, a_forgotten_sequence_is_refused) {
     EXPECT_EQ(state_.files().inode_count(), 2u);
 }
 
-TEST_F(ReplicatedStateTest, a_gap_in_the_entries_breaks_an_invariant) {
+TEST_F(FileStateTest, a_gap_in_the_entries_breaks_an_invariant) {
     EXPECT_THROW(state_.skip(2), InvariantBroken);
     state_.skip(1);
     EXPECT_THROW(state_.skip(1), InvariantBroken);
 }
 
-TEST_F(ReplicatedStateTest, removing_a_large_file_is_one_short_step_and_the_rest_follows) {
+TEST_F(FileStateTest, removing_a_large_file_is_one_short_step_and_the_rest_follows) {
     const uint64_t session = open();
     pb::Mutation create = in_session(session, 1);
     *create.mutable_create_file()->mutable_at() = at("/f");
@@ -209,11 +209,11 @@ TEST_F(ReplicatedStateTest, removing_a_large_file_is_one_short_step_and_the_rest
 
 // --- Determinism -----------------------------------------------------------------------------------------------------
 
-TEST(ReplicatedStates, random_commands_give_equal_results_and_hashes) {
+TEST(FileStates, random_commands_give_equal_results_and_hashes) {
     for (uint64_t seed = 1; seed <= 10; ++seed) {
         RandomCommands commands(seed);
-        ReplicatedState first;
-        ReplicatedState second;
+        FileState first;
+        FileState second;
         first.configure(test_settings());
         second.configure(test_settings());
         for (uint64_t index = 1; index <= 1600; ++index) {
@@ -231,9 +231,9 @@ TEST(ReplicatedStates, random_commands_give_equal_results_and_hashes) {
     }
 }
 
-TEST(ReplicatedStates, a_different_setting_shows_in_the_hash) {
-    ReplicatedState first;
-    ReplicatedState second;
+TEST(FileStates, a_different_setting_shows_in_the_hash) {
+    FileState first;
+    FileState second;
     pb::StartStateMachine settings = test_settings();
     first.configure(settings);
     settings.set_session_timeout_us(settings.session_timeout_us() + 1);

@@ -1,5 +1,7 @@
-#include "actors/fs/state_machine.h"
+#include "actors/state/state_machine.h"
 
+#include "actors/state/chunk_table.h"
+#include "actors/state/outcome.h"
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
@@ -41,9 +43,9 @@ void StateMachine::on_start_state_machine(const pb::StartStateMachine& start, Co
     SANDSTORE_CHECK(!started_, "the state machine was started twice");
     started_ = true;
     settings_ = start;
-    state_.configure(start);
+    state_->configure(start);
     pb::StateMachineReady ready;
-    ready.set_applied_index(state_.applied_index());
+    ready.set_applied_index(state_->applied_index());
     context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(ready));
 }
 
@@ -77,8 +79,8 @@ void StateMachine::begin_batch(const Message& message) {
     const pb::Apply& apply = message->apply();
     SANDSTORE_CHECK(started_, "entries before the start");
     SANDSTORE_CHECK(restoring_ == nullptr, "entries while the snapshot at ", restoring_->meta.index(), " is restored");
-    SANDSTORE_CHECK(apply.first_index() == state_.applied_index() + 1, "first_index=", apply.first_index(),
-                    " applied=", state_.applied_index());
+    SANDSTORE_CHECK(apply.first_index() == state_->applied_index() + 1, "first_index=", apply.first_index(),
+                    " applied=", state_->applied_index());
     batch_.reset(new Batch{RecordReader(message.payload), apply.record_count(), 0, apply.want_results(), {}, {}});
 }
 
@@ -87,34 +89,34 @@ void StateMachine::apply_some(uint64_t* work, Context& context) {
     while (*work < kWorkPerTurn) {
         if (!batch_->reader.next(&record)) return end_batch(context);
         ++batch_->records;
-        const uint64_t before = state_.work();
+        const uint64_t before = state_->work();
         if (record.type != RecordType::kCommand) {
-            state_.skip(record.index);
+            state_->skip(record.index);
         } else {
             const Payload command = record.data.flat();
-            std::string result = state_.apply(record.index, command.flat_view(), record.term);
+            std::string result = state_->apply(record.index, command.flat_view(), record.term);
             // Replicas of two versions must not go two ways; the one that does not know stops.
-            if (!state_.problem().empty()) {
+            if (!state_->problem().empty()) {
                 *work = kWorkPerTurn;
-                return context.fail_stop(state_.problem());
+                return context.fail_stop(state_->problem());
             }
             if (batch_->want_results) {
                 pb::ApplyResult* added = batch_->applied.add_results();
                 added->set_index(record.index);
                 added->set_result(std::move(result));
             }
-            for (const ChunkKey& key : state_.files().collected()) fill_chunk_id(key, batch_->collected.add_ids());
+            for (const ChunkKey& key : state_->collected()) fill_chunk_id(key, batch_->collected.add_ids());
         }
-        *work += state_.work() - before;
+        *work += state_->work() - before;
     }
 }
 
 void StateMachine::end_batch(Context& context) {
     const std::unique_ptr<Batch> batch = std::move(batch_);
     const RecordReader& reader = batch->reader;
-    SANDSTORE_CHECK(!reader.damaged(), "in a committed entry after ", state_.applied_index(), ": ", reader.problem());
+    SANDSTORE_CHECK(!reader.damaged(), "in a committed entry after ", state_->applied_index(), ": ", reader.problem());
     SANDSTORE_CHECK(batch->records == batch->announced, "records=", batch->records, " announced=", batch->announced);
-    batch->applied.set_last_index(state_.applied_index());
+    batch->applied.set_last_index(state_->applied_index());
     context.send({pb::ACTOR_RAFT, context.self().instance}, message_of(std::move(batch->applied)));
     if (!batch->collected.ids().empty()) {
         context.send({pb::ACTOR_REPAIRER, context.self().instance}, message_of(std::move(batch->collected)));
@@ -167,14 +169,13 @@ uint64_t StateMachine::answer(const Message& request, const ReplyTo& asker, Cont
         }
         Message reply;
         pb::QueryResult& result = *reply->mutable_query_result();
-        state_.answer(request->query(), &result);
-        const int objects = result.entries_size() + result.extents_size() + result.chunks_size();
+        const uint64_t work = state_->answer(request->query(), &result);
         context.reply(asker, std::move(reply));
-        return ReplicatedState::kWorkOfCommand + static_cast<uint64_t>(objects);
+        return work;
     }
     pb::StateHash hash;
-    hash.set_applied_index(state_.applied_index());
-    hash.set_hash(state_.hash());
+    hash.set_applied_index(state_->applied_index());
+    hash.set_hash(state_->hash());
     context.reply(asker, message_of(hash));
     return ReplicatedState::kWorkOfCommand;
 }
@@ -188,7 +189,7 @@ void StateMachine::refuse(const Message& request, const ReplyTo& asker, pb::Stat
 }
 
 void StateMachine::answer_held(Context& context) {
-    const auto answerable = [this] { return !held_.empty() && held_.begin()->first <= state_.applied_index(); };
+    const auto answerable = [this] { return !held_.empty() && held_.begin()->first <= state_->applied_index(); };
     for (uint64_t work = 0; answerable() && work < kWorkPerTurn;) {
         const auto first = held_.extract(held_.begin());
         work += answer(first.mapped().request, first.mapped().asker, context);
@@ -198,12 +199,12 @@ void StateMachine::answer_held(Context& context) {
 
 // Only commands bring the state on: somebody has to see to it that there are some, and to reckon the clock.
 void StateMachine::tell_unfinished(Context& context) {
-    const uint64_t due_us = state_.files().work_due_us();
-    if (due_us == told_due_us_ && state_.clock_us() - told_clock_us_ < kClockToldEveryUs) return;
+    const uint64_t due_us = state_->work_due_us();
+    if (due_us == told_due_us_ && state_->clock_us() - told_clock_us_ < kClockToldEveryUs) return;
     told_due_us_ = due_us;
-    told_clock_us_ = state_.clock_us();
+    told_clock_us_ = state_->clock_us();
     pb::UnfinishedWork work;
-    work.set_clock_us(state_.clock_us());
+    work.set_clock_us(state_->clock_us());
     work.set_due_us(due_us);
     context.send({pb::ACTOR_FILES, context.self().instance}, message_of(work));
 }

@@ -11,9 +11,12 @@
 #include <cstdint>
 #include <string>
 
-#include "actors/fs/cow_map.h"
+#include "actors/state/cow_map.h"
 
 namespace sandstore {
+
+// Results kept for one session whose client does not say which it has. Replicas must agree on it.
+inline constexpr size_t kSessionResultsMax = 1024;
 
 class Sessions {
  public:

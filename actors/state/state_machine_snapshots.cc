@@ -1,5 +1,6 @@
 // The state machine's part in snapshots: freezing its state, giving it away in pieces, and taking over another one.
-#include "actors/fs/state_machine.h"
+#include "actors/state/outcome.h"
+#include "actors/state/state_machine.h"
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
@@ -17,8 +18,8 @@ void StateMachine::on_take_snapshot(const Message& message, Context& context) {
     }
     drop_frozen(context);
     frozen_ = std::make_unique<Frozen>();
-    frozen_->index = state_.applied_index() - (planted("snapshot-label-off-by-one") ? 1 : 0);
-    frozen_->writer = std::make_unique<StateWriter>(state_);
+    frozen_->index = state_->applied_index() - (planted("snapshot-label-off-by-one") ? 1 : 0);
+    frozen_->writer = state_->freeze();
     taken.set_index(frozen_->index);
     context.reply(reply_to(message), message_of(std::move(taken)));
 }
@@ -44,7 +45,7 @@ bool StateMachine::give_piece(Frozen* frozen, uint64_t piece, Context& context) 
         frozen->last_given = Payload(frozen->writer->next_piece());
         ++frozen->next_piece;
         if (frozen->writer->done()) {
-            let_go(frozen->writer->state(), context);
+            let_go(frozen->writer->take(), context);
             frozen->writer.reset();
         }
     }
@@ -53,7 +54,7 @@ bool StateMachine::give_piece(Frozen* frozen, uint64_t piece, Context& context) 
 }
 
 void StateMachine::drop_frozen(Context& context) {
-    if (frozen_ != nullptr && frozen_->writer != nullptr) let_go(frozen_->writer->state(), context);
+    if (frozen_ != nullptr && frozen_->writer != nullptr) let_go(frozen_->writer->take(), context);
     frozen_.reset();
 }
 
@@ -62,10 +63,10 @@ void StateMachine::drop_frozen(Context& context) {
 void StateMachine::on_restore_snapshot(const Message& message, Context& context) {
     const pb::SnapshotMeta& meta = message->restore_snapshot().meta();
     if (restoring_ != nullptr) end_restoring(pb::STATUS_UNAVAILABLE, "Another snapshot is restored instead", context);
-    restoring_.reset(new Restoring{meta, reply_to(message), 0, StateRestorer(settings_)});
+    restoring_.reset(new Restoring{meta, reply_to(message), 0, state_->restorer(settings_)});
     if (!started_) return end_restoring(pb::STATUS_UNAVAILABLE, "The node is still starting", context);
     // Reads have been answered from what is here.
-    if (meta.index() < state_.applied_index()) {
+    if (meta.index() < state_->applied_index()) {
         return end_restoring(pb::STATUS_INVALID_ARGUMENT, "The state is newer than this snapshot", context);
     }
     context.info("Restoring a snapshot", {{"index", meta.index()}, {"term", meta.term()}});
@@ -90,7 +91,7 @@ void StateMachine::on_snapshot_section(const Message& message, Context& context)
     // The next one is read from the disk while this one is looked at.
     if (!section.last()) ask_section(section.next_offset(), context);
     const Payload piece = message.payload.flat();
-    StateRestorer& restorer = restoring_->restorer;
+    StateRestorer& restorer = *restoring_->restorer;
     const bool good =
         restorer.read(piece.flat_view()) && (!section.last() || restorer.finish(restoring_->meta.index()));
     if (!good) return end_restoring(pb::STATUS_CORRUPTED, restorer.problem(), context);
@@ -104,8 +105,9 @@ void StateMachine::on_request_failed(const Message& message, Context& context) {
 }
 
 void StateMachine::use_restored(Context& context) {
-    std::swap(state_, restoring_->restorer.state());  // The old one is let go with the restorer.
+    std::unique_ptr<ReplicatedState> replaced = std::exchange(state_, restoring_->restorer->take());
     end_restoring(pb::STATUS_OK, "", context);
+    let_go(std::move(replaced), context);
     tell_unfinished(context);
     answer_held(context);
 }
@@ -120,21 +122,21 @@ void StateMachine::end_restoring(pb::StatusCode code, std::string_view why, Cont
         context.warn("A snapshot was not restored", {{"index", restoring_->meta.index()}, {"why", why}});
     }
     context.reply(restoring_->asker, message_of(std::move(restored)));
-    let_go(restoring_->restorer.state(), context);
+    let_go(restoring_->restorer->take(), context);
     restoring_.reset();
 }
 
 // --- Letting go ------------------------------------------------------------------------------------------------------
 
-// The copy keeps its nodes alive after whoever held the state is gone, to be freed a few at a time.
-void StateMachine::let_go(const ReplicatedState& state, Context& context) {
-    discarded_.push_back(state);
+// Its nodes are freed a few at a time.
+void StateMachine::let_go(std::unique_ptr<ReplicatedState> state, Context& context) {
+    discarded_.push_back(std::move(state));
     go_on_later(context);
 }
 
 void StateMachine::let_go_some(Context& context) {
     size_t nodes = kNodesFreedPerTurn;
-    while (!discarded_.empty() && discarded_.front().discard(&nodes)) discarded_.pop_front();
+    while (!discarded_.empty() && discarded_.front()->discard(&nodes)) discarded_.pop_front();
     if (!discarded_.empty()) go_on_later(context);
 }
 

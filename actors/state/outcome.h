@@ -1,4 +1,4 @@
-// How an operation on the namespace ended: a status code and, where the code's own name does not say enough, why.
+// How an operation on a replicated state ended: a status code and, where the code's own name does not say enough, why.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,4 @@
-#include "actors/fs/outcome.h"
+#include "actors/state/outcome.h"
 
 namespace sandstore {
 

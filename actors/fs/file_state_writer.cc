@@ -1,17 +1,13 @@
-#include "actors/fs/state_writer.h"
-
-#include "runtime/check.h"
+#include "actors/fs/file_state_writer.h"
 
 namespace sandstore {
 
-std::string StateWriter::next_piece() {
-    SANDSTORE_CHECK(!done(), "nothing is left to write");
-    out_.reserve(kStatePieceBytes / 4);
-    for (size_t i = 0; i < kStatePieceRecords && !done() && out_.size() < kStatePieceBytes; ++i) step();
-    return out_.take();
+bool FileStateWriter::step() {
+    write_record();
+    return stage_ != Stage::kDone;
 }
 
-void StateWriter::step() {
+void FileStateWriter::write_record() {
     switch (stage_) {
         case Stage::kHeader:
             return write_header();
@@ -44,7 +40,7 @@ void StateWriter::step() {
     }
 }
 
-void StateWriter::write_header() {
+void FileStateWriter::write_header() {
     const Namespace& files = state_.namespace_;
     out_.kind(StateRecord::kHeader);
     const bool plain = files.plain();
@@ -73,7 +69,7 @@ void StateWriter::write_header() {
     stage_ = Stage::kReplicaLists;
 }
 
-void StateWriter::write_replica_list() {
+void FileStateWriter::write_replica_list() {
     if (!list_.valid()) {
         stage_ = Stage::kChunks;
         return;
@@ -85,7 +81,7 @@ void StateWriter::write_replica_list() {
     list_.next();
 }
 
-void StateWriter::write_chunk() {
+void FileStateWriter::write_chunk() {
     if (!chunk_.valid()) {
         stage_ = Stage::kInodes;
         return;
@@ -100,7 +96,7 @@ void StateWriter::write_chunk() {
 }
 
 // Times that are close to each other take little room.
-void StateWriter::write_inode() {
+void FileStateWriter::write_inode() {
     if (write_extent()) return;
     if (!inode_.valid()) {
         stage_ = Stage::kEntries;
@@ -126,7 +122,7 @@ void StateWriter::write_inode() {
     inode_.next();
 }
 
-bool StateWriter::write_extent() {
+bool FileStateWriter::write_extent() {
     if (extents_left_ == 0) return false;
     --extents_left_;
     const FileExtent extent = ExtentTable::extent_of(extent_);
@@ -141,7 +137,7 @@ bool StateWriter::write_extent() {
     return true;
 }
 
-void StateWriter::write_entry() {
+void FileStateWriter::write_entry() {
     if (!entry_.valid()) {
         stage_ = Stage::kDetached;
         return;
@@ -153,7 +149,7 @@ void StateWriter::write_entry() {
     entry_.next();
 }
 
-void StateWriter::write_detached() {
+void FileStateWriter::write_detached() {
     if (write_extent()) return;
     if (!detached_.valid()) {
         stage_ = Stage::kSessions;
@@ -169,7 +165,7 @@ void StateWriter::write_detached() {
     detached_.next();
 }
 
-void StateWriter::write_session() {
+void FileStateWriter::write_session() {
     if (write_result()) return;
     if (!session_.valid()) {
         stage_ = Stage::kHolds;
@@ -184,7 +180,7 @@ void StateWriter::write_session() {
     session_.next();
 }
 
-bool StateWriter::write_result() {
+bool FileStateWriter::write_result() {
     if (results_left_ == 0) return false;
     --results_left_;
     out_.kind(StateRecord::kResult);
@@ -194,7 +190,7 @@ bool StateWriter::write_result() {
     return true;
 }
 
-void StateWriter::write_hold() {
+void FileStateWriter::write_hold() {
     if (!hold_.valid()) {
         stage_ = Stage::kUnusedChunks;
         return;
@@ -205,7 +201,7 @@ void StateWriter::write_hold() {
     hold_.next();
 }
 
-void StateWriter::write_unused_chunk() {
+void FileStateWriter::write_unused_chunk() {
     if (!unused_.valid()) {
         stage_ = Stage::kLeases;
         return;
@@ -218,7 +214,7 @@ void StateWriter::write_unused_chunk() {
     unused_.next();
 }
 
-void StateWriter::write_lease() {
+void FileStateWriter::write_lease() {
     if (!lease_.valid()) {
         stage_ = Stage::kKept;
         return;
@@ -232,7 +228,7 @@ void StateWriter::write_lease() {
     lease_.next();
 }
 
-void StateWriter::write_kept() {
+void FileStateWriter::write_kept() {
     if (write_extent()) return;
     if (!kept_.valid()) {
         stage_ = Stage::kCollectedChunks;
@@ -249,7 +245,7 @@ void StateWriter::write_kept() {
     kept_.next();
 }
 
-void StateWriter::write_collected_chunk() {
+void FileStateWriter::write_collected_chunk() {
     if (!collected_.valid()) {
         stage_ = Stage::kTrailer;
         return;
@@ -261,7 +257,7 @@ void StateWriter::write_collected_chunk() {
     collected_.next();
 }
 
-void StateWriter::write_trailer() {
+void FileStateWriter::write_trailer() {
     out_.kind(StateRecord::kTrailer);
     out_.number(state_.hash());
     stage_ = Stage::kDone;

@@ -1,4 +1,4 @@
-#include "actors/fs/state_restorer.h"
+#include "actors/fs/file_state_restorer.h"
 
 #include "actors/fs/limits.h"
 #include "runtime/check.h"
@@ -13,53 +13,38 @@ constexpr size_t kResultBytesMax = size_t{1} << 20;
 
 }  // namespace
 
-StateRestorer::StateRestorer(const pb::StartStateMachine& settings) {
+FileStateRestorer::FileStateRestorer(const pb::StartStateMachine& settings) {
     state_.configure(settings);
     // The root, too, comes from the snapshot.
     state_.namespace_.inodes_ = InodeTable();
 }
 
-bool StateRestorer::read(std::string_view piece) {
-    SANDSTORE_CHECK(problem_.empty(), "read on after: ", problem_);
-    StateDecoder in(piece);
-    Problem problem;
-    if (piece.size() > kStatePieceBytesMax) problem = "A piece is too long";
-    while (problem.empty() && !in.at_end()) {
-        const StateRecord kind = static_cast<StateRecord>(in.byte());
-        problem = begin_record(kind);
-        if (problem.empty()) problem = read_record(kind, in);
-        if (in.damaged()) problem = "A record is cut short";
-    }
-    problem_ = problem;
-    return problem_.empty();
-}
-
-bool StateRestorer::finish(uint64_t index) {
-    SANDSTORE_CHECK(problem_.empty(), "finished after: ", problem_);
+std::string FileStateRestorer::check_whole(uint64_t index) {
     const Namespace& files = state_.namespace_;
+    std::string problem;
     if (!has_trailer_) {
-        problem_ = "It ends too early";
+        problem = "It ends too early";
     } else if (state_.applied_index_ != index) {
-        problem_ = str_cat("It holds the state after entry ", state_.applied_index_, ", not after entry ", index);
+        problem = str_cat("It holds the state after entry ", state_.applied_index_, ", not after entry ", index);
     } else if (chunks_unused_ > 0 || lists_unused_ > 0) {
-        problem_ = "A chunk or a list of replicas is not used by anything";
+        problem = "A chunk or a list of replicas is not used by anything";
     } else if (files.inodes_.entries().size() + 1 + uploads_ != files.inodes_.size()) {
-        problem_ = "An inode has no name";
+        problem = "An inode has no name";
     } else if (subdirectories_ != subdirectories_expected_) {
-        problem_ = "A directory has another number of subdirectories than its links say";
+        problem = "A directory has another number of subdirectories than its links say";
     } else if (state_.hash() != written_hash_) {
-        problem_ = "The state's hash is not the one that was written";
+        problem = "The state's hash is not the one that was written";
     }
     if (planted("sessions-left-out-of-snapshot")) {
         state_.sessions_ = Sessions();
         state_.sessions_.configure(state_.session_timeout_us_, state_.sessions_max_);
     }
-    return problem_.empty();
+    return problem;
 }
 
 // --- The order of records --------------------------------------------------------------------------------------------
 
-StateRestorer::Problem StateRestorer::begin_record(StateRecord kind) {
+StateRestorer::Problem FileStateRestorer::begin_record(StateRecord kind) {
     if (kind < StateRecord::kHeader || kind > StateRecord::kCollectedChunk) return "A record is of no known kind";
     if (kind > StateRecord::kTrailer && version_ != kStateFormatVersionWithHolds)
         return "A record is of a later version";
@@ -73,7 +58,13 @@ StateRestorer::Problem StateRestorer::begin_record(StateRecord kind) {
     return kind == StateRecord::kEntry ? Problem() : end_directory();
 }
 
-StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_record(uint8_t kind, StateDecoder& in) {
+    const StateRecord record = static_cast<StateRecord>(kind);
+    const Problem problem = begin_record(record);
+    return problem.empty() ? read_fields(record, in) : problem;
+}
+
+StateRestorer::Problem FileStateRestorer::read_fields(StateRecord kind, StateDecoder& in) {
     switch (kind) {
         case StateRecord::kHeader:
             return read_header(in);
@@ -109,7 +100,7 @@ StateRestorer::Problem StateRestorer::read_record(StateRecord kind, StateDecoder
     return "A record is of no known kind";
 }
 
-StateRestorer::Problem StateRestorer::read_header(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_header(StateDecoder& in) {
     has_header_ = true;
     version_ = in.number();
     if (version_ != kStateFormatVersion && version_ != kStateFormatVersionWithHolds) {
@@ -132,7 +123,7 @@ StateRestorer::Problem StateRestorer::read_header(StateDecoder& in) {
 
 // --- Chunks ----------------------------------------------------------------------------------------------------------
 
-StateRestorer::Problem StateRestorer::read_replica_list(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_replica_list(StateDecoder& in) {
     const uint64_t id = in.number();
     const uint64_t count = in.number();
     if (count > kReplicasMax) return "A list of replicas is too long";
@@ -145,7 +136,7 @@ StateRestorer::Problem StateRestorer::read_replica_list(StateDecoder& in) {
     return {};
 }
 
-StateRestorer::Problem StateRestorer::read_chunk(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_chunk(StateDecoder& in) {
     ChunkKey key;
     key.term = in.number();
     key.number = in.number();
@@ -168,7 +159,7 @@ StateRestorer::Problem StateRestorer::read_chunk(StateDecoder& in) {
 
 // --- Inodes and extents ----------------------------------------------------------------------------------------------
 
-StateRestorer::Problem StateRestorer::read_inode(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_inode(StateDecoder& in) {
     const uint64_t id = in.number();
     const uint64_t mode = in.number();
     const uint64_t links = in.number();
@@ -203,7 +194,7 @@ StateRestorer::Problem StateRestorer::read_inode(StateDecoder& in) {
     return end_content();
 }
 
-StateRestorer::Problem StateRestorer::begin_extents(uint64_t content, uint64_t count, uint64_t end_max) {
+StateRestorer::Problem FileStateRestorer::begin_extents(uint64_t content, uint64_t count, uint64_t end_max) {
     if (count > kFileExtentsMax) return "A file has too many extents";
     if ((count == 0) != (content == 0) || content >= state_.namespace_.next_content_)
         return "A file's content is wrong";
@@ -215,7 +206,7 @@ StateRestorer::Problem StateRestorer::begin_extents(uint64_t content, uint64_t c
     return count == 0 ? end_content() : Problem();
 }
 
-StateRestorer::Problem StateRestorer::read_extent(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_extent(StateDecoder& in) {
     const uint64_t hole = in.number();
     FileExtent extent;
     extent.length = in.number();
@@ -251,7 +242,7 @@ StateRestorer::Problem StateRestorer::read_extent(StateDecoder& in) {
     return --extents_left_ > 0 || last_ != StateRecord::kInode ? Problem() : end_content();
 }
 
-StateRestorer::Problem StateRestorer::end_content() {
+StateRestorer::Problem FileStateRestorer::end_content() {
     if (!inode_.is_directory) {
         inode_.content = content_;
         inode_.extents = static_cast<uint32_t>(extents_read_);
@@ -262,7 +253,7 @@ StateRestorer::Problem StateRestorer::end_content() {
     return {};
 }
 
-StateRestorer::Problem StateRestorer::read_detached(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_detached(StateDecoder& in) {
     const uint64_t content = in.number();
     const uint64_t inode = in.number();
     const uint64_t extents = in.number();
@@ -277,7 +268,7 @@ StateRestorer::Problem StateRestorer::read_detached(StateDecoder& in) {
 
 // --- Directories -----------------------------------------------------------------------------------------------------
 
-StateRestorer::Problem StateRestorer::read_entry(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_entry(StateDecoder& in) {
     const uint64_t directory = in.number();
     const std::string_view name = in.text(kNameBytesMax);
     const uint64_t child = in.number();
@@ -303,7 +294,7 @@ StateRestorer::Problem StateRestorer::read_entry(StateDecoder& in) {
     return {};
 }
 
-StateRestorer::Problem StateRestorer::end_directory() {
+StateRestorer::Problem FileStateRestorer::end_directory() {
     if (directory_entries_ == 0) return {};
     Inode* inode = state_.namespace_.inodes_.restored(last_entry_.directory);
     if (inode == nullptr || !inode->is_directory) return "An entry is in no directory";
@@ -316,7 +307,7 @@ StateRestorer::Problem StateRestorer::end_directory() {
 
 // --- Sessions --------------------------------------------------------------------------------------------------------
 
-StateRestorer::Problem StateRestorer::read_session(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_session(StateDecoder& in) {
     const uint64_t id = in.number();
     const uint64_t last_active_us = in.number();
     const uint64_t forgotten_below = in.number();
@@ -335,7 +326,7 @@ StateRestorer::Problem StateRestorer::read_session(StateDecoder& in) {
     return {};
 }
 
-StateRestorer::Problem StateRestorer::read_result(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_result(StateDecoder& in) {
     const uint64_t sequence = in.number();
     const std::string_view result = in.text(kResultBytesMax);
     if (in.damaged()) return "A record is cut short";
@@ -348,7 +339,7 @@ StateRestorer::Problem StateRestorer::read_result(StateDecoder& in) {
 
 // --- Holds -----------------------------------------------------------------------------------------------------------
 
-StateRestorer::Problem StateRestorer::read_hold(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_hold(StateDecoder& in) {
     const uint64_t id = in.number();
     const uint64_t ends_us = in.number();
     if (in.damaged()) return "A record is cut short";
@@ -360,7 +351,7 @@ StateRestorer::Problem StateRestorer::read_hold(StateDecoder& in) {
     return {};
 }
 
-StateRestorer::Problem StateRestorer::read_unused_chunk(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_unused_chunk(StateDecoder& in) {
     ChunkTable::Unused unused;
     unused.since = in.number();
     unused.key.term = in.number();
@@ -379,7 +370,7 @@ StateRestorer::Problem StateRestorer::read_unused_chunk(StateDecoder& in) {
 
 // --- Leases ----------------------------------------------------------------------------------------------------------
 
-StateRestorer::Problem StateRestorer::read_lease(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_lease(StateDecoder& in) {
     Namespace& files = state_.namespace_;
     const uint64_t id = in.number();
     Namespace::Lease lease;
@@ -402,7 +393,7 @@ StateRestorer::Problem StateRestorer::read_lease(StateDecoder& in) {
     return {};
 }
 
-StateRestorer::Problem StateRestorer::read_kept(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_kept(StateDecoder& in) {
     Namespace& files = state_.namespace_;
     const uint64_t content = in.number();
     Namespace::Kept kept;
@@ -419,7 +410,7 @@ StateRestorer::Problem StateRestorer::read_kept(StateDecoder& in) {
     return begin_extents(content, kept.extents, kept.size);
 }
 
-StateRestorer::Problem StateRestorer::read_collected_chunk(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_collected_chunk(StateDecoder& in) {
     ChunkTable::Collected collected;
     collected.allocated_at_us = in.number();
     collected.key.term = in.number();
@@ -433,7 +424,7 @@ StateRestorer::Problem StateRestorer::read_collected_chunk(StateDecoder& in) {
     return {};
 }
 
-StateRestorer::Problem StateRestorer::read_trailer(StateDecoder& in) {
+StateRestorer::Problem FileStateRestorer::read_trailer(StateDecoder& in) {
     const bool plain = state_.namespace_.plain();
     if (plain != (version_ == kStateFormatVersion)) return "The version is not that of what it holds";
     written_hash_ = in.number();

@@ -1,11 +1,13 @@
-#include "actors/fs/replicated_state.h"
+#include "actors/fs/file_state.h"
 
 #include <algorithm>
 
+#include "actors/fs/file_state_restorer.h"
+#include "actors/fs/file_state_writer.h"
 #include "actors/fs/known.h"
 #include "actors/fs/limits.h"
-#include "actors/fs/state_hasher.h"
 #include "actors/fs/validate.h"
+#include "actors/state/state_hasher.h"
 #include "runtime/check.h"
 #include "runtime/planted.h"
 #include "runtime/text.h"
@@ -34,26 +36,34 @@ std::string with_usual_text(std::string bytes) {
 
 }  // namespace
 
-void ReplicatedState::configure(const pb::StartStateMachine& settings) {
+void FileState::configure(const pb::StartStateMachine& settings) {
     chunk_commit_window_us_ = settings.chunk_commit_window_us();
     session_timeout_us_ = settings.session_timeout_us();
     sessions_max_ = settings.sessions_max();
     sessions_.configure(session_timeout_us_, sessions_max_);
 }
 
-void ReplicatedState::advance(uint64_t index) {
+void FileState::advance(uint64_t index) {
     SANDSTORE_CHECK(index == applied_index_ + 1, "index=", index, " applied=", applied_index_);
     applied_index_ = index;
     work_ += kWorkOfCommand;
     namespace_.set_index(index);
 }
 
-void ReplicatedState::skip(uint64_t index) {
-    advance(index);
+// Every entry brings on what earlier ones have left to be done.
+void FileState::end_entry(uint64_t moved_before) {
     namespace_.reclaim(kExtentsReclaimedPerCommand);
+    work_ += namespace_.extents_moved() - moved_before;
 }
 
-std::string ReplicatedState::apply(uint64_t index, std::string_view command_bytes, uint64_t term) {
+void FileState::skip(uint64_t index) {
+    const uint64_t moved_before = namespace_.extents_moved();
+    advance(index);
+    end_entry(moved_before);
+}
+
+std::string FileState::apply(uint64_t index, std::string_view command_bytes, uint64_t term) {
+    const uint64_t moved_before = namespace_.extents_moved();
     advance(index);
     work_ += command_bytes.size() / kCommandBytesPerWork;
     pb::Command command;
@@ -64,6 +74,15 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
                            outcome.why, "): update this node to the version of the others");
         return result_of(outcome);
     }
+    set_clock(command);
+    std::string result = carry_out(command, index, term);
+    end_entry(moved_before);
+    namespace_.take_collected(&collected_);
+    return result;
+}
+
+// What is over at this time ends.
+void FileState::set_clock(const pb::Command& command) {
     // Before there is a clock, the first leader's wall clock is it.
     clock_us_ = std::max(clock_us_, command.clock_us() == 0 ? command.time_us() : command.clock_us());
     if (planted("session-expiry-by-local-order")) clock_us_ += commands_of_this_process++ % 2;
@@ -72,37 +91,36 @@ std::string ReplicatedState::apply(uint64_t index, std::string_view command_byte
     namespace_.begin_collecting();
     namespace_.expire_holds(clock_us_);
     namespace_.expire_leases(clock_us_);
-    const pb::Mutation& mutation = command.mutation();
-    std::string bytes;
-    if (command.housekeeping()) {
-        pb::MutationResult result;
-        result.set_clock_us(clock_us_);
-        bytes = result.SerializeAsString();
-    } else if (Outcome outcome = check_mutation(mutation); !outcome.ok()) {
-        bytes = result_of(outcome);
-    } else if (mutation.has_open_session()) {
-        sessions_.open(index, clock_us_);
-        pb::MutationResult result;
-        result.set_session_id(index);
-        bytes = result.SerializeAsString();
-    } else if (mutation.has_move_chunks()) {
-        pb::MutationResult result;
-        namespace_.move_chunks(mutation.move_chunks(), &result);
-        bytes = result.SerializeAsString();
-    } else if (mutation.has_close_session()) {
-        const bool closed = sessions_.close(mutation.session_id(), clock_us_);
-        namespace_.end_leases_of(mutation.session_id());
-        bytes = result_of(closed ? Outcome() : Outcome(pb::STATUS_SESSION_EXPIRED));
-    } else {
-        const Occasion when{command.time_us(),       clock_us_, mutation.uid(), mutation.gid(),
-                            chunk_commit_window_us_, index,     term,           mutation.session_id()};
-        bytes = apply_in_session(mutation, when);
-    }
-    namespace_.reclaim(kExtentsReclaimedPerCommand);
-    return bytes;
 }
 
-std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, const Occasion& when) {
+std::string FileState::carry_out(const pb::Command& command, uint64_t index, uint64_t term) {
+    const pb::Mutation& mutation = command.mutation();
+    pb::MutationResult result;
+    if (command.housekeeping()) {
+        result.set_clock_us(clock_us_);
+        return result.SerializeAsString();
+    }
+    if (Outcome outcome = check_mutation(mutation); !outcome.ok()) return result_of(outcome);
+    if (mutation.has_open_session()) {
+        sessions_.open(index, clock_us_);
+        result.set_session_id(index);
+        return result.SerializeAsString();
+    }
+    if (mutation.has_move_chunks()) {
+        namespace_.move_chunks(mutation.move_chunks(), &result);
+        return result.SerializeAsString();
+    }
+    if (mutation.has_close_session()) {
+        const bool closed = sessions_.close(mutation.session_id(), clock_us_);
+        namespace_.end_leases_of(mutation.session_id());
+        return result_of(closed ? Outcome() : Outcome(pb::STATUS_SESSION_EXPIRED));
+    }
+    const Occasion when{command.time_us(),       clock_us_, mutation.uid(), mutation.gid(),
+                        chunk_commit_window_us_, index,     term,           mutation.session_id()};
+    return apply_in_session(mutation, when);
+}
+
+std::string FileState::apply_in_session(const pb::Mutation& mutation, const Occasion& when) {
     std::string bytes;
     switch (sessions_.admit(mutation.session_id(), mutation.sequence(), mutation.oldest_needed(), clock_us_, &bytes)) {
         case Sessions::Admission::kDuplicate:
@@ -133,7 +151,7 @@ std::string ReplicatedState::apply_in_session(const pb::Mutation& mutation, cons
     return bytes;
 }
 
-Outcome ReplicatedState::perform(const pb::Mutation& mutation, const Occasion& when, pb::MutationResult* result) {
+Outcome FileState::perform(const pb::Mutation& mutation, const Occasion& when, pb::MutationResult* result) {
     switch (mutation.operation_case()) {
         case pb::Mutation::kMakeDirectory:
             return namespace_.make_directory(mutation.make_directory(), when, result);
@@ -173,7 +191,7 @@ Outcome ReplicatedState::perform(const pb::Mutation& mutation, const Occasion& w
     return pb::STATUS_INTERNAL;
 }
 
-void ReplicatedState::answer(const pb::Query& query, pb::QueryResult* result) const {
+uint64_t FileState::answer(const pb::Query& query, pb::QueryResult* result) const {
     Outcome outcome = check_query(query);
     if (outcome.ok()) {
         switch (query.operation_case()) {
@@ -199,9 +217,19 @@ void ReplicatedState::answer(const pb::Query& query, pb::QueryResult* result) co
         }
     }
     fill_status(outcome, result->mutable_status());
+    return kWorkOfCommand +
+           static_cast<uint64_t>(result->entries_size() + result->extents_size() + result->chunks_size());
 }
 
-uint64_t ReplicatedState::combine(uint64_t namespace_hash, uint64_t sessions_hash) const {
+std::unique_ptr<StateWriter> FileState::freeze() const {
+    return std::make_unique<FileStateWriter>(*this);
+}
+
+std::unique_ptr<StateRestorer> FileState::restorer(const pb::StartStateMachine& settings) const {
+    return std::make_unique<FileStateRestorer>(settings);
+}
+
+uint64_t FileState::combine(uint64_t namespace_hash, uint64_t sessions_hash) const {
     return StateHasher(StateHasher::Kind::kState)
         .add(chunk_commit_window_us_)
         .add(session_timeout_us_)
@@ -213,11 +241,11 @@ uint64_t ReplicatedState::combine(uint64_t namespace_hash, uint64_t sessions_has
         .value();
 }
 
-uint64_t ReplicatedState::hash() const {
+uint64_t FileState::hash() const {
     return combine(namespace_.hash(), sessions_.hash());
 }
 
-uint64_t ReplicatedState::walk_hash() const {
+uint64_t FileState::walk_hash() const {
     return combine(namespace_.walk_hash(), sessions_.walk_hash());
 }
 
