@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-#include "apps/common/units.h"
+#include "apps/terminal/units.h"
 #include "runtime/one_line.h"
 
 DEFINE_string(servers, "", "any nodes of the cluster; the leader is found (none: this machine's ports 8080 to 8083)");

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <ctime>
 
-#include "apps/common/units.h"
 #include "apps/doctor/findings.h"
+#include "apps/terminal/units.h"
 #include "runtime/text.h"
 
 namespace sandstore {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "apps/common/node_options.h"
+#include "apps/node/node_options.h"
 #include "messages/common.pb.h"
 #include "runtime/flags.h"
 

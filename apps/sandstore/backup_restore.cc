@@ -13,10 +13,10 @@
 #include "apps/backup/manifest.h"
 #include "apps/backup/restore_target.h"
 #include "apps/backup/tar_stream.h"
-#include "apps/common/progress_bar.h"
 #include "apps/common/remote_path.h"
-#include "apps/common/units.h"
 #include "apps/sandstore/backup_tools.h"
+#include "apps/terminal/progress_bar.h"
+#include "apps/terminal/units.h"
 #include "runtime/event_runtime.h"
 #include "runtime/text.h"
 

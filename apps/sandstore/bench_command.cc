@@ -6,9 +6,9 @@
 #include <cstdio>
 
 #include "apps/common/client_flags.h"
-#include "apps/common/units.h"
 #include "apps/sandstore/bench_runner.h"
 #include "apps/sandstore/commands.h"
+#include "apps/terminal/units.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
 

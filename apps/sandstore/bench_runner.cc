@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "apps/common/remove_tree.h"
-#include "apps/common/units.h"
+#include "apps/terminal/units.h"
 #include "client/calls.h"
 #include "runtime/event_runtime.h"
 #include "runtime/text.h"

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/common/latency_histogram.h"
 #include "apps/sandstore/bench_workload.h"
+#include "apps/sandstore/latency_histogram.h"
 
 namespace sandstore {
 

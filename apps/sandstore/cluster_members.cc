@@ -8,10 +8,10 @@
 
 #include "actors/cluster/member_record.h"
 #include "apps/common/client_flags.h"
-#include "apps/common/cluster_operator.h"
-#include "apps/common/table.h"
-#include "apps/common/units.h"
+#include "apps/operator/cluster_operator.h"
 #include "apps/sandstore/cluster_tools.h"
+#include "apps/terminal/table.h"
+#include "apps/terminal/units.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
 #include "services/status/readiness.h"

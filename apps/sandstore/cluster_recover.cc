@@ -8,7 +8,7 @@
 #include "actors/cluster/identity.h"
 #include "actors/log/segment_format.h"
 #include "actors/log/snapshot_format.h"
-#include "apps/common/offline_directory.h"
+#include "apps/node/offline_directory.h"
 #include "apps/sandstore/cluster_tools.h"
 #include "runtime/event_runtime.h"
 #include "runtime/flags.h"

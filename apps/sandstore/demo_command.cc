@@ -18,10 +18,10 @@
 #include <optional>
 
 #include "actors/cluster/strict_json.h"
-#include "apps/common/child_process.h"
 #include "apps/common/common_flags.h"
-#include "apps/common/http_call.h"
 #include "apps/modules/modules.h"
+#include "apps/operator/http_call.h"
+#include "apps/sandstore/child_process.h"
 #include "apps/sandstore/commands.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"

@@ -5,8 +5,8 @@
 #include <cstdio>
 
 #include "apps/common/remote_path.h"
-#include "apps/common/units.h"
 #include "apps/sandstore/fs_tools.h"
+#include "apps/terminal/units.h"
 #include "runtime/text.h"
 
 DEFINE_bool(long, false, "mode, links, owner, group, size and time of each entry");

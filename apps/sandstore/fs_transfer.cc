@@ -11,10 +11,10 @@
 #include <cstring>
 #include <optional>
 
-#include "apps/common/progress_bar.h"
 #include "apps/common/remote_path.h"
 #include "apps/sandstore/fs_tools.h"
 #include "apps/sandstore/local_target.h"
+#include "apps/terminal/progress_bar.h"
 #include "runtime/text.h"
 
 namespace sandstore {

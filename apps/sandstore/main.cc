@@ -4,10 +4,10 @@
 #include <string_view>
 #include <vector>
 
-#include "apps/common/smoke_command.h"
-#include "apps/common/standard_streams.h"
 #include "apps/modules/modules.h"
 #include "apps/sandstore/commands.h"
+#include "apps/smoke/smoke_command.h"
+#include "apps/terminal/standard_streams.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
 #include "runtime/version.h"

@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "apps/common/client_flags.h"
-#include "apps/common/http_call.h"
-#include "apps/common/node_calls.h"
-#include "apps/common/table.h"
-#include "apps/common/units.h"
+#include "apps/operator/http_call.h"
+#include "apps/operator/node_calls.h"
 #include "apps/sandstore/commands.h"
+#include "apps/terminal/table.h"
+#include "apps/terminal/units.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"
 #include "services/status/maintenance.h"

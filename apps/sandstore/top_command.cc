@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "apps/common/client_flags.h"
-#include "apps/common/node_calls.h"
-#include "apps/common/terminal.h"
-#include "apps/common/top_screen.h"
+#include "apps/operator/node_calls.h"
 #include "apps/sandstore/commands.h"
+#include "apps/terminal/terminal.h"
+#include "apps/terminal/top_screen.h"
 #include "runtime/event_runtime.h"
 #include "runtime/flags.h"
 

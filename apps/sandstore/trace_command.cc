@@ -7,13 +7,13 @@
 #include <cstdio>
 #include <memory>
 
-#include "apps/common/units.h"
 #include "apps/sandstore/commands.h"
 #include "apps/sandstore/replayable_actors.h"
 #include "apps/sandstore/subcommands.h"
 #include "apps/sandstore/trace_diff.h"
 #include "apps/sandstore/trace_printer.h"
 #include "apps/sandstore/trace_sequence.h"
+#include "apps/terminal/units.h"
 #include "messages/trace.pb.h"
 #include "runtime/flags.h"
 #include "runtime/replay.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "apps/common/units.h"
+#include "apps/terminal/units.h"
 #include "runtime/text.h"
 
 namespace sandstore {

@@ -1,6 +1,6 @@
 // smoke: the check of a cluster, as a program of its own.
-#include "apps/common/smoke_command.h"
-#include "apps/common/standard_streams.h"
+#include "apps/smoke/smoke_command.h"
+#include "apps/terminal/standard_streams.h"
 
 int main(int argc, char** argv) {
     sandstore::open_standard_streams();

@@ -8,7 +8,7 @@
 #include "actors/cluster/etcd_poller.h"
 #include "actors/cluster/member_record.h"
 #include "actors/cluster/member_writer.h"
-#include "apps/common/http_call.h"
+#include "apps/operator/http_call.h"
 #include "net/http_client.h"
 #include "runtime/event_runtime.h"
 #include "runtime/message_of.h"

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "actors/cluster/base64.h"
-#include "apps/common/http_call.h"
+#include "apps/operator/http_call.h"
 #include "runtime/text.h"
 
 namespace sandstore {

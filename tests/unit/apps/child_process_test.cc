@@ -1,5 +1,5 @@
 // Children of `sandstore demo`: here the child is this test program itself.
-#include "apps/common/child_process.h"
+#include "apps/sandstore/child_process.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "apps/common/latency_histogram.h"
+#include "apps/sandstore/latency_histogram.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Each setting that is wrong only together with another is found, with its reason; and what is right is let alone.
-#include "apps/common/node_checks.h"
+#include "apps/node/node_checks.h"
 
 #include <gtest/gtest.h>
 

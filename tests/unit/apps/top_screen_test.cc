@@ -1,4 +1,4 @@
-#include "apps/common/top_screen.h"
+#include "apps/terminal/top_screen.h"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
-#include "apps/common/units.h"
+#include "apps/terminal/units.h"
 
 #include <gtest/gtest.h>
 
-#include "apps/common/progress_bar.h"
 #include "apps/common/remote_path.h"
+#include "apps/terminal/progress_bar.h"
 #include "runtime/flags.h"
 #include "runtime/one_line.h"
 

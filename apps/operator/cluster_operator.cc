@@ -1,9 +1,9 @@
-#include "apps/common/cluster_operator.h"
+#include "apps/operator/cluster_operator.h"
 
 #include <algorithm>
 
 #include "actors/raft/feature_level.h"
-#include "apps/common/units.h"
+#include "apps/terminal/units.h"
 #include "runtime/check.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"

@@ -1,4 +1,4 @@
-#include "apps/common/units.h"
+#include "apps/terminal/units.h"
 
 #include <time.h>
 

@@ -1,4 +1,4 @@
-#include "apps/common/child_process.h"
+#include "apps/sandstore/child_process.h"
 
 #include <errno.h>
 #include <fcntl.h>

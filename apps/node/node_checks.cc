@@ -1,4 +1,4 @@
-#include "apps/common/node_checks.h"
+#include "apps/node/node_checks.h"
 
 #include <algorithm>
 #include <string_view>

@@ -1,4 +1,4 @@
-#include "apps/common/debug_faults.h"
+#include "apps/node/debug_faults.h"
 
 #include <json/value.h>
 

@@ -1,4 +1,4 @@
-#include "apps/common/terminal.h"
+#include "apps/terminal/terminal.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "apps/common/node_calls.h"
+#include "apps/operator/node_calls.h"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/common/node_options.h"
+#include "apps/node/node_options.h"
 
 namespace sandstore {
 

@@ -1,4 +1,4 @@
-#include "apps/common/smoke_steps.h"
+#include "apps/smoke/smoke_steps.h"
 
 #include <algorithm>
 

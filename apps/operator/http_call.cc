@@ -1,4 +1,4 @@
-#include "apps/common/http_call.h"
+#include "apps/operator/http_call.h"
 
 #include <event2/buffer.h>
 #include <event2/event.h>

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "apps/common/cluster_operator.h"
-#include "apps/common/progress_bar.h"
+#include "apps/operator/cluster_operator.h"
+#include "apps/terminal/progress_bar.h"
 #include "runtime/text.h"
 #include "services/status/status_json.h"
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "apps/common/node_calls.h"
+#include "apps/operator/node_calls.h"
 #include "messages/envelope.pb.h"
 
 namespace sandstore {

@@ -1,4 +1,4 @@
-#include "apps/common/table.h"
+#include "apps/terminal/table.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -1,9 +1,9 @@
-#include "apps/common/top_screen.h"
+#include "apps/terminal/top_screen.h"
 
 #include <algorithm>
 #include <map>
 
-#include "apps/common/units.h"
+#include "apps/terminal/units.h"
 #include "runtime/text.h"
 #include "services/status/maintenance.h"
 #include "services/status/status_json.h"

@@ -1,4 +1,4 @@
-#include "apps/common/offline_directory.h"
+#include "apps/node/offline_directory.h"
 
 #include <filesystem>
 #include <optional>

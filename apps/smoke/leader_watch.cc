@@ -1,4 +1,4 @@
-#include "apps/common/leader_watch.h"
+#include "apps/smoke/leader_watch.h"
 
 #include <algorithm>
 #include <filesystem>

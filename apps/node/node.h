@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "apps/common/node_options.h"
+#include "apps/node/node_options.h"
 #include "runtime/logging.h"
 #include "runtime/metrics.h"
 

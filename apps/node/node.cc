@@ -1,4 +1,4 @@
-#include "apps/common/node.h"
+#include "apps/node/node.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -18,8 +18,8 @@
 #include "actors/fs/mover.h"
 #include "actors/log/log_store.h"
 #include "actors/log/snapshot_store.h"
-#include "apps/common/debug_faults.h"
 #include "apps/modules/modules.h"
+#include "apps/node/debug_faults.h"
 #include "net/figures_sampler.h"
 #include "net/transport.h"
 #include "runtime/descriptors.h"

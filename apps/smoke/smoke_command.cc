@@ -1,4 +1,4 @@
-#include "apps/common/smoke_command.h"
+#include "apps/smoke/smoke_command.h"
 
 #include <gflags/gflags.h>
 
@@ -6,9 +6,9 @@
 #include <cstdlib>
 
 #include "apps/common/client_flags.h"
-#include "apps/common/leader_watch.h"
-#include "apps/common/smoke_steps.h"
-#include "apps/common/units.h"
+#include "apps/smoke/leader_watch.h"
+#include "apps/smoke/smoke_steps.h"
+#include "apps/terminal/units.h"
 #include "runtime/event_runtime.h"
 #include "runtime/flags.h"
 #include "runtime/text.h"

@@ -1,4 +1,4 @@
-#include "apps/common/progress_bar.h"
+#include "apps/terminal/progress_bar.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "apps/common/units.h"
+#include "apps/terminal/units.h"
 #include "runtime/event_runtime.h"
 #include "runtime/text.h"
 
