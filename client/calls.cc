@@ -14,13 +14,6 @@ constexpr unsigned kFullDisksMax = 3;  // Answers that a disk is full, before a 
 
 }  // namespace
 
-pb::Status make_status(pb::StatusCode code, std::string_view message) {
-    pb::Status status;
-    status.set_code(code);
-    status.set_message(std::string(message));
-    return status;
-}
-
 pb::Status status_of_reply(const Message& reply) {
     switch (reply->body_case()) {
         case pb::Envelope::kMutationResult:

@@ -91,6 +91,5 @@ class Calls {
 
 // The status of any reply a server can give; INTERNAL for a body that is none.
 pb::Status status_of_reply(const Message& reply);
-pb::Status make_status(pb::StatusCode code, std::string_view message = {});
 
 }  // namespace sandstore

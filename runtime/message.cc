@@ -86,11 +86,16 @@ std::string_view body_name(const pb::Envelope& envelope) {
     return field == nullptr ? std::string_view("empty") : std::string_view(field->name());
 }
 
+pb::Status make_status(pb::StatusCode code, std::string_view message) {
+    pb::Status status;
+    status.set_code(code);
+    status.set_message(std::string(message));
+    return status;
+}
+
 Message request_failed(pb::StatusCode code, std::string_view why) {
     Message message;
-    pb::Status* status = message->mutable_request_failed()->mutable_status();
-    status->set_code(code);
-    status->set_message(std::string(why));
+    *message->mutable_request_failed()->mutable_status() = make_status(code, why);
     return message;
 }
 

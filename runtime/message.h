@@ -83,6 +83,7 @@ std::string_view actor_name(pb::ActorKind actor);          // "raft", "log", ...
 pb::ActorKind actor_from_name(std::string_view name);      // ACTOR_NONE when unknown. Accepts "RaftNode" too.
 std::string_view body_name(const pb::Envelope& envelope);  // "append_entries"; "empty" without a body.
 
+pb::Status make_status(pb::StatusCode code, std::string_view message = {});
 Message request_failed(pb::StatusCode code, std::string_view why);
 
 }  // namespace sandstore

@@ -169,12 +169,9 @@ bool OperatorRequests::on_answer(const Message& message, Context& context) {
     return true;
 }
 
-void OperatorRequests::refuse(const Forwarded& forwarded, pb::StatusCode code, std::string why,
+void OperatorRequests::refuse(const Forwarded& forwarded, pb::StatusCode code, std::string_view why,
                               Context& context) const {
-    pb::Status status;
-    status.set_code(code);
-    status.set_message(std::move(why));
-    context.reply(forwarded.asker, reply_with(forwarded.request->body_case(), std::move(status)));
+    context.reply(forwarded.asker, reply_with(forwarded.request->body_case(), make_status(code, why)));
 }
 
 }  // namespace sandstore

@@ -42,7 +42,7 @@ class OperatorRequests {
     };
 
     void forward(Forwarded forwarded, Context& context);
-    void refuse(const Forwarded& forwarded, pb::StatusCode code, std::string why, Context& context) const;
+    void refuse(const Forwarded& forwarded, pb::StatusCode code, std::string_view why, Context& context) const;
 
     std::string self_;
     std::string leader_;  // Empty: unknown.

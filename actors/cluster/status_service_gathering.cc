@@ -23,8 +23,8 @@ void StatusService::on_cluster_status_request(Message message, Context& context)
     const pb::ClusterStatusRequest request = message->cluster_status_request();
     if (gatherings_.size() >= kGatheringsMax) {
         pb::ClusterStatus busy;
-        busy.mutable_status()->set_code(pb::STATUS_RESOURCE_EXHAUSTED);
-        busy.mutable_status()->set_message("too many status requests at once: try again in a moment");
+        *busy.mutable_status() =
+            make_status(pb::STATUS_RESOURCE_EXHAUSTED, "too many status requests at once: try again in a moment");
         return context.reply(requester, message_of(std::move(busy)));
     }
     const uint64_t id = next_gathering_++;

@@ -523,10 +523,7 @@ void FileService::refuse(const Origin& origin, pb::Status status, Context& conte
 }
 
 void FileService::refuse(const Origin& origin, pb::StatusCode code, std::string_view why, Context& context) {
-    pb::Status status;
-    status.set_code(code);
-    status.set_message(std::string(why));
-    refuse(origin, std::move(status), context);
+    refuse(origin, make_status(code, why), context);
 }
 
 pb::Status FileService::not_leader(std::string_view leader_id) const {

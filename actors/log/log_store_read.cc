@@ -131,8 +131,7 @@ void LogStore::on_read_reply(const PendingRead& read, const pb::DiskReply& reply
 void LogStore::reply_records(const ReplyTo& to, pb::StatusCode code, std::string_view why, uint64_t first_index,
                              Context& context) {
     pb::LogRecords answer;
-    answer.mutable_status()->set_code(code);
-    answer.mutable_status()->set_message(std::string(why));
+    *answer.mutable_status() = make_status(code, why);
     answer.set_first_index(first_index);
     context.reply(to, message_of(std::move(answer)));
 }

@@ -11,13 +11,6 @@
 
 namespace sandstore {
 
-pb::Status make_status(pb::StatusCode code, std::string message) {
-    pb::Status status;
-    status.set_code(code);
-    status.set_message(std::move(message));
-    return status;
-}
-
 pb::Status status_of_failure(const DiskCall& call, const pb::DiskReply& reply) {
     const pb::StatusCode code = is_out_of_space(reply)                 ? pb::STATUS_ENOSPC
                                 : reply.error() == ENOENT              ? pb::STATUS_ENOENT

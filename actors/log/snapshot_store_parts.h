@@ -8,7 +8,6 @@
 
 namespace sandstore {
 
-pb::Status make_status(pb::StatusCode code, std::string message);
 // What a failed disk request means for who asked for it.
 pb::Status status_of_failure(const DiskCall& call, const pb::DiskReply& reply);
 

@@ -110,8 +110,7 @@ void NoOpReplicator::write(Context& context, bool with_term) {
 void NoOpReplicator::refuse(const ReplyTo& asker, pb::StatusCode code, std::string_view why, Context& context) {
     if (metrics_) metrics_->proposals_failed(code, 1);
     pb::ProposeReply reply;
-    reply.mutable_status()->set_code(code);
-    reply.mutable_status()->set_message(std::string(why));
+    *reply.mutable_status() = make_status(code, why);
     context.reply(asker, message_of(std::move(reply)));
 }
 
@@ -145,8 +144,7 @@ void NoOpReplicator::on_flush(Context& context) {
 void NoOpReplicator::on_read_index(const Message& message, Context& context) {
     pb::ReadIndexReply reply;
     if (!started_) {
-        reply.mutable_status()->set_code(pb::STATUS_UNAVAILABLE);
-        reply.mutable_status()->set_message("this node is starting");
+        *reply.mutable_status() = make_status(pb::STATUS_UNAVAILABLE, "this node is starting");
     } else {
         reply.set_index(commit_index_);
     }

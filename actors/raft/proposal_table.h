@@ -29,8 +29,8 @@ class ProposalTable {
             if (next < applied->results_size() && applied->results(next).index() == index) {
                 reply.set_result(std::move(*applied->mutable_results(next)->mutable_result()));
             } else {
-                reply.mutable_status()->set_code(pb::STATUS_INTERNAL);
-                reply.mutable_status()->set_message("applied, but the state machine gave no result");
+                *reply.mutable_status() =
+                    make_status(pb::STATUS_INTERNAL, "applied, but the state machine gave no result");
             }
             context.reply(waiting_.front().asker, message_of(std::move(reply)));
             waiting_.pop_front();
@@ -41,8 +41,7 @@ class ProposalTable {
         for (const Waiting& waiting : waiting_) {
             pb::ProposeReply reply;
             reply.set_index(waiting.index);
-            reply.mutable_status()->set_code(code);
-            reply.mutable_status()->set_message(std::string(why));
+            *reply.mutable_status() = make_status(code, why);
             context.reply(waiting.asker, message_of(std::move(reply)));
         }
         waiting_.clear();

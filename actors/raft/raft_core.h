@@ -184,7 +184,8 @@ class RaftCore {
     // The same of another voter, as far as it was heard since this node leads.
     bool has_forgotten(std::string_view peer) const { return configuration().is_voter(peer) && !counts(peer); }
     const std::vector<std::string>& voters() const { return configuration().voters(); }
-    const std::map<std::string, Progress, std::less<>>& peers() const { return peers_; }
+    using Peers = std::map<std::string, Progress, std::less<>>;
+    const Peers& peers() const { return peers_; }
     bool is_reachable(std::string_view peer) const { return !unreachable_.contains(peer); }
     // This node once acknowledged more than its log holds now, up to here, as its leader told it. 0: it owes nothing.
     uint64_t owed_index() const { return is_up_to(owed_, {terms_.last_term(), terms_.last_index()}) ? 0 : owed_.index; }
@@ -248,6 +249,8 @@ class RaftCore {
     bool parse_records(const pb::AppendEntries& request, const Payload& payload, std::vector<Record>* records);
     void adopt_records(const std::vector<Record>& records);
     void refuse_append(std::string_view from, const pb::AppendEntries& request);
+    // The peer that answers what this node asked as the leader of this term; the end: the answer is of no more use.
+    Peers::iterator answering(std::string_view from, uint64_t term);
     void on_append_reply(std::string_view from, const pb::AppendReply& reply);
     bool on_refusal(const std::string& peer, Progress& progress, const pb::AppendReply& reply);
     void note_loss(const std::string& peer, Progress& progress, uint64_t sequence);
@@ -346,7 +349,7 @@ class RaftCore {
     std::pair<uint64_t, bool> noted_configuration_{0, false};  // Index, committed: as the last effects told.
 
     // Leader
-    std::map<std::string, Progress, std::less<>> peers_;  // All members but ourselves, and those who are leaving.
+    Peers peers_;  // All members but ourselves, and those who are leaving.
     std::map<std::string, uint64_t, std::less<>> heard_storages_;  // By peer: of its last reply.
     std::map<std::string, uint64_t, std::less<>> heard_starts_;  // By peer: newer than the one bound, when it said so.
     uint64_t leader_since_us_ = 0;

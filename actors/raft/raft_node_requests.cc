@@ -9,8 +9,7 @@ constexpr uint64_t kForwardedReadTimeoutUs = 5'000'000;  // When the asker gave 
 }
 
 void RaftNode::fill_status(pb::StatusCode code, std::string_view why, pb::Status* status) const {
-    status->set_code(code);
-    status->set_message(std::string(why));
+    *status = make_status(code, why);
     const bool knows_leader = core_ != nullptr && core_->transferring_to().empty();
     if (code == pb::STATUS_NOT_LEADER && knows_leader) status->set_leader_id(core_->leader_id());
 }

@@ -92,14 +92,9 @@ void RaftCore::note_owed(const pb::Heartbeat& heartbeat) {
 }
 
 void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatReply& reply) {
-    if (reply.term() > term_) {
-        become_follower(reply.term(), "");
-        return;
-    }
-    auto found = peers_.find(from);
-    if (!is_leader() || reply.term() < term_ || found == peers_.end()) return;
+    auto found = answering(from, reply.term());
+    if (found == peers_.end()) return;
     Progress& progress = found->second;
-    progress.contact(input_.now_us);
     hear_start(from, reply.start());
     progress.confirm_round(std::min(reply.round(), round_));
     if (const std::optional<uint64_t> took_us = progress.round_trip_us(reply.round(), input_.now_us)) {

@@ -219,15 +219,21 @@ void RaftCore::on_records(RaftInput input, std::string_view peer, uint64_t first
     finish_event();
 }
 
-void RaftCore::on_append_reply(std::string_view from, const pb::AppendReply& reply) {
-    if (reply.term() > term_) {
-        become_follower(reply.term(), "");
-        return;
+RaftCore::Peers::iterator RaftCore::answering(std::string_view from, uint64_t term) {
+    if (term > term_) {
+        become_follower(term, "");
+        return peers_.end();
     }
-    auto found = peers_.find(from);
-    if (!is_leader() || reply.term() < term_ || found == peers_.end()) return;
+    const auto found = peers_.find(from);
+    if (!is_leader() || term < term_ || found == peers_.end()) return peers_.end();
+    found->second.contact(input_.now_us);
+    return found;
+}
+
+void RaftCore::on_append_reply(std::string_view from, const pb::AppendReply& reply) {
+    auto found = answering(from, reply.term());
+    if (found == peers_.end()) return;
     Progress& progress = found->second;
-    progress.contact(input_.now_us);
     if (reply.success()) {
         SANDSTORE_CHECK(reply.match_index() <= terms_.last_index() || planted("match-from-own-log"), from, " claims ",
                         reply.match_index(), " of a log that ends at ", terms_.last_index());

@@ -116,9 +116,8 @@ void StateMachine::end_restoring(pb::StatusCode code, std::string_view why, Cont
     pb::SnapshotRestored restored;
     restored.set_index(restoring_->meta.index());
     if (code != pb::STATUS_OK) {
-        restored.mutable_status()->set_code(code);
-        restored.mutable_status()->set_message(
-            str_cat("The snapshot at index ", restoring_->meta.index(), " was not restored: ", why));
+        *restored.mutable_status() =
+            make_status(code, str_cat("The snapshot at index ", restoring_->meta.index(), " was not restored: ", why));
         context.warn("A snapshot was not restored", {{"index", restoring_->meta.index()}, {"why", why}});
     }
     context.reply(restoring_->asker, message_of(std::move(restored)));

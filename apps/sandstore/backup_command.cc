@@ -39,6 +39,21 @@ void backup_says(std::string_view what) {
     std::fprintf(stderr, "sandstore: %.*s\n", static_cast<int>(what.size()), what.data());
 }
 
+std::string without_slashes(std::string path) {
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    return path;
+}
+
+void tell_counts(const pb::BackupHeader& header, Json::Value* line) {
+    (*line)["directories"] = Json::UInt64(header.directories());
+    (*line)["files"] = Json::UInt64(header.files());
+    (*line)["file_bytes"] = Json::UInt64(header.file_bytes());
+    (*line)["chunks"] = Json::UInt64(header.chunks());
+    (*line)["chunk_bytes"] = Json::UInt64(header.chunk_bytes());
+    (*line)["new_chunks"] = Json::UInt64(header.new_chunks());
+    (*line)["new_chunk_bytes"] = Json::UInt64(header.new_chunk_bytes());
+}
+
 int backup_command(int argc, char** argv) {
     constexpr CommandFamily kFamily = {
         "backup", "copies of a cluster's namespace and file data, taken while it runs.", "[flags] ...",

@@ -140,13 +140,7 @@ void tell_result(const pb::BackupHeader& header, const std::string& path, uint64
         line["backup"] = header.backup_id();
         line["cluster_id"] = header.cluster_id();
         line["applied_index"] = Json::UInt64(header.applied_index());
-        line["directories"] = Json::UInt64(header.directories());
-        line["files"] = Json::UInt64(header.files());
-        line["file_bytes"] = Json::UInt64(header.file_bytes());
-        line["chunks"] = Json::UInt64(header.chunks());
-        line["chunk_bytes"] = Json::UInt64(header.chunk_bytes());
-        line["new_chunks"] = Json::UInt64(header.new_chunks());
-        line["new_chunk_bytes"] = Json::UInt64(header.new_chunk_bytes());
+        tell_counts(header, &line);
         line["took_us"] = Json::UInt64(took_us);
         Json::StreamWriterBuilder builder;
         builder["indentation"] = "";
@@ -281,8 +275,7 @@ int backup_create(int argc, char** argv) {
         return backup_failed("the nodes run different versions: finish the upgrade, then back up");
     }
     if (parsed.positionals[0] == "-") return create_as_stream(client, *cluster);
-    std::string path = parsed.positionals[0];
-    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    const std::string path = without_slashes(parsed.positionals[0]);
     return create_in_directory(path, client, *cluster);
 }
 

@@ -60,13 +60,7 @@ Json::Value json_of(const std::string& id, const ManifestReader* manifest, const
     line["created_at_us"] = Json::UInt64(header.created_at_us());
     line["applied_index"] = Json::UInt64(header.applied_index());
     line["version"] = header.version();
-    line["directories"] = Json::UInt64(header.directories());
-    line["files"] = Json::UInt64(header.files());
-    line["file_bytes"] = Json::UInt64(header.file_bytes());
-    line["chunks"] = Json::UInt64(header.chunks());
-    line["chunk_bytes"] = Json::UInt64(header.chunk_bytes());
-    line["new_chunks"] = Json::UInt64(header.new_chunks());
-    line["new_chunk_bytes"] = Json::UInt64(header.new_chunk_bytes());
+    tell_counts(header, &line);
     return line;
 }
 
@@ -181,8 +175,7 @@ int remove_backups(BackupDirectory& directory, const std::vector<std::string>& i
 
 // Null: told, and the exit status is 1.
 std::unique_ptr<BackupDirectory> open_directory(const ParsedCommandLine& parsed, BackupDirectory::Use use) {
-    std::string path = parsed.positionals[0];
-    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    const std::string path = without_slashes(parsed.positionals[0]);
     std::string error;
     std::unique_ptr<BackupDirectory> directory = BackupDirectory::open(path, use, "", &error);
     if (directory == nullptr) backup_failed(error);

@@ -315,8 +315,7 @@ int backup_restore(int argc, char** argv) {
     catch_interrupts();
     Client client(backup_client_options());
     if (parsed.positionals[0] == "-") return restore_from_stream(client);
-    std::string path = parsed.positionals[0];
-    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    const std::string path = without_slashes(parsed.positionals[0]);
     return restore_from_directory(path, client);
 }
 

@@ -7,7 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include <json/json.h>
+
 #include "apps/common/client_flags.h"
+#include "messages/backup.pb.h"
 #include "runtime/flags.h"
 
 namespace sandstore {
@@ -16,7 +19,10 @@ namespace sandstore {
 ClientOptions backup_client_options();
 // `sandstore: WHAT` on stderr; gives 1.
 int backup_failed(std::string_view what);
-void backup_says(std::string_view what);  // The same, for what is no failure.
+void backup_says(std::string_view what);        // The same, for what is no failure.
+std::string without_slashes(std::string path);  // At its end; "/" stays.
+// How much is in a backup, and how much of that is new with it.
+void tell_counts(const pb::BackupHeader& header, Json::Value* line);
 
 int backup_create(int argc, char** argv);   // backup_create.cc
 int backup_list(int argc, char** argv);     // backup_look.cc

@@ -59,15 +59,12 @@ int fs_mkdir(int argc, char** argv) {
                                            .positionals_min = 1,
                                            .positionals_max = kAnyNumber,
                                            .positionals_name = "PATH"});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    for (const std::string& path : parsed.positionals) {
-        const Result<pb::Attributes> made = client.make_directory(path, FLAGS_parents);
-        if (!made.ok()) errors.say(path, made.status());
-    }
-    return errors.exit_status();
+    return run_fs(argc, argv, spec, [](Client& client, const std::vector<std::string>& paths, FsErrors& errors) {
+        for (const std::string& path : paths) {
+            const Result<pb::Attributes> made = client.make_directory(path, FLAGS_parents);
+            if (!made.ok()) errors.say(path, made.status());
+        }
+    });
 }
 
 int fs_rm(int argc, char** argv) {
@@ -97,32 +94,25 @@ int fs_mv(int argc, char** argv) {
                                            .positionals_min = 2,
                                            .positionals_max = kAnyNumber,
                                            .positionals_name = "FROM... TO"});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    const std::string& to = parsed.positionals.back();
-    const Result<pb::Attributes> target = client.stat(to);
-    if (!target.ok() && target.code() != pb::STATUS_ENOENT) {
-        errors.say(to, target.status());
-        return errors.exit_status();
-    }
-    const bool into = target.ok() && is_directory(*target);
-    if (!into && parsed.positionals.size() > 2) {
-        errors.say(to, ClientStatus(target.ok() ? pb::STATUS_ENOTDIR : pb::STATUS_ENOENT));
-        return errors.exit_status();
-    }
-    Made made;
-    for (size_t i = 0; i + 1 < parsed.positionals.size(); ++i) {
-        const std::string& from = parsed.positionals[i];
-        const std::string place = into ? join_path(to, base_name(from)) : to;
-        if (ends_with_dots(from) || tidy_path(from) == "/") {
-            errors.say(from, "refusing to move the root, or what is named by \".\" or \"..\"");
-        } else if (FLAGS_no_clobber || errors.may_make(made, from, place)) {  // With -n nothing is written over anyway.
-            move(client, from, place, errors);
+    return run_fs(argc, argv, spec, [](Client& client, const std::vector<std::string>& paths, FsErrors& errors) {
+        const std::string& to = paths.back();
+        const Result<pb::Attributes> target = client.stat(to);
+        if (!target.ok() && target.code() != pb::STATUS_ENOENT) return errors.say(to, target.status());
+        const bool into = target.ok() && is_directory(*target);
+        if (!into && paths.size() > 2)
+            return errors.say(to, ClientStatus(target.ok() ? pb::STATUS_ENOTDIR : pb::STATUS_ENOENT));
+        Made made;
+        for (size_t i = 0; i + 1 < paths.size(); ++i) {
+            const std::string& from = paths[i];
+            const std::string place = into ? join_path(to, base_name(from)) : to;
+            if (ends_with_dots(from) || tidy_path(from) == "/") {
+                errors.say(from, "refusing to move the root, or what is named by \".\" or \"..\"");
+            } else if (FLAGS_no_clobber || errors.may_make(made, from, place)) {
+                // With -n nothing is written over anyway.
+                move(client, from, place, errors);
+            }
         }
-    }
-    return errors.exit_status();
+    });
 }
 
 int fs_truncate(int argc, char** argv) {
@@ -136,20 +126,17 @@ int fs_truncate(int argc, char** argv) {
                                            .positionals_name = "PATH",
                                            .notes = "A file that is not there is made.\n",
                                            .required = {"size"}});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    const uint64_t size = parse_size(FLAGS_size).value_or(0);
-    for (const std::string& path : parsed.positionals) {
-        Result<pb::Attributes> result = client.truncate(path, size);
-        if (result.code() == pb::STATUS_ENOENT) {
-            result = client.create_file(path);
-            if (result.ok() && size > 0) result = client.truncate(path, size);
+    return run_fs(argc, argv, spec, [](Client& client, const std::vector<std::string>& paths, FsErrors& errors) {
+        const uint64_t size = parse_size(FLAGS_size).value_or(0);
+        for (const std::string& path : paths) {
+            Result<pb::Attributes> result = client.truncate(path, size);
+            if (result.code() == pb::STATUS_ENOENT) {
+                result = client.create_file(path);
+                if (result.ok() && size > 0) result = client.truncate(path, size);
+            }
+            if (!result.ok()) errors.say(path, result.status());
         }
-        if (!result.ok()) errors.say(path, result.status());
-    }
-    return errors.exit_status();
+    });
 }
 
 }  // namespace sandstore

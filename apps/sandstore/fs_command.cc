@@ -47,6 +47,15 @@ CommandSpec command_spec(const FsSpec& fs) {
     return spec;
 }
 
+int run_fs(int argc, char** argv, const CommandSpec& spec, const FsWork& work) {
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
+    if (parsed.exit_code) return finish(parsed);
+    Client client(client_options_from_flags());
+    FsErrors errors;
+    work(client, parsed.positionals, errors);
+    return errors.exit_status();
+}
+
 void FsErrors::say(std::string_view path, std::string_view what) {
     std::fflush(stdout);
     std::fprintf(stderr, "sandstore: %s: %s\n", one_line(path).c_str(), one_line(what).c_str());

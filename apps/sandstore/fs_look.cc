@@ -93,31 +93,28 @@ int fs_ls(int argc, char** argv) {
                                            .letters = {{'l', "long"}, {'a', "all"}, {'R', "recursive"}},
                                            .positionals_max = kAnyNumber,
                                            .positionals_name = "PATH"});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    std::vector<std::string> paths = parsed.positionals;
-    if (paths.empty()) paths.push_back("/");
-    std::vector<std::string> directories;
-    bool printed = false;
-    for (const std::string& path : paths) {
-        const Result<pb::Attributes> attributes = client.stat(path);
-        if (!attributes.ok()) {
-            errors.say(path, attributes.status());
-        } else if (is_directory(*attributes)) {
-            directories.push_back(tidy_path(path));
-        } else {
-            print_entry(path, *attributes);
+    return run_fs(argc, argv, spec, [](Client& client, const std::vector<std::string>& given, FsErrors& errors) {
+        std::vector<std::string> paths = given;
+        if (paths.empty()) paths.push_back("/");
+        std::vector<std::string> directories;
+        bool printed = false;
+        for (const std::string& path : paths) {
+            const Result<pb::Attributes> attributes = client.stat(path);
+            if (!attributes.ok()) {
+                errors.say(path, attributes.status());
+            } else if (is_directory(*attributes)) {
+                directories.push_back(tidy_path(path));
+            } else {
+                print_entry(path, *attributes);
+                printed = true;
+            }
+        }
+        for (const std::string& path : directories) {
+            if (printed) std::printf("\n");
+            list_directory(client, path, paths.size() > 1 || FLAGS_recursive, 0, errors);
             printed = true;
         }
-    }
-    for (const std::string& path : directories) {
-        if (printed) std::printf("\n");
-        list_directory(client, path, paths.size() > 1 || FLAGS_recursive, 0, errors);
-        printed = true;
-    }
-    return errors.exit_status();
+    });
 }
 
 int fs_tree(int argc, char** argv) {
@@ -126,31 +123,28 @@ int fs_tree(int argc, char** argv) {
                                            .usage = "sandstore fs tree [PATH...]",
                                            .positionals_max = kAnyNumber,
                                            .positionals_name = "PATH"});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    TreeCounts counts;
-    std::vector<std::string> paths = parsed.positionals;
-    if (paths.empty()) paths.push_back("/");
-    for (const std::string& path : paths) {
-        const Result<pb::Attributes> attributes = client.stat(path);
-        if (!attributes.ok()) {
-            errors.say(path, attributes.status());
-            continue;
+    return run_fs(argc, argv, spec, [](Client& client, const std::vector<std::string>& given, FsErrors& errors) {
+        TreeCounts counts;
+        std::vector<std::string> paths = given;
+        if (paths.empty()) paths.push_back("/");
+        for (const std::string& path : paths) {
+            const Result<pb::Attributes> attributes = client.stat(path);
+            if (!attributes.ok()) {
+                errors.say(path, attributes.status());
+                continue;
+            }
+            std::printf("%s\n", shown(tidy_path(path)).c_str());
+            if (is_directory(*attributes)) {
+                print_tree(client, tidy_path(path), "", 0, &counts, errors);
+            } else {
+                ++counts.files;
+                counts.bytes += attributes->size();
+            }
         }
-        std::printf("%s\n", shown(tidy_path(path)).c_str());
-        if (is_directory(*attributes)) {
-            print_tree(client, tidy_path(path), "", 0, &counts, errors);
-        } else {
-            ++counts.files;
-            counts.bytes += attributes->size();
-        }
-    }
-    std::printf("\n%" PRIu64 " director%s, %" PRIu64 " file%s, %s\n", counts.directories,
-                counts.directories == 1 ? "y" : "ies", counts.files, counts.files == 1 ? "" : "s",
-                format_bytes(counts.bytes).c_str());
-    return errors.exit_status();
+        std::printf("\n%" PRIu64 " director%s, %" PRIu64 " file%s, %s\n", counts.directories,
+                    counts.directories == 1 ? "y" : "ies", counts.files, counts.files == 1 ? "" : "s",
+                    format_bytes(counts.bytes).c_str());
+    });
 }
 
 int fs_stat(int argc, char** argv) {
@@ -160,19 +154,16 @@ int fs_stat(int argc, char** argv) {
                                            .positionals_min = 1,
                                            .positionals_max = kAnyNumber,
                                            .positionals_name = "PATH"});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    for (const std::string& path : parsed.positionals) {
-        const Result<pb::Attributes> attributes = client.stat(path);
-        if (attributes.ok()) {
-            print_stat(tidy_path(path), *attributes);
-        } else {
-            errors.say(path, attributes.status());
+    return run_fs(argc, argv, spec, [](Client& client, const std::vector<std::string>& paths, FsErrors& errors) {
+        for (const std::string& path : paths) {
+            const Result<pb::Attributes> attributes = client.stat(path);
+            if (attributes.ok()) {
+                print_stat(tidy_path(path), *attributes);
+            } else {
+                errors.say(path, attributes.status());
+            }
         }
-    }
-    return errors.exit_status();
+    });
 }
 
 int fs_df(int argc, char** argv) {
@@ -182,25 +173,19 @@ int fs_df(int argc, char** argv) {
                       .usage = "sandstore fs df",
                       .notes = "Total, used and available count the disks of all nodes; a file takes "
                                "its size times the copies.\n"});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    const Result<pb::QueryResult> result = client.stat_file_system();
-    if (!result.ok()) {
-        errors.say("df", result.status());
-        return errors.exit_status();
-    }
-    const uint64_t total = result->disk_total_bytes();
-    const uint64_t free = std::min(result->disk_free_bytes(), total);
-    const double used_share = total == 0 ? 0 : static_cast<double>(total - free) / static_cast<double>(total);
-    std::printf("%12s %12s %12s %5s %12s %10s %10s %7s\n", "Total", "Used", "Available", "Use%", "Files hold", "Inodes",
-                "Chunks", "Copies");
-    std::printf("%12s %12s %12s %4.0f%% %12s %10" PRIu64 " %10" PRIu64 " %7u\n", format_bytes(total).c_str(),
-                format_bytes(total - free).c_str(), format_bytes(free).c_str(), used_share * 100,
-                format_bytes(result->file_bytes()).c_str(), result->inode_count(), result->chunk_count(),
-                result->copies());
-    return 0;
+    return run_fs(argc, argv, spec, [](Client& client, const std::vector<std::string>&, FsErrors& errors) {
+        const Result<pb::QueryResult> result = client.stat_file_system();
+        if (!result.ok()) return errors.say("df", result.status());
+        const uint64_t total = result->disk_total_bytes();
+        const uint64_t free = std::min(result->disk_free_bytes(), total);
+        const double used_share = total == 0 ? 0 : static_cast<double>(total - free) / static_cast<double>(total);
+        std::printf("%12s %12s %12s %5s %12s %10s %10s %7s\n", "Total", "Used", "Available", "Use%", "Files hold",
+                    "Inodes", "Chunks", "Copies");
+        std::printf("%12s %12s %12s %4.0f%% %12s %10" PRIu64 " %10" PRIu64 " %7u\n", format_bytes(total).c_str(),
+                    format_bytes(total - free).c_str(), format_bytes(free).c_str(), used_share * 100,
+                    format_bytes(result->file_bytes()).c_str(), result->inode_count(), result->chunk_count(),
+                    result->copies());
+    });
 }
 
 }  // namespace sandstore

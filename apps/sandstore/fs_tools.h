@@ -1,6 +1,7 @@
 // What the `sandstore fs` commands share: their spec, the client, and how errors are told.
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -42,6 +43,10 @@ class FsErrors {
  private:
     bool failed_ = false;
 };
+
+// Parses the command line, does the work with a client and the paths given, and gives the exit status.
+using FsWork = std::function<void(Client&, const std::vector<std::string>& paths, FsErrors&)>;
+int run_fs(int argc, char** argv, const CommandSpec& spec, const FsWork& work);
 
 // True for a directory; a path that ends with '/' counts as one for messages only.
 bool is_directory(const pb::Attributes& attributes);

@@ -113,9 +113,8 @@ std::string local_name(std::string_view path) {
 // A transfer that this machine broke off had nothing under way that could be seen.
 void say_failure(const std::string& local, const std::string& remote, const ClientStatus& status, FsErrors& errors) {
     const bool local_error = status.message == kOnThisMachine;
-    if (local_error && static_cast<int>(status.code) == EINTR) {
+    if (local_error && static_cast<int>(status.code) == EINTR)
         return errors.say(remote, "interrupted, nothing was changed");
-    }
     errors.say(local_error ? local : remote, local_error ? text_of(status.code) : status.text());
 }
 
@@ -162,7 +161,14 @@ void copy_to_stdout(Client& client, const std::string& remote, FsErrors& errors)
     if (!read.ok()) errors.say(remote, read.status());
 }
 
-int exit_status(const FsErrors& errors) {
+// run_fs() of what a signal ends early.
+int run_transfer(int argc, char** argv, const CommandSpec& spec, const FsWork& work) {
+    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
+    if (parsed.exit_code) return finish(parsed);
+    catch_interrupts();
+    Client client(client_options_from_flags());
+    FsErrors errors;
+    work(client, parsed.positionals, errors);
     return interrupted != 0 ? kSignalStatus + interrupted : errors.exit_status();
 }
 
@@ -179,34 +185,25 @@ int fs_put(int argc, char** argv) {
          .notes =
              "LOCAL - is standard input. When REMOTE is a directory, the files keep their names. A file that is there\n"
              "is replaced in one step: readers see the old content or the new.\n"});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    catch_interrupts();
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    const std::string& to = parsed.positionals.back();
-    const Result<pb::Attributes> target = client.stat(to);
-    if (!target.ok() && target.code() != pb::STATUS_ENOENT) {
-        errors.say(to, target.status());
-        return exit_status(errors);
-    }
-    const bool into = target.ok() && is_directory(*target);
-    const bool must_be_directory = parsed.positionals.size() > 2 || to.ends_with('/');
-    if (!into && must_be_directory) {
-        errors.say(to, ClientStatus(target.ok() ? pb::STATUS_ENOTDIR : pb::STATUS_ENOENT));
-        return exit_status(errors);
-    }
-    Made made;
-    for (size_t i = 0; i + 1 < parsed.positionals.size() && interrupted == 0; ++i) {
-        const std::string& local = parsed.positionals[i];
-        if (into && local == "-") {
-            errors.say(to, "Is a directory (standard input has no name to keep)");
-            continue;
+    return run_transfer(argc, argv, spec, [](Client& client, const std::vector<std::string>& paths, FsErrors& errors) {
+        const std::string& to = paths.back();
+        const Result<pb::Attributes> target = client.stat(to);
+        if (!target.ok() && target.code() != pb::STATUS_ENOENT) return errors.say(to, target.status());
+        const bool into = target.ok() && is_directory(*target);
+        const bool must_be_directory = paths.size() > 2 || to.ends_with('/');
+        if (!into && must_be_directory)
+            return errors.say(to, ClientStatus(target.ok() ? pb::STATUS_ENOTDIR : pb::STATUS_ENOENT));
+        Made made;
+        for (size_t i = 0; i + 1 < paths.size() && interrupted == 0; ++i) {
+            const std::string& local = paths[i];
+            if (into && local == "-") {
+                errors.say(to, "Is a directory (standard input has no name to keep)");
+                continue;
+            }
+            const std::string place = into ? join_path(to, local_name(local)) : to;
+            if (errors.may_make(made, local, place)) put_one(client, local, place, errors);
         }
-        const std::string place = into ? join_path(to, local_name(local)) : to;
-        if (errors.may_make(made, local, place)) put_one(client, local, place, errors);
-    }
-    return exit_status(errors);
+    });
 }
 
 int fs_get(int argc, char** argv) {
@@ -222,35 +219,29 @@ int fs_get(int argc, char** argv) {
              "their names. A file appears under its name when it is complete. As cp does, what is there keeps its "
              "mode, a\n"
              "symbolic link is followed, and devices, pipes and files with several links are written in place.\n"});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    catch_interrupts();
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    std::vector<std::string> remotes = parsed.positionals;
-    std::string to = ".";
-    if (remotes.size() > 1) {
-        to = remotes.back();
-        remotes.pop_back();
-    }
-    const bool into = to != "-" && is_local_directory(to);
-    if (!into && to != "-" && (remotes.size() > 1 || to.ends_with('/'))) {
-        errors.say(to, strerror(access(to.c_str(), F_OK) == 0 ? ENOTDIR : ENOENT));
-        return exit_status(errors);
-    }
-    Made made;
-    for (const std::string& remote : remotes) {
-        if (interrupted != 0) break;
-        if (to == "-") {
-            copy_to_stdout(client, remote, errors);
-        } else if (into && base_name(remote).empty()) {
-            errors.say(remote, ClientStatus(pb::STATUS_EISDIR));
-        } else {
-            const std::string local = into ? str_cat(to, "/", base_name(remote)) : to;
-            if (errors.may_make(made, remote, local)) get_to_file(client, remote, local, errors);
+    return run_transfer(argc, argv, spec, [](Client& client, const std::vector<std::string>& paths, FsErrors& errors) {
+        std::vector<std::string> remotes = paths;
+        std::string to = ".";
+        if (remotes.size() > 1) {
+            to = remotes.back();
+            remotes.pop_back();
         }
-    }
-    return exit_status(errors);
+        const bool into = to != "-" && is_local_directory(to);
+        if (!into && to != "-" && (remotes.size() > 1 || to.ends_with('/')))
+            return errors.say(to, strerror(access(to.c_str(), F_OK) == 0 ? ENOTDIR : ENOENT));
+        Made made;
+        for (const std::string& remote : remotes) {
+            if (interrupted != 0) break;
+            if (to == "-") {
+                copy_to_stdout(client, remote, errors);
+            } else if (into && base_name(remote).empty()) {
+                errors.say(remote, ClientStatus(pb::STATUS_EISDIR));
+            } else {
+                const std::string local = into ? str_cat(to, "/", base_name(remote)) : to;
+                if (errors.may_make(made, remote, local)) get_to_file(client, remote, local, errors);
+            }
+        }
+    });
 }
 
 int fs_cat(int argc, char** argv) {
@@ -260,16 +251,12 @@ int fs_cat(int argc, char** argv) {
                                            .positionals_min = 1,
                                            .positionals_max = kAnyNumber,
                                            .positionals_name = "PATH"});
-    const ParsedCommandLine parsed = parse_flags(argc, argv, spec);
-    if (parsed.exit_code) return finish(parsed);
-    catch_interrupts();
-    Client client(client_options_from_flags());
-    FsErrors errors;
-    for (const std::string& path : parsed.positionals) {
-        if (interrupted != 0) break;
-        copy_to_stdout(client, path, errors);
-    }
-    return exit_status(errors);
+    return run_transfer(argc, argv, spec, [](Client& client, const std::vector<std::string>& paths, FsErrors& errors) {
+        for (const std::string& path : paths) {
+            if (interrupted != 0) break;
+            copy_to_stdout(client, path, errors);
+        }
+    });
 }
 
 }  // namespace sandstore
