@@ -25,7 +25,8 @@ class Payload {
 
     size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
-    std::span<const Piece> pieces() const { return pieces_; }
+    std::span<const Piece> pieces() const& { return pieces_; }
+    std::span<const Piece> pieces() const&& = delete;  // Of what would be gone when they are looked at.
 
     void append(const Payload& other);
     void append(Payload&& other);

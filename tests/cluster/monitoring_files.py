@@ -41,7 +41,7 @@ def family_of(name, known):
 def names_in_code():
     """Every metric's name that stands in the code of a node as a literal."""
     names = set()
-    for folder in ("runtime", "net", "actors", "apps"):
+    for folder in ("runtime", "net", "actors", "services", "apps"):
         for path in [*(ROOT / folder).rglob("*.cc"), *(ROOT / folder).rglob("*.h")]:
             names.update(re.findall(r'"((?:sandstore|process)_[a-z_]+)"', path.read_text()))
     return names
