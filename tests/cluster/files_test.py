@@ -72,8 +72,7 @@ class Files(ClusterTest):
         wait_until("nothing is left of the upload", lambda: self.counts() == empty)
 
     def test_what_a_refused_put_has_stored_is_collected_at_once(self):
-        wait_until("the log may hold that chunks are abandoned",
-                   lambda: self.nodes.status()["configuration"]["feature_level"] >= 2)
+        self.nodes.await_feature_level(2)
         before = self.chunk_files()
         refused = self.nodes.sandstore("fs", "put", "-", "/no-such-directory/f", input=b"x" * MIB)
         self.assertEqual(refused.returncode, 1)

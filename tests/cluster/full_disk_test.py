@@ -78,6 +78,7 @@ class FullDisk(ClusterTest):
     def test_a_put_that_cannot_succeed_fills_nobody_elses_disk(self):
         """One disk of three is full, and another node is away: what is stored on the third one is of no use."""
         cluster = self.small_disks(which=[1])
+        cluster.await_feature_level(2)  # What is abandoned is told through the log.
         healthy, full, away = cluster.nodes
         away.kill()
         stored = lambda: len(glob.glob(f"{healthy.data_dir}/chunks/**/*.chunk", recursive=True))

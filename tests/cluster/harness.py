@@ -297,6 +297,11 @@ class Cluster:
             return len(nodes) == len(self.nodes) and all(n["up"] and n["applied_index"] >= most for n in nodes)
         wait_until("every node has applied what is committed", caught_up, seconds)
 
+    def await_feature_level(self, level):
+        """A new cluster has the level of its programs when its first leader has heard all of them."""
+        wait_until(f"the log is of feature level {level}",
+                   lambda: self.status()["configuration"]["feature_level"] >= level)
+
     def await_equal_state(self, seconds=None):
         """Until all replicas report one state hash at one applied index. Unequal at the same index is an error."""
         def equal():
