@@ -31,7 +31,7 @@ class Conduct {
     void node_started(const std::string& id) { nodes_[id] = Node(); }
     // Of a window of appends that overtake each other, the peer rightly refuses all but the next one, again and again
     // until it has caught up.
-    void expect_reordering() { refusals_max_ = 1'500; }
+    void expect_reordering() { refusals_max_ = 3'500; }  // A window of 16 each half millisecond, some of them twice.
     void on_deliver(const std::string& id, const Message& message, uint64_t now_us);
     void on_send(const std::string& from, const std::string& to, const Message& message, uint64_t now_us);
     // The message delivered last was handled. Throws InvariantBroken.
