@@ -300,14 +300,15 @@ void WriteOperation::on_new_place(size_t index, CallEnd end, Work& work) {
         give_back(&piece);
     }
     piece.place = std::move(place);
+    piece.id_is_spent = false;
     piece.tries_here = 0;
     --storing_;
     store(index, work);
 }
 
-// From now on nothing commits what is at this place.
+// From now on nothing commits what is at this place. An id that other bytes have may be somebody else's.
 void WriteOperation::give_back(Piece* piece) {
-    if (piece->tries_here == 0) return;
+    if (piece->tries_here == 0 || piece->id_is_spent) return;
     pb::AbandonChunks::Chunk& chunk = given_back_.emplace_back();
     *chunk.mutable_id() = piece->place.id();
     chunk.set_allocated_at_us(piece->place.allocated_at_us());

@@ -1,5 +1,6 @@
 // ChunkService: how much room there is, whether the disk takes writes, and who is told.
 #include <algorithm>
+#include <cerrno>
 
 #include "actors/chunk/chunk_service.h"
 #include "actors/log/disk_reserve.h"
@@ -38,8 +39,10 @@ void ChunkService::on_disk(SpaceWork& work, DiskOutcome& outcome, Context& conte
     const bool measured = outcome.answered && (outcome.ok() || outcome.reply.failed_operation() > 0);
     if (measured) note_space(outcome.reply);
     if (!measured && !work.probe) return context.warn(outcome.status("ask for the free space").message());
-    if (work.probe && outcome.ok()) note_write(true, context);
-    if (work.probe && !outcome.ok()) {
+    // That a disk is full its free bytes say; whoever stores chunks is told so, and that it is no use to try again.
+    const bool full = outcome.answered && outcome.reply.error() == ENOSPC;
+    if (work.probe && (outcome.ok() || full)) note_write(true, context);
+    if (work.probe && !outcome.ok() && !full) {
         const std::string why(outcome.status("write").message());
         if (problem_ != why) context.error("The chunk store takes no writes", {{"why", why}});
         problem_ = why;

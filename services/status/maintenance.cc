@@ -76,17 +76,25 @@ const pb::CopiesReport::Node* find_count(const pb::CopiesReport& report, std::st
     return nullptr;
 }
 
+bool is_member(const pb::RaftConfiguration& members, std::string_view id) {
+    const auto among = [&](const Names& names) { return std::ranges::count(names, id) > 0; };
+    return among(members.voters()) || among(members.learners()) || among(members.old_voters());
+}
+
 // Why no chunk can be known to outlive this node; empty when all can. The leader has counted who holds what. Whatever
 // was written since then is on a majority of its copies, and all the nodes that were counted are still there.
 std::string last_copies(const pb::ClusterStatus& status, const pb::NodeStatus& leader, const pb::NodeStatus& node) {
-    if (node.chunks().chunk_count() == 0 || node.copies() == 0) return "";
-    if (node.copies() == 1) {
-        return str_cat("each chunk is on one node only, and ", node.id(), " holds ", node.chunks().chunk_count());
-    }
+    // What a member says of its own chunks may be a moment old; the leader counts those that have a place there.
+    const bool holds_none = node.chunks().chunk_count() == 0;
+    if (node.copies() == 0 || (holds_none && !is_member(leader.raft().configuration(), node.id()))) return "";
     const pb::CopiesReport& report = leader.copies_report();
     const pb::CopiesReport::Node* own = find_count(report, node.id());
     if (report.rounds() == 0 || !report.current() || own == nullptr || !own->counted()) {
         return "the copies of chunks are being counted: ask again in a moment";
+    }
+    if (node.copies() == 1 && (own->places() > 0 || !holds_none)) {
+        return str_cat("each chunk is on one node only, and ", node.id(), " holds ",
+                       std::max(own->places(), node.chunks().chunk_count()));
     }
     if (own->last() > 0) {
         return str_cat(node.id(), " holds the only intact copy within reach of ", own->last(),

@@ -135,6 +135,20 @@ TEST_F(ChunkSpaceTest, a_store_that_nobody_writes_to_finds_out_by_itself_whether
     EXPECT_EQ(problem(), "");
 }
 
+TEST_F(ChunkSpaceTest, a_full_disk_is_not_one_that_takes_no_writes) {
+    kit->advance(5'000'000);
+    run_disk();
+    disk.free_bytes = 0;
+    disk.fail_next({.operation = pb::DiskOperation::kReplace, .error = ENOSPC});
+    kit->drop_effects();
+    kit->advance(5'000'000);
+    run_disk();
+    const pb::ChunkStats stats = kit->take_to(Body::kChunkStats, "")->chunk_stats();
+    EXPECT_EQ(stats.problem(), "");
+    EXPECT_EQ(stats.disk_free_bytes(), 0u);
+    EXPECT_EQ(put({1, 1}, 1'000).code(), pb::STATUS_ENOSPC);
+}
+
 TEST_F(ChunkSpaceTest, where_chunks_are_stored_nothing_else_is_written) {
     kit->advance(4'000'000);
     EXPECT_EQ(put({1, 1}, 1'000).code(), pb::STATUS_OK);

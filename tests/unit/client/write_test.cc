@@ -413,7 +413,12 @@ TEST(ClientWrite, an_id_that_other_bytes_have_is_not_used_again) {
     give_places(*kit, 1);
     kit->answer(kit->take(pb::Envelope::kChunkPut), put_failed(pb::STATUS_EEXIST));
     give_places(*kit, 2);
-    EXPECT_EQ(kit->take(pb::Envelope::kChunkPut)->chunk_put().place().id().number(), 2u);
+    const Message again = kit->take(pb::Envelope::kChunkPut);
+    EXPECT_EQ(again->chunk_put().place().id().number(), 2u);
+    kit->answer(again, stored({"node-b", "node-c"}));
+    open_session(*kit, 4);
+    kit->answer(kit->take(pb::Envelope::kMutation), mutation_result(pb::STATUS_ENOENT));
+    EXPECT_EQ(given_back(*kit, true), (std::vector<uint64_t>{2})) << "the first one may be somebody else's";
 }
 
 TEST(ClientWrite, what_may_be_in_the_file_is_not_given_back) {
