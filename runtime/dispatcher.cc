@@ -8,6 +8,7 @@
 #include "runtime/lanes.h"
 #include "runtime/message_of.h"
 #include "runtime/metrics.h"
+#include "runtime/planted.h"
 #include "runtime/recorder.h"
 #include "runtime/text.h"
 
@@ -327,8 +328,8 @@ void Dispatcher::enqueue(Cell& cell, Message message) {
     }
     if (lane_of(message->body_case()) == Lane::kControl) {
         cell.control.push_back(std::move(message));
-    } else if (cell.data.size() >= kMailboxDataMessagesMax &&
-               full_policy_of(message->body_case()) != FullPolicy::kAccept) {
+    } else if (cell.data.size() >= options_.mailbox_messages_max &&
+               (full_policy_of(message->body_case()) != FullPolicy::kAccept || planted("full-mailboxes-lose-all"))) {
         overflow(cell, std::move(message));
         return;
     } else {

@@ -59,6 +59,8 @@ class Dispatcher final : public PortHost {
     struct Options {
         std::string node_id;
         uint64_t root_seed = 0;  // Of all random streams.
+        // Of the data lane, for each actor; what the full mailbox does with more, lanes.h says.
+        size_t mailbox_messages_max = kMailboxDataMessagesMax;
     };
 
     Dispatcher(Options options, const Clock& clock, Logger& logger, MetricsRegistry& metrics);

@@ -66,15 +66,16 @@ SimRuntime::Node* SimRuntime::find(const std::string& id) const {
     return nullptr;
 }
 
-Dispatcher& SimRuntime::add_node(const std::string& id, Logger& logger) {
+Dispatcher& SimRuntime::add_node(const std::string& id, Logger& logger, size_t mailbox_messages) {
     remove_node(id);
     auto node = std::make_unique<Node>();
     node->id = id;
     node->life = next_life_++;
     node->metrics = std::make_unique<MetricsRegistry>();
     node->clock = &clock_of(id);
-    node->dispatcher = std::make_unique<Dispatcher>(Dispatcher::Options{id, mix64(seed_ ^ mix64(node->life))},
-                                                    *node->clock, logger, *node->metrics);
+    Dispatcher::Options options{id, mix64(seed_ ^ mix64(node->life))};
+    if (mailbox_messages > 0) options.mailbox_messages_max = mailbox_messages;
+    node->dispatcher = std::make_unique<Dispatcher>(options, *node->clock, logger, *node->metrics);
     Dispatcher& dispatcher = *node->dispatcher;
     dispatcher.set_recorder(&node->recorder);
     const auto place = std::lower_bound(nodes_.begin(), nodes_.end(), id,
@@ -104,7 +105,26 @@ void SimRuntime::pause_node(const std::string& id) {
 }
 
 void SimRuntime::resume_node(const std::string& id) {
-    if (Node* node = find(id)) node->paused = false;
+    Node* node = find(id);
+    if (node == nullptr || !node->paused) return;
+    node->paused = false;
+    const uint64_t life = node->life;
+    for (const std::function<void()>& action : std::exchange(node->put_off, {})) {
+        node = find(id);
+        if (node != nullptr && node->life == life) action();
+    }
+}
+
+bool SimRuntime::is_paused(const std::string& id) const {
+    const Node* node = find(id);
+    return node != nullptr && node->paused;
+}
+
+bool SimRuntime::put_off(const std::string& id, const std::function<void()>& action) {
+    Node* node = id.empty() ? nullptr : find(id);
+    if (node == nullptr || !node->paused) return false;
+    node->put_off.push_back(action);
+    return true;
 }
 
 // --- Time
@@ -174,7 +194,7 @@ bool SimRuntime::jump() {
         std::pop_heap(actions_.begin(), actions_.end());
         Action action = std::move(actions_.back());
         actions_.pop_back();
-        if (!is_void(action)) action.run();
+        if (!is_void(action) && !put_off(action.only_while, action.run)) action.run();
     }
     return true;
 }

@@ -28,20 +28,25 @@ class SimRuntime {
     RandomStream& random() { return random_; }  // For the world around the actors: network, disks, faults.
 
     // A node that was removed may be added again under its name: the next process on the same machine. The logger and
-    // the metrics live as long as the node.
-    Dispatcher& add_node(const std::string& id, Logger& logger);
+    // the metrics live as long as the node. `mailbox_messages`: how many wait for an actor at most; 0: the default.
+    Dispatcher& add_node(const std::string& id, Logger& logger, size_t mailbox_messages = 0);
     void remove_node(const std::string& id);  // At once, whatever it was doing.
     Dispatcher* node(const std::string& id) const;
     FlightRecorder& recorder(const std::string& id) const;  // Of a node that is there.
-    // While it is paused it does nothing: messages wait in its mailboxes, and its timers are late when it goes on.
+    // While it is paused it does nothing: what is in its mailboxes stays there, what is scheduled for it (messages that
+    // arrive, disks that are done) waits outside, as in the kernel, and its timers are late when it goes on.
     void pause_node(const std::string& id);
     void resume_node(const std::string& id);
+    bool is_paused(const std::string& id) const;
+    // While that node is paused: keeps the action until it goes on. Else false.
+    bool put_off(const std::string& id, const std::function<void()>& action);
 
     // The machine's clocks, from now on; they outlive its nodes. A rate of 1000 is one per mille too fast.
     void set_clock_rate(const std::string& id, int64_t parts_per_million);
     void jump_wall_clock(const std::string& id, int64_t microseconds);
 
-    // Runs `action` once after the delay, unless a node named in `only_while` is removed before.
+    // Runs `action` once after the delay, unless a node named in `only_while` is removed before; when that is paused,
+    // once it goes on.
     void schedule(uint64_t delay_us, std::function<void()> action, const std::string& only_while = {});
 
     // One message on one node, or, when no node has any, one jump to the next thing due. False when nothing is left.
@@ -82,6 +87,7 @@ class SimRuntime {
         const MachineClock* clock = nullptr;
         uint64_t life = 0;
         bool paused = false;
+        std::vector<std::function<void()>> put_off = {};  // Until it goes on.
         bool can_run() const { return !paused && dispatcher->has_work() && !dispatcher->stop_reason(); }
     };
     struct Action {

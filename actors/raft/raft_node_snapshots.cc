@@ -324,6 +324,11 @@ void RaftNode::on_snapshot_verified(const Message& message, const std::string& p
         std::erase_if(snapshots_, [&](const auto& meta) { return !goes_on(meta); });
         take_fresh_snapshot(context);
     }
+    // Who leads no more says nothing in the new term; who leads again begins anew.
+    if (!core_->is_leader() && !planted("snapshots-sent-by-followers")) {
+        transfers_.erase(peer);
+        return;
+    }
     const auto transfer = transfers_.find(peer);
     if (transfer == transfers_.end() || transfer->second.verified()) return;
     const pb::SnapshotMeta& meta = transfer->second.meta();

@@ -53,7 +53,8 @@ void RaftCore::send_heartbeats() {
 }
 
 void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbeat) {
-    if (heartbeat.term() >= term_) {
+    const bool of_the_past = heartbeat.term() < term_;
+    if (!of_the_past) {
         hear_leader(heartbeat.term(), from);
         // The leader knew that we held everything up to here. A disk may have lost it since, and an older entry be in
         // its place.
@@ -66,12 +67,14 @@ void RaftCore::on_heartbeat(std::string_view from, const pb::Heartbeat& heartbea
     }
     pb::HeartbeatReply reply;
     reply.set_term(term_);
-    reply.set_round(heartbeat.round());
+    // A late one of an earlier term confirms no round of this one, and nothing was promised.
+    const bool confirms = !of_the_past || planted("rounds-of-other-terms-confirmed");
+    if (confirms) reply.set_round(heartbeat.round());
     reply.set_election_priority(options_.election_priority);
     reply.set_disk_full(disk_full_);
     reply.set_disk_slow(is_disk_slow(input_.now_us));
     // Without lease reads a node that restarts does not wait for what it may have promised.
-    if (options_.lease_reads) reply.set_promise_us(options_.election_timeout_min_us);
+    if (options_.lease_reads && confirms) reply.set_promise_us(options_.election_timeout_min_us);
     reply.set_waits_for_operator(options_.ask_to_rejoin);
     if (heartbeat.known_start() != own_start()) reply.set_start(own_start());
     reply.set_feature_level(options_.feature_level);
@@ -96,7 +99,8 @@ void RaftCore::on_heartbeat_reply(std::string_view from, const pb::HeartbeatRepl
     if (found == peers_.end()) return;
     Progress& progress = found->second;
     hear_start(from, reply.start());
-    progress.confirm_round(std::min(reply.round(), round_));
+    const bool is_ours = reply.round() <= round_ || planted("rounds-of-other-terms-confirmed");
+    if (is_ours) progress.confirm_round(std::min(reply.round(), round_));
     if (const std::optional<uint64_t> took_us = progress.round_trip_us(reply.round(), input_.now_us)) {
         effects_.round_trips.push_back({found->first, *took_us});
     }

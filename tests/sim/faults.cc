@@ -1,29 +1,18 @@
 #include "tests/sim/faults.h"
 
 #include <algorithm>
-#include <cerrno>
 
 #include "actors/raft/raft_node.h"
 #include "messages/envelope.pb.h"
 #include "runtime/check.h"
 #include "runtime/text.h"
-#include "tests/sim/log_tail.h"
 #include "tests/sim/sim_cluster.h"
 
 namespace sandstore {
 
 namespace {
 
-constexpr uint64_t kDiskBytes = uint64_t{1} << 30;
-constexpr uint64_t kLogBytesForFlip = 4096;
-constexpr uint64_t kBootsWithinUs = 400'000;
-constexpr int kAttempts = 60;              // For what cannot happen at once,
-constexpr uint64_t kAgainUs = 2'000;       // and after how long again.
 constexpr uint64_t kPowerFailsUs = 3'000;  // From the first failing operation's turn to the end of the machine.
-
-uint64_t duration(const SimEvent& event) {
-    return static_cast<uint64_t>(std::max<int64_t>(event.arguments.back(), 0));
-}
 
 }  // namespace
 
@@ -108,7 +97,7 @@ void Faults::start_later(const std::string& id, uint64_t delay_us) {
 }
 
 void Faults::apply_to_process(const SimEvent& event) {
-    const uint64_t for_us = duration(event);
+    const uint64_t for_us = event.duration_us();
     if (event.kind == SimEventKind::kKillAll || event.kind == SimEventKind::kPowerCutAll) {
         for (const std::string& id : cluster_.ids()) {
             stop(id, event.kind == SimEventKind::kPowerCutAll);
@@ -267,7 +256,7 @@ void Faults::set_network() {
 }
 
 void Faults::apply_to_network(const SimEvent& event) {
-    const uint64_t for_us = duration(event);
+    const uint64_t for_us = event.duration_us();
     SimNetwork& network = cluster_.network();
     if (event.kind == SimEventKind::kLossyNetwork) {
         network.set_faults({.loss_per_mille = static_cast<uint64_t>(event.argument(0))});
@@ -308,219 +297,13 @@ void Faults::apply_to_network(const SimEvent& event) {
     flap(one, other, period_us, cluster_.runtime().now_us() + for_us, false);
 }
 
-// --- Disks
-
-void Faults::set_disk(const std::string& id, uint64_t sync_us) {
-    cluster_.disk(id).set_delays({.operation_us = static_cast<uint64_t>(schedule_.setting("disk_us")),
-                                  .sync_us = sync_us,
-                                  .jitter_us = static_cast<uint64_t>(schedule_.setting("disk_jitter_us"))});
-}
-
-void Faults::apply_to_disk(const SimEvent& event) {
-    const std::string id = node(event.argument(0));
-    const uint64_t for_us = duration(event);
-    SimDisk& disk = cluster_.disk(id);
-    switch (event.kind) {
-        case SimEventKind::kSlowDisk:
-            set_disk(id, static_cast<uint64_t>(event.argument(1)));
-            after(for_us, [this, id] { set_disk(id, static_cast<uint64_t>(schedule_.setting("sync_us"))); });
-            break;
-        case SimEventKind::kHungDisk:
-            disk.set_hung(true);
-            after(for_us, [this, id] { cluster_.disk(id).set_hung(false); });
-            break;
-        case SimEventKind::kSyncError:
-            sync_errors_.insert(id);
-            disk.add_fault({.operation = pb::DiskOperation::kSync,
-                            .error = EIO,
-                            .skip = static_cast<uint64_t>(event.argument(1))});
-            after(for_us, [this, id] { cluster_.disk(id).clear_faults(); });
-            break;
-        case SimEventKind::kDiskError:
-            fail_operation(event, id);
-            after(for_us, [this, id] { cluster_.disk(id).clear_faults(); });
-            break;
-        case SimEventKind::kDamagedSnapshot:
-            damage_snapshot(id, static_cast<uint64_t>(event.argument(1)));
-            break;
-        case SimEventKind::kLyingWrite:
-            lie(id, event);
-            break;
-        case SimEventKind::kFullDisk:
-            full_.insert(id);
-            disk.set_capacity(disk.used_bytes());
-            after(for_us, [this, id] { cluster_.disk(id).set_capacity(kDiskBytes); });
-            break;
-        case SimEventKind::kShortDisk:
-            sync_errors_.insert(id);  // A node that starts meanwhile may give up.
-            disk.set_shortage(3);
-            after(for_us, [this, id] { cluster_.disk(id).set_shortage(0); });
-            break;
-        case SimEventKind::kFlippedBit:
-            flip_bit(id, static_cast<uint64_t>(event.argument(1)));
-            start_later(id, for_us);
-            break;
-        case SimEventKind::kWipedDisk:
-            wipe(id);
-            start_later(id, for_us);
-            break;
-        case SimEventKind::kOldCopy:
-            copy_directory(event, id);
-            break;
-        case SimEventKind::kLostTail:
-            lose_tail(event, id, kAttempts);
-            break;
-        default:
-            break;
-    }
-}
-
-// One node of a run, and only where the others are a majority without it: what is acknowledged is then still on enough
-// disks, whoever else is away for a while. (With two, chunks and entries would depend on how far the first one was
-// taken back.)
-bool Faults::may_take_back(const std::string& id) {
-    if (!damaged_.empty() || schedule_.setting("nodes") < 3 || (!wiped_.empty() && wiped_ != id)) return false;
-    wiped_ = id;
-    if (on_take_back) on_take_back(id);
-    return true;
-}
-
-void Faults::wipe(const std::string& id) {
-    if (!may_take_back(id)) return;
-    cluster_.kill(id);
-    cluster_.disk(id).wipe();
-    cluster_.invariants().node_wiped(id);
-}
-
-// The node is stopped, copied and started again; later it is stopped, and comes back as it was.
-void Faults::copy_directory(const SimEvent& event, const std::string& id) {
-    if (!cluster_.is_running(id) || !may_take_back(id)) return;
-    cluster_.kill(id);
-    auto copy = std::make_shared<OldCopy>();
-    *copy = {id, cluster_.disk(id).copy(), cluster_.invariants().copy_made(id), duration(event)};
-    start_later(id, 1'000);
-    after(static_cast<uint64_t>(std::max<int64_t>(event.argument(1), 1'000)),
-          [this, copy] { put_back(copy, kAttempts); });
-}
-
-// Nobody can notice what nobody knows: only when all others have heard of a start that the copy lacks.
-void Faults::put_back(std::shared_ptr<OldCopy> copy, int attempts) {
-    if (!others_know_its_start(copy->id)) {
-        if (attempts > 0) after(kAgainUs, [this, copy, attempts] { put_back(copy, attempts - 1); });
-        return;
-    }
-    cluster_.kill(copy->id);
-    cluster_.disk(copy->id).put_back(copy->files);
-    cluster_.invariants().copy_put_back(copy->id, copy->log);
-    start_later(copy->id, copy->for_us);
-}
-
-bool Faults::others_know_its_start(const std::string& id) const {
-    const RaftCore* own = cluster_.core_of(id);
-    if (own == nullptr || own->options().starts.empty()) return false;
-    for (int64_t i = 0; i < schedule_.setting("nodes"); i++) {
-        const std::string& other = cluster_.ids()[static_cast<size_t>(i)];
-        const RaftCore* core = other == id ? own : cluster_.core_of(other);
-        if (core == nullptr || core->configurations().at(core->commit_index()).configuration.start_of(id) !=
-                                   own->options().starts.back()) {
-            return false;
-        }
-    }
-    return true;
-}
-
-// Whole blocks of entries, newest ones, and no terms and votes: those nobody else could give back. All of it is on a
-// majority of other disks, or a commit could rest on what is lost.
-void Faults::lose_tail(const SimEvent& event, const std::string& id, int attempts) {
-    std::vector<std::string> nodes = cluster_.ids();
-    nodes.resize(static_cast<size_t>(schedule_.setting("nodes")));
-    const RaftNode* raft = cluster_.raft(id);
-    std::optional<LogTail> tail;
-    const bool runs = raft != nullptr && raft->core() != nullptr;
-    const auto blocks = static_cast<uint64_t>(event.argument(1));
-    if (runs && cluster_.invariants().may_lose_tail(id, nodes)) tail = last_blocks_of(cluster_.disk(id), blocks);
-    if (!tail || tail->first_index <= raft->snapshot_index()) {
-        if (attempts > 0) after(kAgainUs, [=, this] { lose_tail(event, id, attempts - 1); });
-        return;
-    }
-    if (!may_take_back(id)) return;
-    cluster_.kill(id);
-    cluster_.disk(id).set_contents(tail->file, tail->without);
-    cluster_.invariants().tail_lost(id, tail->first_index);
-    const uint64_t back_us = cluster_.runtime().now_us() + duration(event) + kBootsWithinUs;
-    starved_[id] = {back_us + static_cast<uint64_t>(event.argument(2)), tail->first_index};
-    start_later(id, duration(event));
-}
-
-// One node at most, and no cluster that cannot do without it.
-bool Faults::may_damage(const std::string& id) {
-    if (schedule_.setting("nodes") < 3 || (!damaged_.empty() && damaged_ != id) || !wiped_.empty()) return false;
-    damaged_ = id;
-    if (on_take_back) on_take_back(id);
-    return true;
-}
-
-// A read that fails may be taken for damage: of one node only.
-void Faults::fail_operation(const SimEvent& event, const std::string& id) {
-    using Operation = pb::DiskOperation;
-    static constexpr Operation::OperationCase kOperations[] = {Operation::kWrite,        Operation::kRead,
-                                                               Operation::kReplace,      Operation::kRename,
-                                                               Operation::kCreateZeroed, Operation::kRemove};
-    const Operation::OperationCase operation = kOperations[static_cast<uint64_t>(event.argument(1)) % 6];
-    if (operation == Operation::kRead && !may_damage(id)) return;
-    sync_errors_.insert(id);
-    cluster_.disk(id).add_fault(
-        {.operation = operation, .error = EIO, .skip = static_cast<uint64_t>(event.argument(2))});
-}
-
-void Faults::damage_snapshot(const std::string& id, uint64_t where) {
-    SimDisk& disk = cluster_.disk(id);
-    std::vector<std::string> files = disk.files();
-    std::erase_if(
-        files, [&](const std::string& file) { return !file.starts_with("snapshots/") || disk.contents(file).empty(); });
-    if (files.empty() || !may_damage(id)) return;
-    RandomStream dice(where, 1);
-    const std::string& file = files[dice.below(files.size())];
-    disk.flip_bit(file, dice.below(disk.contents(file).size()), static_cast<int>(dice.below(8)));
-    cluster_.invariants().snapshot_damaged(id);
-}
-
-// Not of the log: a vote that is nowhere can be given again, and nobody could tell.
-void Faults::lie(const std::string& id, const SimEvent& event) {
-    if (!may_damage(id)) return;
-    cluster_.invariants().node_damaged(id);
-    const std::string files = event.argument(1) % 2 == 0 ? "chunks/" : "snapshots/";
-    const auto shift = static_cast<uint64_t>(std::max<int64_t>(event.argument(2), 0));
-    if (shift == 0) return cluster_.disk(id).lose_next_write(files);
-    cluster_.disk(id).misdirect_next_write(shift, files);
-}
-
-// While the node is down. In the log only where more follows: damage to its very end looks like a torn write, which
-// recovery rightly drops.
-void Faults::flip_bit(const std::string& id, uint64_t where) {
-    if (!may_damage(id)) return;
-    if (on_damage) on_damage(id);
-    cluster_.kill(id);
-    SimDisk& disk = cluster_.disk(id);
-    std::vector<std::string> files = disk.files();
-    std::erase_if(files, [&](const std::string& file) {
-        const size_t used = disk.contents(file).find_last_not_of('\0');
-        return used == std::string::npos || (file.ends_with(".seg") && used < kLogBytesForFlip);
-    });
-    if (files.empty()) return;
-    RandomStream dice(where, 1);
-    const std::string& file = files[dice.below(files.size())];
-    const uint64_t used = disk.contents(file).find_last_not_of('\0') + 1;
-    disk.flip_bit(file, dice.below(file.ends_with(".seg") ? used / 2 : used), static_cast<int>(dice.below(8)));
-}
-
 // --- etcd
 
 void Faults::apply_to_etcd(const SimEvent& event) {
     SimEtcd& etcd = cluster_.etcd();
     if (event.kind == SimEventKind::kEtcdDown) {
         etcd.is_up = false;
-        after(duration(event), [this] { cluster_.etcd().is_up = true; });
+        after(event.duration_us(), [this] { cluster_.etcd().is_up = true; });
         return;
     }
     etcd_was_wrong_ = true;
@@ -534,7 +317,7 @@ void Faults::apply_to_etcd(const SimEvent& event) {
         etcd.records["/sandstore/config/nodes/node-9"] =
             R"({"id":"node-9","address":"node-9:8080","role":"metadata-raft-member","metadata":{"zone":"z"}})";
     }
-    after(duration(event), [this] { cluster_.etcd().records = etcd_records_; });
+    after(event.duration_us(), [this] { cluster_.etcd().records = etcd_records_; });
 }
 
 // --- The end of all faults
@@ -550,7 +333,7 @@ void Faults::heal() {
         SimDisk& disk = cluster_.disk(id);
         disk.set_hung(false);
         disk.clear_faults();
-        disk.set_capacity(kDiskBytes);
+        disk.set_capacity(SimDisk::kCapacityBytes);
         disk.set_shortage(0);
         cluster_.runtime().resume_node(id);
         if (power_failing_.contains(id)) cluster_.power_cut(id);

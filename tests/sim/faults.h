@@ -20,6 +20,7 @@
 namespace sandstore {
 
 class SimCluster;
+struct LogTail;
 
 class Faults {
  public:
@@ -69,8 +70,10 @@ class Faults {
     };
     void put_back(std::shared_ptr<OldCopy> copy, int attempts);
     bool others_know_its_start(const std::string& id) const;
+    LogTail tail_of(const std::string& id, uint64_t blocks);
     void lose_tail(const SimEvent& event, const std::string& id, int attempts);
-    void fill_disk(const std::string& id);
+    void damage_tail(const SimEvent& event, const std::string& id, int attempts);
+    void lose_directory(const SimEvent& event, const std::string& id);
     void damage_snapshot(const std::string& id, uint64_t where);
     void lie(const std::string& id, const SimEvent& event);
     void fail_operation(const SimEvent& event, const std::string& id);

@@ -41,7 +41,7 @@ bool only_appends(const Block& block, const Block& before) {
 
 }  // namespace
 
-std::optional<LogTail> last_blocks_of(const SimDisk& disk, uint64_t most) {
+LogTail last_blocks_of(const SimDisk& disk, uint64_t most) {
     std::string last;
     for (const std::string& name : disk.files()) {
         if (!name.starts_with("log/")) continue;
@@ -49,12 +49,17 @@ std::optional<LogTail> last_blocks_of(const SimDisk& disk, uint64_t most) {
         if (parsed && !parsed->spare) last = name;
     }
     const std::string segment = disk.contents(last);
-    if (segment.size() < kSegmentHeaderBytes) return std::nullopt;
+    if (segment.size() < kSegmentHeaderBytes) return {};
     const std::vector<Block> blocks = blocks_of(segment);
     size_t first = blocks.size();
     while (first > 1 && blocks.size() - first < most && only_appends(blocks[first - 1], blocks[first - 2])) first--;
-    if (first == blocks.size()) return std::nullopt;
+    if (first == blocks.size()) return {};
     LogTail tail{last, segment, blocks[first].header.first_index};
+    tail.last_offset = blocks.back().offset;
+    tail.last_bytes = kBlockHeaderBytes + blocks.back().header.body_bytes;
+    const size_t end = tail.last_offset + blocks.back().header.block_bytes();
+    const auto seal = decode_block_header(std::string_view(segment).substr(std::min(end, segment.size())));
+    tail.sealed = seal && seal->is_seal && seal->sequence == blocks.back().header.sequence + 1;
     const size_t from = blocks[first].offset;
     tail.without.replace(from, std::string::npos, tail.without.size() - from, '\0');
     return tail;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 namespace sandstore {
@@ -13,9 +12,13 @@ struct LogTail {
     std::string file;
     std::string without;  // The file, with zeros from the first of the blocks on.
     uint64_t first_index = 0;
+    size_t last_offset = 0;  // In the file, of the newest block,
+    size_t last_bytes = 0;   // and how many of its bytes its checksums cover.
+    bool sealed = false;     // A seal behind it says that it had been synced.
 };
 
-// At most `most` of the last blocks, of the last segment alone; only such that append entries and do nothing else.
-std::optional<LogTail> last_blocks_of(const SimDisk& disk, uint64_t most);
+// At most `most` of the last blocks, of the last segment alone; only such that append entries and do nothing
+// else. No file: there are none.
+LogTail last_blocks_of(const SimDisk& disk, uint64_t most);
 
 }  // namespace sandstore

@@ -17,8 +17,8 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 56>& kind_table() {
-    static const std::array<KindFacts, 56> table = {{
+const std::array<KindFacts, 58>& kind_table() {
+    static const std::array<KindFacts, 58> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -48,6 +48,8 @@ const std::array<KindFacts, 56>& kind_table() {
         {"wiped_disk", {"node", "for_us"}},
         {"old_copy", {"node", "age_us", "for_us"}},
         {"lost_tail", {"node", "blocks", "starve_us", "for_us"}},
+        {"damaged_tail", {"node", "where", "for_us"}},
+        {"lost_directory", {"node", "which", "for_us"}},
         {"damaged_snapshot", {"node", "where"}},
         {"lying_write", {"node", "of", "shift"}},
         {"wall_jump", {"node", "us"}},
@@ -180,6 +182,7 @@ const std::map<std::string, int64_t>& default_settings() {
         {"segment_bytes", 256 * 1024},
         {"uncommitted_bytes", 0},  // 0: as the engine likes.
         {"older", 0},              // Not 0: some nodes run an older version until their first restart.
+        {"mailbox_messages", 0},   // That wait for an actor at most; 0: as many as in real nodes.
         {"varied", 0},             // Not 0: nodes differ in sizes and limits.
         {"patience_max", 1},       // Election timeouts of a node are up to so many times as long as those of another.
         {"hard_boot", 0},          // Not 0: network, disks and clocks are bad while the cluster begins, too.

@@ -45,6 +45,8 @@ enum class SimEventKind : uint8_t {
     kWipedDisk,        // The machine comes back with a new disk,
     kOldCopy,          // or with a copy of its directory that was made before its last start,
     kLostTail,         // or without the end of its log, which it had acknowledged.
+    kDamagedTail,      // The newest block of its log is damaged: what was acknowledged has a seal behind it.
+    kLostDirectory,    // One of log/, chunks/ and snapshots/ is gone from its disk.
     kDamagedSnapshot,  // While the node runs and may send it.
     kLyingWrite,       // Of a chunk or a snapshot: it succeeds, and lands nowhere or in the wrong place.
     // Clocks, etcd
@@ -84,6 +86,7 @@ struct SimEvent {
     std::vector<int64_t> arguments;  // In the order of argument_names_of(kind).
 
     int64_t argument(size_t place) const { return arguments.at(place); }
+    uint64_t duration_us() const { return arguments.back() < 0 ? 0 : static_cast<uint64_t>(arguments.back()); }
 };
 
 std::string_view name_of(SimEventKind kind);

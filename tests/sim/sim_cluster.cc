@@ -99,7 +99,7 @@ void SimCluster::start_all() {
 
 void SimCluster::start(const std::string& id) {
     if (is_running(id)) return;
-    Dispatcher& dispatcher = runtime_.add_node(id, logger_of(id));
+    Dispatcher& dispatcher = runtime_.add_node(id, logger_of(id), options_.mailbox_messages);
     ports_[id] = std::make_unique<Ports>(runtime_, dispatcher, *disks_.at(id), etcd_);
     dispatcher.add_port({pb::PORT_LOG_DISK, 0}, &ports_[id]->log_disk);
     dispatcher.add_port({pb::PORT_CHUNK_DISK, 0}, &ports_[id]->chunk_disk);

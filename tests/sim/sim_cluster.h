@@ -48,8 +48,9 @@ struct SimOptions {
     uint64_t patience_max = 1;                   // Of nodes not named there: drawn from the seed.
     uint64_t uncommitted_bytes_max = 0;          // 0: RaftNode's own default.
     bool plain_log = false;                      // No entries but what a script asks for: no starts, feature level 1.
-    bool older = false;   // Half of the first members know feature level 1 only, until their first restart.
-    bool varied = false;  // Nodes have sizes of their own, up to four times these.
+    bool older = false;             // Half of the first members know feature level 1 only, until their first restart.
+    uint64_t mailbox_messages = 0;  // That wait for an actor of a node at most; 0: the dispatcher's own default.
+    bool varied = false;            // Nodes have sizes of their own, up to four times these.
 };
 
 class SimCluster {

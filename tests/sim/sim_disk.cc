@@ -360,6 +360,16 @@ void SimDisk::remove_file(const std::string& file) {
     stable_names_.erase(file);
 }
 
+void SimDisk::remove_directory(std::string_view directory) {
+    const std::string inside = std::string(directory) + "/";
+    const auto is_inside_it = [&inside](const auto& name) { return name.first.starts_with(inside); };
+    std::erase_if(names_, is_inside_it);
+    std::erase_if(stable_names_, is_inside_it);
+    std::erase_if(name_changes_, [&inside](const NameChange& change) {
+        return change.add.starts_with(inside) || change.remove.starts_with(inside);
+    });
+}
+
 void SimDisk::set_contents(std::string_view file, std::string bytes) {
     auto made = std::make_shared<File>();
     made->live = std::move(bytes);

@@ -6,8 +6,8 @@
 // survive up to some point of their order unless the directory was synced; a failed sync leaves the cache clean and the
 // disk without the bytes; errors, a full disk, want of descriptors and memory, flipped bits, lost and misdirected
 // writes, slow and hung operations.
-// What it does not: sectors that are garbage after a torn write (each is old or new), directories that vanish, sizes
-// that grow without the bytes, delays (it only says how long; the caller waits).
+// What it does not: sectors that are garbage after a torn write (each is old or new), sizes that grow without the
+// bytes, delays (it only says how long; the caller waits).
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,9 @@ namespace sandstore {
 class SimDisk {
  public:
     static constexpr uint64_t kSectorBytes = 512;
+    static constexpr uint64_t kCapacityBytes = uint64_t{1} << 30;
 
-    explicit SimDisk(uint64_t seed, uint64_t capacity_bytes = uint64_t{1} << 30);
+    explicit SimDisk(uint64_t seed, uint64_t capacity_bytes = kCapacityBytes);
 
     pb::DiskReply execute(const pb::DiskRequest& request, const Payload& in, Payload* out);
 
@@ -88,7 +89,8 @@ class SimDisk {
     std::vector<std::string> files() const;
     std::string contents(std::string_view file) const;            // Empty when missing.
     void set_contents(std::string_view file, std::string bytes);  // Durable at once.
-    void remove_file(const std::string& file);                    // So is this.
+    void remove_file(const std::string& file);                    // So is this,
+    void remove_directory(std::string_view directory);            // and this, with all that is in it, at any depth.
     void wipe();                                                  // As a new disk, durable at once.
     using Copy = std::map<std::string, std::string>;
     Copy copy() const;                 // Of all files, as they would be read now.

@@ -190,8 +190,8 @@ void SimNetwork::deliver_later(const std::string& from, const std::string& to, M
 }
 
 void SimNetwork::arrive(const std::string& from, const std::string& to, Message message) {
-    auto receiver = members_.find(to);
     if (vanished_.contains(to)) return;
+    auto receiver = members_.find(to);
     if (receiver == members_.end() || blocked_.contains({from, to})) {
         // A connection attempt that nobody accepts is noticed by the asker.
         auto sender = members_.find(from);
@@ -199,6 +199,11 @@ void SimNetwork::arrive(const std::string& from, const std::string& to, Message 
             sender->second.dispatcher->reply(reply_to(message), {pb::PORT_TRANSPORT, 0},
                                              request_failed(pb::STATUS_UNAVAILABLE, "no connection"));
         }
+        return;
+    }
+    if (runtime_.is_paused(to)) {
+        auto sent = std::make_shared<Message>(std::move(message));
+        runtime_.put_off(to, [this, from, to, sent] { arrive(from, to, std::move(*sent)); });
         return;
     }
     Dispatcher& dispatcher = *receiver->second.dispatcher;

@@ -108,6 +108,7 @@ void Draw::draw_cluster() {
     set("chunk_bytes_max", one_in(4) ? 4096 : 64 * 1024);
     if (one_in(4)) set("uncommitted_bytes", between(1000, 20'000));
     if (one_in(4)) set("varied", 1);
+    if (one_in(6)) set("mailbox_messages", between(2, 40));
     if (one_in(8)) set("session_timeout_us", 1'000'000 + below(3'000'000));
 }
 
@@ -146,14 +147,13 @@ void Draw::draw_faults() {
         for (uint64_t i = between(1, 5); i > 0; i--) bursts_.push_back(below(run_us_));
     }
     if (one_in(12)) return;  // What happens without any must work as well.
-    for (int kind = 0; kind < static_cast<int>(SimEventKind::kTransfer); kind++) {
-        if (kind == static_cast<int>(SimEventKind::kLyingWrite)) continue;
-        if (kind >= static_cast<int>(SimEventKind::kWipedDisk) && kind <= static_cast<int>(SimEventKind::kLostTail)) {
-            continue;
-        }
-        if (!one_in(kind == static_cast<int>(SimEventKind::kAimed) ? 2 : 5)) continue;
+    for (int k = 0; k < static_cast<int>(SimEventKind::kTransfer); k++) {
+        const auto kind = static_cast<SimEventKind>(k);
+        if (kind == SimEventKind::kLyingWrite) continue;
+        if (kind >= SimEventKind::kWipedDisk && kind <= SimEventKind::kLostDirectory) continue;
+        if (!one_in(kind == SimEventKind::kAimed ? 2 : 5)) continue;
         const uint64_t count = between(1, one_in(6) ? 16 : 4);
-        for (uint64_t i = 0; i < count; i++) draw_fault(static_cast<SimEventKind>(kind));
+        for (uint64_t i = 0; i < count; i++) draw_fault(kind);
     }
 }
 
@@ -300,11 +300,14 @@ void Draw::draw_wipes() {
         return;
     }
     const int64_t node = number(1 + below(nodes_));
-    const uint64_t luck = below(4);
+    const uint64_t luck = below(6);
     if (luck == 0) return draw_lost_tails(node);
+    const int64_t directory = number(below(3));
     for (uint64_t i = between(1, 3); i > 0; i--) {
         if (luck == 1) add(SimEventKind::kOldCopy, {node, number(between(5 * kMs, run_us_ / 2)), draw_duration()});
-        if (luck >= 2) add(SimEventKind::kWipedDisk, {node, draw_duration()});
+        if (luck == 2) add(SimEventKind::kDamagedTail, {node, number(below(1'000'000)), draw_duration()});
+        if (luck == 3) add(SimEventKind::kLostDirectory, {node, directory, draw_duration()});
+        if (luck >= 4) add(SimEventKind::kWipedDisk, {node, draw_duration()});
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "runtime/message_of.h"
 #include "tests/unit/raft/core_cluster.h"
 
 namespace sandstore {
@@ -119,6 +120,47 @@ TEST(RaftCore, a_cut_off_leader_answers_no_read) {
     const auto token = cluster.read(leader);
     ASSERT_TRUE(token);
     cluster.run_for(3 * kSecond);
+    EXPECT_FALSE(cluster.reads_ready().contains(*token));
+}
+
+// A leader that was restarted counts its rounds anew, and a heartbeat of its former life may still be on its way.
+TEST(RaftCore, a_heartbeat_of_an_earlier_term_confirms_no_round_and_promises_nothing) {
+    CoreCluster cluster(3, 5, {}, [](RaftOptions* options) { options->lease_reads = true; });
+    ASSERT_TRUE(cluster.run_until([&] { return !cluster.leader().empty(); }, 2'000'000));
+    const std::string leader = cluster.leader();
+    const std::string follower = cluster.names()[leader == cluster.names()[0] ? 1 : 0];
+    std::vector<pb::HeartbeatReply> replies;
+    cluster.filter = [&](const std::string& from, const std::string&, const Message& message) {
+        if (from == follower && message->has_heartbeat_reply()) replies.push_back(message->heartbeat_reply());
+        return true;
+    };
+    pb::Heartbeat late;
+    late.set_term(cluster.core(leader)->term() - 1);
+    late.set_round(1'000);
+    cluster.core(follower)->on_message({cluster.now_us(), 0}, leader, message_of(std::move(late)));
+    cluster.run_for(200'000);
+    ASSERT_FALSE(replies.empty());
+    EXPECT_EQ(replies.front().round(), 0u);
+    EXPECT_EQ(replies.front().promise_us(), 0u);
+    EXPECT_GT(replies.back().round(), 0u) << "others go on as ever";
+    EXPECT_GT(replies.back().promise_us(), 0u);
+}
+
+TEST(RaftCore, a_round_that_was_never_begun_confirms_no_read) {
+    CoreCluster cluster(3, 5, {});
+    ASSERT_TRUE(cluster.run_until([&] { return !cluster.leader().empty(); }, 2'000'000));
+    cluster.run_for(200'000);
+    const std::string leader = cluster.leader();
+    cluster.partition({leader});
+    const std::optional<uint64_t> token = cluster.read(leader);
+    ASSERT_TRUE(token);
+    pb::HeartbeatReply reply;
+    reply.set_term(cluster.core(leader)->term());
+    reply.set_round(1'000);
+    const std::string follower = cluster.names()[leader == cluster.names()[0] ? 1 : 0];
+    cluster.core(leader)->on_message({cluster.now_us(), 0}, follower, message_of(std::move(reply)));
+    cluster.run_for(60'000);
+    EXPECT_TRUE(cluster.core(leader)->is_leader());
     EXPECT_FALSE(cluster.reads_ready().contains(*token));
 }
 

@@ -87,6 +87,16 @@ TEST_F(SnapshotTransferTest, goes_on_after_a_lost_connection_though_a_newer_one_
     EXPECT_EQ(kit.take(Body::kSnapshotRead)->snapshot_read().offset(), 300u);
 }
 
+TEST_F(SnapshotTransferTest, begins_only_while_this_node_leads) {
+    lead_with_snapshots({meta(40, 1, 1'000)});
+    pb::HeartbeatReply newer;
+    newer.set_term(3);
+    kit.deliver(message_of(std::move(newer)), peer("node-2"));
+    ASSERT_FALSE(node().core()->is_leader());
+    verify(pb::STATUS_OK);
+    EXPECT_FALSE(kit.has(Body::kInstallSnapshot)) << "it would be taken for the leader of a term that it does not lead";
+}
+
 TEST_F(SnapshotTransferTest, of_a_slow_peer_is_not_overtaken_by_ever_newer_snapshots) {
     begin_sending({meta(40, 1, 10'000)});
     commit_much();

@@ -36,18 +36,16 @@ TEST(Descriptors, the_soft_limit_is_raised_to_the_hard_one) {
 // A disk, and somebody who takes every descriptor that there is.
 class DescriptorsTaken : public testing::Test {
  protected:
-#ifdef __SANITIZE_ADDRESS__
-    // It looks at objects through a pipe, and takes one that it cannot look at for a bad one.
     void SetUp() override {
+        getrlimit(RLIMIT_NOFILE, &before_);
+#ifdef __SANITIZE_ADDRESS__
+        // It looks at objects through a pipe, and takes one that it cannot look at for a bad one.
         GTEST_SKIP() << "the sanitizer needs descriptors itself";
-    }
 #endif
-    DescriptorsTaken() {
         std::string name = (std::filesystem::temp_directory_path() / "sandstore-descriptors-XXXXXX").string();
         if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary directory");
         root_ = name;
         std::ofstream(root_ / "file") << "content";
-        getrlimit(RLIMIT_NOFILE, &before_);
         rlimit few = before_;
         few.rlim_cur = 200;
         setrlimit(RLIMIT_NOFILE, &few);
@@ -59,7 +57,7 @@ class DescriptorsTaken : public testing::Test {
     ~DescriptorsTaken() override {
         taken_.clear();
         setrlimit(RLIMIT_NOFILE, &before_);
-        std::filesystem::remove_all(root_);
+        if (!root_.empty()) std::filesystem::remove_all(root_);
     }
     pb::DiskReply read(std::string* bytes) {
         pb::DiskRequest request;
