@@ -129,6 +129,7 @@ Travels between_nodes(Body body) {
         case Body::kStartRepairer:
         case Body::kStartMover:
         case Body::kCopiesReport:
+        case Body::kEarlierChunks:
         case Body::kClusterView:
         case Body::kStartPoller:
         case Body::kStartNode:

@@ -65,6 +65,7 @@ namespace sandstore {
     X(ChunkAuditReply, chunk_audit_reply)            \
     X(StartMover, start_mover)                       \
     X(CopiesReport, copies_report)                   \
+    X(EarlierChunks, earlier_chunks)                 \
     X(ClusterView, cluster_view)                     \
     X(StartPoller, start_poller)                     \
     X(StartNode, start_node)                         \

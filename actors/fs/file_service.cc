@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "actors/chunk/chunk_key.h"
 #include "actors/fs/file_operations.h"
 #include "actors/fs/known.h"
 #include "actors/fs/limits.h"
@@ -92,8 +91,10 @@ void FileService::receive(Message message, Context& context) {
         case pb::Envelope::kTimerFired:
             return on_timer_fired(context);
         case pb::Envelope::kPeerUp:
+            members_changed();
             return placement_.set_up(message->peer_up().node_id(), true);
         case pb::Envelope::kPeerDown:
+            members_changed();
             return placement_.set_up(message->peer_down().node_id(),
                                      message->peer_down().node_id() == settings_.node_id());
         case pb::Envelope::kChunkStats:
@@ -144,6 +145,7 @@ void FileService::on_role_changed(const pb::RoleChanged& role, Context& context)
     if (role.role() != pb::RoleChanged::LEADER || role.term() <= allocation_term_) return;
     allocation_term_ = role.term();
     next_number_ = 1;
+    members_changed();
 }
 
 // --- The cluster's clock, and what it brings on ----------------------------------------------------------------------
@@ -252,6 +254,7 @@ bool FileService::admit(const Origin& origin, bool leader_only, Context& context
 }
 
 void FileService::on_configuration_changed(const pb::RaftConfiguration& configuration) {
+    members_changed();
     feature_level_ = feature_level_of(configuration.feature_level());
     placement_.set_configuration(configuration);
 }
@@ -288,6 +291,7 @@ void FileService::on_mutation(Message message, Context& context) {
     }
     pb::Propose propose;
     propose.set_on_full_disk(may_go_on_full_disk(mutation));
+    const bool earlier_chunks = names_earlier_chunks(mutation);
     pb::Command made;
     *made.mutable_mutation() = std::move(mutation);
     std::string bytes = command(std::move(made), context);
@@ -296,6 +300,7 @@ void FileService::on_mutation(Message message, Context& context) {
     }
     Pending pending;
     pending.origin = origin;
+    pending.origin.earlier_chunks = earlier_chunks;
     ask(pb::ACTOR_RAFT, message_of(propose, Payload(std::move(bytes))), std::move(pending), context);
 }
 
@@ -316,6 +321,14 @@ Outcome FileService::check_allocated(const pb::Mutation& mutation) const {
         return {pb::STATUS_EINVAL, kNever};
     }
     return {};
+}
+
+bool FileService::names_earlier_chunks(const pb::Mutation& mutation) const {
+    const auto is_earlier = [this](const pb::Extent& extent) {
+        return extent.has_chunk() && key_of(extent.chunk().id()) < earlier_;
+    };
+    return std::ranges::any_of(mutation.commit_extents().extents(), is_earlier) ||
+           (mutation.has_replace_extents() && is_earlier(mutation.replace_extents().extent()));
 }
 
 void FileService::on_query(Message message, Context& context) {
@@ -420,6 +433,8 @@ void FileService::on_propose_reply(Message message, Context& context) {
         return plan_housekeeping(context);
     }
     const pb::StatusCode code = reply->mutation_result().status().code();
+    const bool is_news = pending.origin.earlier_chunks && !planted("earlier-chunks-not-counted");
+    if (is_news && code == pb::STATUS_OK) context.send(pb::ACTOR_MOVER, message_of(pb::EarlierChunks()));
     answer(pending.origin, code, std::move(reply), context);
 }
 

@@ -5,7 +5,8 @@
 //      PeerDown (from the transport), ChunkStats (from the chunk services of all nodes), UnfinishedWork (from the
 //      StateMachine), TimerFired.
 //      Requests: Mutation, Query, AllocateChunks from clients, ChunkAudit from the repairers of all nodes.
-// Out: Propose and ReadIndex to RaftNode, Query to the StateMachine (requests); one answer to each request, always of
+// Out: Propose and ReadIndex to RaftNode, Query to the StateMachine (requests); EarlierChunks to the Mover; one
+//      answer to each request, always of
 //      the matching kind with a status in it: MutationResult, QueryResult, AllocateChunksReply, ChunkAuditReply.
 //
 // Persists nothing. Never answers from the state machine without a read index taken after the request came in, and
@@ -23,6 +24,7 @@
 #include <string>
 #include <string_view>
 
+#include "actors/chunk/chunk_key.h"
 #include "actors/fs/placement.h"
 #include "actors/state/outcome.h"
 #include "messages/envelope.pb.h"
@@ -49,6 +51,7 @@ class FileService final : public Actor {
         size_t operation = 0;  // As operation_of() counts.
         ReplyTo asker;
         uint64_t since_us = 0;
+        bool earlier_chunks = false;  // It names some that were placed before members last came, went or changed.
     };
 
     // A request that Raft or the state machine is asked about.
@@ -92,6 +95,8 @@ class FileService final : public Actor {
     std::string command(pb::Command command, const Context& context) const;
     Outcome check_level(const pb::Mutation& mutation) const;
     Outcome check_allocated(const pb::Mutation& mutation) const;
+    bool names_earlier_chunks(const pb::Mutation& mutation) const;
+    void members_changed() { earlier_ = {allocation_term_, next_number_}; }
     // The cluster's clock as this node reckons it.
     uint64_t cluster_clock_us(const Context& context) const;
     void note_clock(uint64_t clock_us, const Context& context);
@@ -109,6 +114,7 @@ class FileService final : public Actor {
     pb::RoleChanged role_;
     uint32_t feature_level_ = 1;              // Of the log.
     uint64_t allocation_term_ = 0;            // Numbers below have been given out in this term.
+    ChunkKey earlier_;                        // Chunks below were placed before members last came, went or changed.
     uint64_t cluster_clock_us_ = 0;           // As the state machine told,
     uint64_t clock_heard_at_us_ = 0;          // and when it did.
     std::optional<uint64_t> clockless_term_;  // The state was asked in this term of our leadership, and had no clock.

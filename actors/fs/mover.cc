@@ -30,6 +30,8 @@ void Mover::receive(Message message, Context& context) {
                 return context.unexpected(message);
             }
             return placement_.set_stats(message->chunk_stats());
+        case Body::kEarlierChunks:
+            return on_earlier_chunks(context);
         case Body::kReadIndexReply:
             return on_read_index_reply(message, context);
         case Body::kQueryResult:
@@ -104,6 +106,17 @@ void Mover::on_peer(const std::string& node, bool up, Context& context) {
     begin_anew(kEarlyRoundUs, context);
 }
 
+// What is copied at the moment goes on: the count that this round brings is just not the last word.
+void Mover::on_earlier_chunks(Context& context) {
+    if (!started_ || !leads_) return;
+    count_again_ = round_.has_value();
+    if (report_.current()) {
+        report_.set_current(false);
+        report(context);
+    }
+    plan_round(kSoonUs, context);
+}
+
 // --- Rounds ----------------------------------------------------------------------------------------------------------
 
 void Mover::begin_anew(uint64_t delay_us, Context& context) {
@@ -143,6 +156,7 @@ void Mover::on_timer_fired(const pb::TimerFired& fired, Context& context) {
 void Mover::begin_round(Context& context) {
     ++round_number_;
     round_.emplace();
+    count_again_ = false;
     pb::ReadIndex read;
     read.set_leader_only(true);
     ask(pb::ACTOR_RAFT, message_of(read), kRaftTimeoutUs, {Step::kIndex, "", {}, 0}, context);
@@ -178,7 +192,7 @@ void Mover::end_round(Context& context) {
     Round& round = *round_;
     pb::CopiesReport& report = round.report;
     report.set_rounds(report_.rounds() + 1);
-    report.set_current(true);
+    report.set_current(!count_again_);
     report.set_copies(round.nodes.copies);
     report.set_configuration_index(configuration_.index());
     for (const std::string& node : round.nodes.answering) {
@@ -196,7 +210,9 @@ void Mover::end_round(Context& context) {
     }
     const bool leaving = !configuration_.configuration().leaving().empty();
     const bool urgent = report.fewer() > 0 || leaving || !report.problem().empty();
-    const uint64_t next_us = round.changed > 0 ? kSoonUs : urgent ? kRetryUs : settings_.interval_ms() * 1000;
+    const uint64_t next_us = round.changed > 0 || count_again_ ? kSoonUs
+                             : urgent                          ? kRetryUs
+                                                               : settings_.interval_ms() * 1000;
     report_ = std::move(report);
     round_.reset();
     this->report(context);

@@ -4,6 +4,7 @@
 // In    StartMover              from Bootstrap
 //       RoleChanged, ConfigurationChanged    from RaftNode: who leads, who is a member, who is leaving
 //       ClusterView, PeerUp, PeerDown, ChunkStats    for the choice of new homes, and who is away
+//       EarlierChunks    from the FileService: the count does not know all
 //       ReadIndexReply, QueryResult, ChunkListReply, StatusReply, ProposeReply, RequestFailed    to its own requests
 //       TimerFired
 // Out   ReadIndex and Propose (MoveChunks) to RaftNode; Query to the StateMachine; ChunkList and ChunkFetch to the
@@ -87,6 +88,7 @@ class Mover final : public Actor {
     void on_configuration_changed(const pb::ConfigurationChanged& change, Context& context);
     void on_cluster_view(const pb::ClusterView& view);
     void on_peer(const std::string& node, bool up, Context& context);
+    void on_earlier_chunks(Context& context);
     void on_timer_fired(const pb::TimerFired& fired, Context& context);
     void on_read_index_reply(const Message& message, Context& context);
     void on_query_result(const Message& message, Context& context);
@@ -132,6 +134,7 @@ class Mover final : public Actor {
     TimerId page_timer_ = 0;
     uint64_t round_number_ = 0;
     std::optional<Round> round_;
+    bool count_again_ = false;  // Chunks came into use that the round at hand may have missed.
     std::map<RequestId, Asked> asked_;
     pb::CopiesReport report_;  // Of the last complete round.
     struct {

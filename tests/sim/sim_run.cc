@@ -55,13 +55,6 @@ SimOptions options_of(const Schedule& schedule) {
     return options;
 }
 
-uint64_t rounds_of_counting(const pb::ClusterStatus& status) {
-    for (const pb::NodeStatus& node : status.nodes()) {
-        if (node.id() == status.leader_id()) return node.copies_report().rounds();
-    }
-    return 0;
-}
-
 class Run {
  public:
     Run(const Schedule& schedule, const SimRunOptions& options)
@@ -299,13 +292,11 @@ pb::ClusterStatus Run::ask_status() {
 }
 
 // What the nodes say of themselves is true: all that run become ready, and one of which it is said that it may be
-// stopped can be done without: the others serve, and have every byte. A chunk that was written before its node's disk
-// was lost, and committed after the copies were counted, is known to the next count only.
+// stopped can be done without: the others serve, and have every byte.
 void Run::believe_health() {
     if (mix64(schedule_.seed ^ 0x6865616c7468) % 3 != 0) return;
     std::string unready;
     std::vector<std::string> may_go;
-    uint64_t counted = 0;
     for (uint64_t waited_us = 0; waited_us < kConvergenceLimitUs; waited_us += kStatusEveryUs) {
         const pb::ClusterStatus status = ask_status();
         const std::vector<std::string> members = cluster_.members();
@@ -316,9 +307,6 @@ void Run::believe_health() {
             if (const std::string why = not_ready(node); !why.empty()) str_append(&unready, node.id(), ": ", why, "\n");
             if (may_be_stopped(status, node.id()).yes) may_go.push_back(node.id());
         }
-        const uint64_t rounds = rounds_of_counting(status);
-        if (counted == 0 || rounds < counted) counted = rounds;
-        if (!wiped_.empty() && rounds < counted + 2) may_go.clear();
         if (unready.empty() && !may_go.empty()) break;
         cluster_.runtime().run_for(kStatusEveryUs);
     }

@@ -108,7 +108,7 @@ void Draw::draw_cluster() {
     set("chunk_bytes_max", one_in(4) ? 4096 : 64 * 1024);
     if (one_in(4)) set("uncommitted_bytes", between(1000, 20'000));
     if (one_in(4)) set("varied", 1);
-    if (one_in(6)) set("mailbox_messages", between(2, 40));
+    if (one_in(6)) set("mailbox_messages", between(1, 12));
     if (one_in(8)) set("session_timeout_us", 1'000'000 + below(3'000'000));
 }
 
@@ -145,6 +145,10 @@ void Draw::draw_faults() {
     duration_max_us_ = one_in(6) ? run_us_ : one_in(3) ? 300 * kMs : 60 * kMs;
     if (one_in(2)) {
         for (uint64_t i = between(1, 5); i > 0; i--) bursts_.push_back(below(run_us_));
+    }
+    // Mailboxes fill while a node stands still.
+    if (schedule_.setting("mailbox_messages") > 0) {
+        for (uint64_t i = between(2, 12); i > 0; i--) draw_fault(SimEventKind::kSlowTurns);
     }
     if (one_in(12)) return;  // What happens without any must work as well.
     for (int k = 0; k < static_cast<int>(SimEventKind::kTransfer); k++) {

@@ -120,6 +120,32 @@ TEST_F(FileServiceTest, chunks_are_abandoned_only_when_all_replicas_know_what_th
     EXPECT_EQ(refusal(mutation).code(), pb::STATUS_EINVAL) << "it was never given out";
 }
 
+TEST_F(FileServiceTest, the_mover_is_told_of_chunks_that_were_placed_before_members_changed) {
+    lead(7);
+    const uint64_t number = allocated(1).places(0).id().number();
+    const auto commits = [&](uint64_t term, pb::StatusCode code) {
+        pb::Mutation mutation;
+        mutation.set_session_id(5);
+        mutation.set_sequence(1);
+        *mutation.mutable_commit_extents() = commit("/f", 0, {extent(0, 1, number)});
+        mutation.mutable_commit_extents()->mutable_extents(0)->mutable_chunk()->mutable_id()->set_term(term);
+        ask(mutation);
+        pb::MutationResult result;
+        result.mutable_status()->set_code(code);
+        pb::ProposeReply reply;
+        reply.set_result(result.SerializeAsString());
+        kit_.answer(kit_.take(pb::Envelope::kPropose), message_of(reply));
+        return kit_.try_take(pb::Envelope::kEarlierChunks).has_value();
+    };
+    EXPECT_FALSE(commits(7, pb::STATUS_OK)) << "nothing has changed since";
+    EXPECT_TRUE(commits(6, pb::STATUS_OK)) << "what happened under another leader is not known";
+    pb::PeerDown down;
+    down.set_node_id("node-2");
+    kit_.deliver(message_of(down), pb::PORT_TRANSPORT);
+    EXPECT_FALSE(commits(7, pb::STATUS_ENOENT)) << "nothing came into use";
+    EXPECT_TRUE(commits(7, pb::STATUS_OK));
+}
+
 TEST_F(FileServiceTest, a_mutation_too_large_for_the_log_is_refused) {
     lead(2);
     pb::Mutation mutation = mkdir("/f");

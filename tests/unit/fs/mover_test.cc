@@ -129,6 +129,23 @@ class MoverTest : public testing::Test {
     Names fetches;
 };
 
+TEST_F(MoverTest, a_count_that_misses_chunks_placed_before_it_is_not_the_last_word) {
+    lead();
+    place(1, {"node-1", "node-2", "node-3"});
+    for (const char* node : {"node-1", "node-2", "node-3"}) hold(node, {1});
+    ASSERT_EQ(round().chunks(), 1u);
+    place(2, {"node-1", "node-2", "node-3"});
+    hold("node-1", {1, 2});  // Its other copies were lost before it came into use.
+    kit.deliver(message_of(pb::EarlierChunks()), {pb::ACTOR_FILES});
+    EXPECT_FALSE(kit.take(Body::kCopiesReport)->copies_report().current());
+    kit.advance(Mover::kSoonUs);
+    kit.deliver(message_of(pb::EarlierChunks()), {pb::ACTOR_FILES});  // While it is being counted.
+    const uint64_t began_us = kit.now_us();
+    EXPECT_EQ(round().chunks(), 2u);
+    EXPECT_EQ(fetches, (Names{"node-2 2", "node-3 2"})) << "what was under way went on";
+    EXPECT_LT(kit.now_us() - began_us, kIntervalUs);
+}
+
 TEST_F(MoverTest, only_the_leader_works) {
     kit.drop_effects();
     kit.advance(10 * kIntervalUs);
