@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kLogBytesForFlip = 4096;
 constexpr uint64_t kBootsWithinUs = 400'000;
-constexpr int kAttempts = 60;         // For what cannot happen at once,
+constexpr int kAttempts = 250;        // For what cannot happen at once,
 constexpr uint64_t kAgainUs = 2'000;  // and after how long again.
 
 }  // namespace
