@@ -201,11 +201,15 @@ void SimNetwork::arrive(const std::string& from, const std::string& to, Message 
         }
         return;
     }
-    if (runtime_.is_paused(to)) {
-        auto sent = std::make_shared<Message>(std::move(message));
-        runtime_.put_off(to, [this, from, to, sent] { arrive(from, to, std::move(*sent)); });
-        return;
-    }
+    if (!runtime_.is_paused(to)) return hand_over(from, to, std::move(message));
+    // It is in the kernel of that machine: no link that breaks from now on takes it back.
+    auto arrived = std::make_shared<Message>(std::move(message));
+    runtime_.put_off(to, [this, from, to, arrived] { hand_over(from, to, std::move(*arrived)); });
+}
+
+void SimNetwork::hand_over(const std::string& from, const std::string& to, Message message) {
+    const auto receiver = members_.find(to);
+    if (receiver == members_.end()) return;
     Dispatcher& dispatcher = *receiver->second.dispatcher;
     // Who asks an address does so as a client, nodes too; its answers come from that address.
     const bool to_address = message->to_node().starts_with("@");

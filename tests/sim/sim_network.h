@@ -71,6 +71,7 @@ class SimNetwork {
     void start_listening(const std::string& id);
     void transmit(const std::string& from, const std::string& to, Message message);
     void arrive(const std::string& from, const std::string& to, Message message);
+    void hand_over(const std::string& from, const std::string& to, Message message);  // To its dispatcher.
     void tell(const std::string& to, const std::string& about, bool up);
 
     SimRuntime& runtime_;
