@@ -161,7 +161,7 @@ void Draw::draw_faults() {
     }
 }
 
-// Operators take nodes away for good, and so does damage: not in the same run.
+// Operators take nodes away for good, and so does damage: where there is any, members are added and promoted only.
 void Draw::draw_requests() {
     if (one_in(2)) set("priorities", 1);
     // Leases are what handing over leadership endangers most.
@@ -185,16 +185,15 @@ void Draw::draw_requests() {
         set("older", 1);
         for (uint64_t i = between(1, 4); i > 0; i--) add(SimEventKind::kRaiseFeatures, {any_node()});
     }
-    const bool damage =
-        std::any_of(schedule_.events.begin(), schedule_.events.end(), [](const SimEvent& e) { return is_damage(e); });
-    if (damage || !one_in(2)) return;
+    if (!one_in(2)) return;
+    const bool damage = std::any_of(schedule_.events.begin(), schedule_.events.end(), is_damage);
     for (uint64_t i = between(1, 16); i > 0; i--) {
         // Fewer are taken away than added, or clusters of one would be what most of these runs are about.
         static constexpr SimEventKind kKinds[] = {SimEventKind::kAddNode,     SimEventKind::kAddNode,
                                                   SimEventKind::kPromoteNode, SimEventKind::kPromoteNode,
                                                   SimEventKind::kDemoteNode,  SimEventKind::kRemoveNode,
                                                   SimEventKind::kSwapNodes,   SimEventKind::kSwapNodes};
-        const SimEventKind kind = kKinds[below(8)];
+        const SimEventKind kind = kKinds[below(damage ? 4 : 8)];
         std::vector<int64_t> arguments = {number(below(8))};
         if (kind == SimEventKind::kSwapNodes) arguments.push_back(number(below(8)));
         add(kind, std::move(arguments));
@@ -350,7 +349,7 @@ void Draw::draw_patience() {
 void Draw::draw_bad_requests() {
     const bool changes = std::any_of(schedule_.events.begin(), schedule_.events.end(),
                                      [](const SimEvent& event) { return event.kind == SimEventKind::kAddNode; });
-    if (!changes || !one_in(3)) return;
+    if (!changes || std::any_of(schedule_.events.begin(), schedule_.events.end(), is_damage) || !one_in(3)) return;
     for (uint64_t i = between(1, 3); i > 0; i--) {
         const uint64_t at_us = any_time();
         const int64_t silent_us = number(between(300 * kMs, 900 * kMs));
