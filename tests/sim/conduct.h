@@ -9,6 +9,7 @@
 // what its leader has; windows and limits hold; refusals and messages do not storm.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -32,6 +33,8 @@ class Conduct {
     // Of a window of appends that overtake each other, the peer rightly refuses all but the next one, again and again
     // until it has caught up.
     void expect_reordering() { refusals_max_ = 3'500; }  // A window of 16 each half millisecond, some of them twice.
+    // Of one that is lost, too, it refuses the rest of the window: some windows within the bound's time, when many are.
+    void expect_losses() { refusals_max_ = std::max<uint64_t>(refusals_max_, 1'000); }
     void on_deliver(const std::string& id, const Message& message, uint64_t now_us);
     void on_send(const std::string& from, const std::string& to, const Message& message, uint64_t now_us);
     // The message delivered last was handled. Throws InvariantBroken.

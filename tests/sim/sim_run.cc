@@ -191,6 +191,9 @@ void Run::do_harm(Faults& faults) {
         demand(faults.explains_stop(id, reason), "nodes_stop_for_a_reason", str_cat(id, " stopped: ", reason));
     };
     if (schedule_.setting("reorder") != 0) cluster_.conduct().expect_reordering();
+    const bool loses = std::ranges::any_of(
+        schedule_.events, [](const SimEvent& event) { return event.kind == SimEventKind::kLossyNetwork; });
+    if (loses || schedule_.setting("loss_per_mille") > 0) cluster_.conduct().expect_losses();
     const uint64_t begin_us = runtime.now_us();
     for (const SimEvent& event : schedule_.events) {
         if (begin_us + event.at_us > runtime.now_us()) runtime.run_for(begin_us + event.at_us - runtime.now_us());
