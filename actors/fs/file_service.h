@@ -5,9 +5,9 @@
 //      PeerDown (from the transport), ChunkStats (from the chunk services of all nodes), UnfinishedWork (from the
 //      StateMachine), TimerFired.
 //      Requests: Mutation, Query, AllocateChunks from clients, ChunkAudit from the repairers of all nodes.
-// Out: Propose and ReadIndex to RaftNode, Query to the StateMachine (requests); EarlierChunks to the Mover; one
-//      answer to each request, always of
-//      the matching kind with a status in it: MutationResult, QueryResult, AllocateChunksReply, ChunkAuditReply.
+// Out: Propose and ReadIndex to RaftNode, Query to the StateMachine (requests); EarlierChunks to the Mover; one answer
+//      to each request, always of the matching kind with a status in it: MutationResult, QueryResult,
+//      AllocateChunksReply, ChunkAuditReply.
 //
 // Persists nothing. Never answers from the state machine without a read index taken after the request came in, and
 // never proposes a mutation that it has not judged whole. A node that knows it is not the leader says so at once; only

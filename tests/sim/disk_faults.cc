@@ -184,8 +184,11 @@ void Faults::damage_tail(const SimEvent& event, const std::string& id, int attem
     disk.set_contents(tail.file, disk.contents(tail.file));  // No later power cut takes the seal away.
     RandomStream dice(static_cast<uint64_t>(event.argument(1)), 1);
     disk.flip_bit(tail.file, tail.last_offset + dice.below(tail.last_bytes), static_cast<int>(dice.below(8)));
-    if (!tail.sealed) cluster_.invariants().tail_lost(id, tail.first_index);
-    if (tail.sealed && on_damage) on_damage(id);
+    if (tail.sealed) {
+        cluster_.invariants().tail_damaged(id);
+    } else {
+        cluster_.invariants().tail_lost(id, tail.first_index);
+    }
     start_later(id, event.duration_us());
 }
 

@@ -293,6 +293,10 @@ void Invariants::check_boot(const std::string& id, Node& node, const RaftCore& c
 void Invariants::check_recovered(const std::string& id, const Node& node, const Message& message) {
     DurableLog now;
     now.on_deliver(message);
+    if (node.must_refuse) {
+        violated("damage_is_noticed", str_cat(id, " recovers a log that ends at ", now.terms().last_index(),
+                                              ", and its last block was damaged behind a seal"));
+    }
     if (node.damaged) {
         // Not the very end of the log was damaged: what follows shows that something is missing.
         if (!node.must_notice || now.terms().last_index() >= node.durable.shortest_end()) return;

@@ -38,6 +38,8 @@ class Invariants {
     void node_damaged(const std::string& id) { nodes_[id].damaged = true; }
     // The same, and not at the very end of its log: it must notice.
     void node_damaged_for_all_to_see(const std::string& id) { nodes_[id].damaged = nodes_[id].must_notice = true; }
+    // The same at the very end of its log, where a seal says that it is no torn write: no such log may be taken.
+    void tail_damaged(const std::string& id) { nodes_[id].damaged = nodes_[id].must_refuse = true; }
     // One of its snapshots is not what it was.
     void snapshot_damaged(const std::string& id) { nodes_[id].snapshot_damaged = true; }
     bool is_damaged(const std::string& id) const { return nodes_.at(id).damaged; }
@@ -80,6 +82,7 @@ class Invariants {
         bool damaged = false;
         bool snapshot_damaged = false;
         bool must_notice = false;
+        bool must_refuse = false;
         // As last seen in this life.
         bool was_leader = false;
         uint64_t term = 0;

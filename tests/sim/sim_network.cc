@@ -190,8 +190,8 @@ void SimNetwork::deliver_later(const std::string& from, const std::string& to, M
 }
 
 void SimNetwork::arrive(const std::string& from, const std::string& to, Message message) {
-    if (vanished_.contains(to)) return;
     auto receiver = members_.find(to);
+    if (vanished_.contains(to)) return;
     if (receiver == members_.end() || blocked_.contains({from, to})) {
         // A connection attempt that nobody accepts is noticed by the asker.
         auto sender = members_.find(from);

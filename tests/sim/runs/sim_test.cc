@@ -44,6 +44,28 @@ bool ready(SimCluster& cluster) {
     return cluster.runtime().run_until([&] { return !cluster.leader().empty(); }, 30 * kSecond);
 }
 
+TEST(SimRuntime, what_comes_for_a_stopped_process_waits_outside_in_its_order) {
+    SimRuntime runtime(1);
+    Logger logger;
+    runtime.add_node("node-1", logger);
+    std::vector<int> seen;
+    const auto see = [&seen](int what) { return [&seen, what] { seen.push_back(what); }; };
+    runtime.pause_node("node-1");
+    runtime.schedule(10, see(1), "node-1");
+    runtime.schedule(20, see(2), "node-1");
+    runtime.schedule(15, see(0));
+    runtime.run_for(100);
+    EXPECT_EQ(seen, (std::vector<int>{0}));
+    runtime.resume_node("node-1");
+    EXPECT_EQ(seen, (std::vector<int>{0, 1, 2}));
+    runtime.pause_node("node-1");
+    runtime.schedule(10, see(3), "node-1");
+    runtime.run_for(100);
+    runtime.add_node("node-1", logger);
+    runtime.resume_node("node-1");
+    EXPECT_EQ(seen.size(), 3u) << "what came for the process before is gone with it";
+}
+
 TEST(SimCluster, boots_from_etcd_elects_and_stores) {
     SimCluster cluster(3, 1);
     cluster.start_all();
