@@ -14,8 +14,7 @@ namespace {
 
 constexpr uint64_t kLogBytesForFlip = 4096;
 constexpr uint64_t kBootsWithinUs = 400'000;
-constexpr int kAttempts = 250;        // For what cannot happen at once,
-constexpr uint64_t kAgainUs = 2'000;  // and after how long again.
+constexpr uint64_t kAgainUs = 2'000;  // After how long what could not happen is tried again.
 
 }  // namespace
 
@@ -25,8 +24,19 @@ void Faults::set_disk(const std::string& id, uint64_t sync_us) {
                                   .jitter_us = static_cast<uint64_t>(schedule_.setting("disk_jitter_us"))});
 }
 
-void Faults::apply_to_disk(const SimEvent& event) {
+// Where operators take nodes away, one that may be lost must be such that the others can do without it for good.
+bool Faults::must_wait(const SimEvent& event, const std::string& id) const {
+    const bool lasts = event.kind == SimEventKind::kDiskError ||
+                       (event.kind >= SimEventKind::kFlippedBit && event.kind <= SimEventKind::kLyingWrite);
+    return lasts && members_leave_ && !cluster_.can_spare(id);
+}
+
+void Faults::apply_to_disk(const SimEvent& event, int attempts) {
     const std::string id = node(event.argument(0));
+    if (must_wait(event, id)) {
+        if (attempts > 0) after(kAgainUs, [=, this] { apply_to_disk(event, attempts - 1); });
+        return;
+    }
     const uint64_t for_us = event.duration_us();
     SimDisk& disk = cluster_.disk(id);
     switch (event.kind) {
@@ -120,7 +130,7 @@ void Faults::copy_directory(const SimEvent& event, const std::string& id) {
 
 // Nobody can notice what nobody knows: only when all others have heard of a start that the copy lacks.
 void Faults::put_back(std::shared_ptr<OldCopy> copy, int attempts) {
-    if (!others_know_its_start(copy->id)) {
+    if (!others_know_its_start(copy->id) || (members_leave_ && !cluster_.can_spare(copy->id))) {
         if (attempts > 0) after(kAgainUs, [this, copy, attempts] { put_back(copy, attempts - 1); });
         return;
     }
@@ -133,8 +143,8 @@ void Faults::put_back(std::shared_ptr<OldCopy> copy, int attempts) {
 bool Faults::others_know_its_start(const std::string& id) const {
     const RaftCore* own = cluster_.core_of(id);
     if (own == nullptr || own->options().starts.empty()) return false;
-    for (int64_t i = 0; i < schedule_.setting("nodes"); i++) {
-        const std::string& other = cluster_.ids()[static_cast<size_t>(i)];
+    if (cluster_.leader().empty()) return false;
+    for (const std::string& other : cluster_.members()) {
         const RaftCore* core = other == id ? own : cluster_.core_of(other);
         if (core == nullptr || core->configurations().at(core->commit_index()).configuration.start_of(id) !=
                                    own->options().starts.back()) {
@@ -146,10 +156,11 @@ bool Faults::others_know_its_start(const std::string& id) const {
 
 // Its end, when all of it is on a majority of other disks: a commit could rest on what is lost.
 LogTail Faults::tail_of(const std::string& id, uint64_t blocks) {
-    std::vector<std::string> nodes = cluster_.ids();
-    nodes.resize(static_cast<size_t>(schedule_.setting("nodes")));
     const RaftNode* raft = cluster_.raft(id);
-    if (raft == nullptr || raft->core() == nullptr || !cluster_.invariants().may_lose_tail(id, nodes)) return {};
+    if (raft == nullptr || raft->core() == nullptr || cluster_.leader().empty()) return {};
+    if (members_leave_ && !cluster_.can_spare(id)) return {};
+    const Configuration& configuration = cluster_.core_of(cluster_.leader())->configuration();
+    if (configuration.is_joint() || !cluster_.invariants().may_lose_tail(id, configuration.voters())) return {};
     LogTail tail = last_blocks_of(cluster_.disk(id), blocks);
     return tail.first_index > raft->snapshot_index() ? tail : LogTail();
 }

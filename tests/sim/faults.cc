@@ -14,10 +14,16 @@ namespace {
 
 constexpr uint64_t kPowerFailsUs = 3'000;  // From the first failing operation's turn to the end of the machine.
 
+bool takes_members_away(const SimEvent& event) {
+    return event.kind == SimEventKind::kDemoteNode || event.kind == SimEventKind::kRemoveNode ||
+           event.kind == SimEventKind::kSwapNodes;
+}
+
 }  // namespace
 
 Faults::Faults(SimCluster& cluster, const Schedule& schedule)
     : cluster_(cluster), schedule_(schedule), etcd_records_(cluster.etcd().records) {
+    members_leave_ = std::ranges::any_of(schedule.events, takes_members_away);
     trouble();
     cluster.network().take_over = [this](const std::string&, const std::string& to, Message& message) {
         return takes(to, message);
@@ -71,10 +77,10 @@ void Faults::apply(const SimEvent& event) {
     } else if (event.kind <= SimEventKind::kLostConnection) {
         apply_to_network(event);
     } else if (event.kind <= SimEventKind::kLyingWrite) {
-        apply_to_disk(event);
+        apply_to_disk(event, kAttempts);
     } else if (event.kind == SimEventKind::kWallJump) {
         cluster_.runtime().jump_wall_clock(node(event.argument(0)), event.argument(1));
-    } else if (event.kind <= SimEventKind::kEtcdWrong) {
+    } else if (event.kind <= SimEventKind::kEtcdDiffers) {
         apply_to_etcd(event);
     }
 }
@@ -297,29 +303,6 @@ void Faults::apply_to_network(const SimEvent& event) {
     flap(one, other, period_us, cluster_.runtime().now_us() + for_us, false);
 }
 
-// --- etcd
-
-void Faults::apply_to_etcd(const SimEvent& event) {
-    SimEtcd& etcd = cluster_.etcd();
-    if (event.kind == SimEventKind::kEtcdDown) {
-        etcd.is_up = false;
-        after(event.duration_us(), [this] { cluster_.etcd().is_up = true; });
-        return;
-    }
-    etcd_was_wrong_ = true;
-    if (event.kind == SimEventKind::kEtcdEmpty) {
-        etcd.records.clear();
-    } else if (event.argument(0) % 3 == 0) {
-        for (auto& [key, value] : etcd.records) value = value.substr(0, value.size() / 2);
-    } else if (event.argument(0) % 3 == 1) {
-        while (etcd.records.size() > 1) etcd.records.erase(std::prev(etcd.records.end()));
-    } else {
-        etcd.records["/sandstore/config/nodes/node-9"] =
-            R"({"id":"node-9","address":"node-9:8080","role":"metadata-raft-member","metadata":{"zone":"z"}})";
-    }
-    after(event.duration_us(), [this] { cluster_.etcd().records = etcd_records_; });
-}
-
 // --- The end of all faults
 
 void Faults::heal() {
@@ -329,6 +312,7 @@ void Faults::heal() {
     calm();
     cluster_.etcd().is_up = true;
     cluster_.etcd().records = etcd_records_;
+    cluster_.etcd().told.clear();
     for (const std::string& id : cluster_.ids()) {
         SimDisk& disk = cluster_.disk(id);
         disk.set_hung(false);

@@ -16,6 +16,7 @@
 #include "tests/sim/durable_log.h"
 #include "tests/sim/schedule.h"
 #include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_ports.h"
 
 namespace sandstore {
 
@@ -24,6 +25,8 @@ struct LogTail;
 
 class Faults {
  public:
+    static constexpr int kAttempts = 250;  // For what cannot happen at once.
+
     Faults(SimCluster& cluster, const Schedule& schedule);
 
     void apply(const SimEvent& event);
@@ -46,7 +49,8 @@ class Faults {
     bool takes(const std::string& to, const Message& message);
     void apply_to_process(const SimEvent& event);
     void apply_to_network(const SimEvent& event);
-    void apply_to_disk(const SimEvent& event);
+    bool must_wait(const SimEvent& event, const std::string& id) const;
+    void apply_to_disk(const SimEvent& event, int attempts);
     void apply_to_etcd(const SimEvent& event);
     void shoot(const AimedFaults::Shot& shot);
     void stop(const std::string& id, bool power_cut);
@@ -84,7 +88,7 @@ class Faults {
     SimCluster& cluster_;
     const Schedule& schedule_;
     AimedFaults aimed_;
-    std::map<std::string, std::string> etcd_records_;  // The right ones.
+    SimEtcd::Records etcd_records_;  // The right ones.
     bool etcd_was_wrong_ = false;
     std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.
     std::set<std::string> full_;         // Whose disk was full at some time.
@@ -96,9 +100,10 @@ class Faults {
     };
     std::map<std::string, Starved> starved_;  // By node: it does not get back what it has lost from that entry on.
     std::set<std::string> lost_;
-    std::string damaged_;  // The one node whose disk may be damaged.
-    std::string wiped_;    // The one node whose disk may be replaced, or taken back to an earlier time.
-    bool healed_ = false;  // Undoing and restarting are over: heal() did it all.
+    std::string damaged_;         // The one node whose disk may be damaged.
+    std::string wiped_;           // The one node whose disk may be replaced, or taken back to an earlier time.
+    bool members_leave_ = false;  // Operators take some away.
+    bool healed_ = false;         // Undoing and restarting are over: heal() did it all.
 };
 
 }  // namespace sandstore

@@ -17,8 +17,8 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 58>& kind_table() {
-    static const std::array<KindFacts, 58> table = {{
+const std::array<KindFacts, 59>& kind_table() {
+    static const std::array<KindFacts, 59> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -56,6 +56,7 @@ const std::array<KindFacts, 58>& kind_table() {
         {"etcd_down", {"for_us"}},
         {"etcd_empty", {"for_us"}},
         {"etcd_wrong", {"how", "for_us"}},
+        {"etcd_differs", {"node", "how", "for_us"}},
         {"transfer", {"node"}},
         {"snapshot", {"node"}},
         {"raise_features", {"node"}},
@@ -186,6 +187,7 @@ const std::map<std::string, int64_t>& default_settings() {
         {"varied", 0},             // Not 0: nodes differ in sizes and limits.
         {"patience_max", 1},       // Election timeouts of a node are up to so many times as long as those of another.
         {"hard_boot", 0},          // Not 0: network, disks and clocks are bad while the cluster begins, too.
+        {"etcd_differs", 0},  // Not 0: one node is told another member list for a while at the start; which, and how.
         {"snapshot_log_bytes", 0},
         {"snapshot_piece_bytes", 4096},
         {"lease_reads", 0},

@@ -54,6 +54,7 @@ enum class SimEventKind : uint8_t {
     kEtcdDown,
     kEtcdEmpty,
     kEtcdWrong,
+    kEtcdDiffers,  // For one node.
     // Operators
     kTransfer,
     kSnapshot,

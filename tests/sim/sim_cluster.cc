@@ -1,5 +1,6 @@
 #include "tests/sim/sim_cluster.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "actors/chunk/chunk_service.h"
@@ -39,6 +40,26 @@ constexpr uint64_t kDiskReserveBytes = 64 * 1024;
 template <typename SomeActor>
 void add(Dispatcher& dispatcher, pb::ActorKind kind, bool restartable = false) {
     dispatcher.add_actor({{kind, 0}, [] { return std::make_unique<SomeActor>(); }, restartable});
+}
+
+// Also when those that are leaving have left.
+bool goes_on_without(const Configuration& configuration, const std::function<bool(const std::string&)>& stays) {
+    const auto& leaving = configuration.message().leaving();
+    size_t left = 0;
+    size_t members = 0;
+    bool all_stay = true;
+    size_t voters = 0;
+    for (const std::string& id : configuration.members()) {
+        all_stay = all_stay && stays(id);
+        if (std::ranges::count(leaving, id) > 0) continue;
+        members++;
+        if (std::ranges::count(configuration.voters(), id) == 0) continue;
+        voters++;
+        left += stays(id) ? 1 : 0;
+    }
+    // Of two members both store each chunk, learners too.
+    if (!all_stay && (members <= 2 || configuration.members().size() == 2)) return false;
+    return configuration.is_quorum(stays) && 2 * left > voters;
 }
 
 }  // namespace
@@ -270,6 +291,16 @@ std::string SimCluster::leader() const {
 std::vector<std::string> SimCluster::members() {
     const std::string by = leader();
     return by.empty() ? ids_ : raft(by)->core()->configuration().members();
+}
+
+bool SimCluster::can_spare(const std::string& id, const std::string& absent) const {
+    return std::ranges::all_of(ids_, [&](const std::string& follower) {
+        const RaftCore* core = core_of(follower);
+        return core != nullptr &&
+               (core->configuration().empty() || goes_on_without(core->configuration(), [&](const std::string& node) {
+                    return node != id && node != absent;
+                }));
+    });
 }
 
 void SimCluster::add_client(const std::string& id) {

@@ -164,12 +164,18 @@ void SimNetwork::transmit(const std::string& from, const std::string& to, Messag
         held->second.push_back(std::move(message));
         return;
     }
+    // What a client asks comes once, early or late, as a connection gives it out: an answer that says "not done" could
+    // not be true of a request that is carried out once more. Nodes take each message more than once.
+    const bool once = members_.at(from).is_client;
     if (faults_.late_per_mille > 0 && random.below(1000) < faults_.late_per_mille) {
-        deliver_later(from, to, message.clone(), kLateMinUs + random.below(kLateSpreadUs));
+        const uint64_t late_us = kLateMinUs + random.below(kLateSpreadUs);
+        if (once) return deliver_later(from, to, std::move(message), late_us);
+        deliver_later(from, to, message.clone(), late_us);
     }
     const auto slow = extra_us_.find({from, to});
     const uint64_t extra_us = slow == extra_us_.end() ? 0 : slow->second;
-    const int copies = 1 + (random.below(1000) < faults_.duplicate_per_mille ? 1 : 0);
+    const bool twice = random.below(1000) < faults_.duplicate_per_mille;
+    const int copies = twice && !once ? 2 : 1;
     for (int copy = 1; copy <= copies; copy++) {
         if (random.below(1000) < faults_.loss_per_mille) continue;
         uint64_t delay_us =

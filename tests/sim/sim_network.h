@@ -18,7 +18,8 @@ class SimNetwork {
  public:
     struct Faults {
         uint64_t loss_per_mille = 0;
-        uint64_t late_per_mille = 0;  // Of these a copy comes once more, long after.
+        uint64_t late_per_mille =
+            0;  // Of these a copy comes once more, long after; what clients ask comes long after only.
         uint64_t duplicate_per_mille = 0;
         uint64_t delay_min_us = 50;
         uint64_t delay_max_us = 300;

@@ -70,16 +70,18 @@ void SimDiskPort::execute(const Message& message) {
     begin(std::move(next));
 }
 
-std::string SimEtcd::range_answer() const {
+std::string SimEtcd::range_answer(const std::string& node) const {
+    const auto own = told.find(node);
+    const Records& known = own == told.end() ? records : own->second;
     std::string list;
-    for (const auto& [key, value] : records) {
+    for (const auto& [key, value] : known) {
         if (!list.empty()) list += ",";
         list += R"({"key":")" + base64(key) + R"(","create_revision":"2","mod_revision":"2","version":"1","value":")" +
                 base64(value) + R"("})";
     }
     const std::string header = R"("header":{"cluster_id":"1","member_id":"1","revision":"9","raft_term":"2"})";
     if (list.empty()) return "{" + header + "}";
-    return "{" + header + R"(,"kvs":[)" + list + R"(],"count":")" + std::to_string(records.size()) + R"("})";
+    return "{" + header + R"(,"kvs":[)" + list + R"(],"count":")" + std::to_string(known.size()) + R"("})";
 }
 
 void SimEtcdPort::handle(Message message) {
@@ -87,7 +89,7 @@ void SimEtcdPort::handle(Message message) {
     Payload body;
     if (etcd_.is_up) {
         reply.set_code(200);
-        body = Payload(etcd_.range_answer());
+        body = Payload(etcd_.range_answer(dispatcher_.node_id()));
     } else {
         reply.set_error("connection refused");
     }

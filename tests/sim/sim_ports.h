@@ -34,10 +34,12 @@ class SimDiskPort final : public Port {
 // etcd's JSON gateway with a scripted content.
 class SimEtcd {
  public:
-    std::map<std::string, std::string> records;  // Full key to value.
+    using Records = std::map<std::string, std::string>;  // Full key to value.
+    Records records;
+    std::map<std::string, Records> told;  // By node: what it is told instead.
     bool is_up = true;
-    // {"error": 0} for an answer of the gateway to a range request; body in the second part.
-    std::string range_answer() const;
+    // The body of the gateway's answer to a range request of that node.
+    std::string range_answer(const std::string& node) const;
 };
 
 class SimEtcdPort final : public Port {

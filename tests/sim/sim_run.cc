@@ -68,17 +68,22 @@ class Run {
     SimRunResult execute() {
         std::optional<Faults> faults;
         try {
-            if (schedule_.setting("hard_boot") != 0) faults.emplace(cluster_, schedule_);
+            if (schedule_.setting("hard_boot") != 0) {
+                watch(faults.emplace(cluster_, schedule_));
+                tell_one_node_otherwise(*faults);
+            }
             begin_cluster();
             if (faults) faults->calm();
             workload_.make_directories();
-            if (!faults) faults.emplace(cluster_, schedule_);
+            if (!faults) watch(faults.emplace(cluster_, schedule_));
             faults->trouble();
             do_harm(*faults);
             faults->heal();
-            serve_without_one();
-            converge();
-            believe_health();
+            if (!is_overdrawn()) {
+                serve_without_one();
+                converge();
+                believe_health();
+            }
             workload_.check_history();
         } catch (const std::exception& error) {
             result_.failure = error.what();
@@ -101,6 +106,8 @@ class Run {
     void check_damage(const std::string& id, const pb::ChunkListReply& list);
     void begin_cluster();
     void start_one_by_one();
+    void watch(Faults& faults);
+    void tell_one_node_otherwise(Faults& faults);
     void do_harm(Faults& faults);
     void serve_without_one();
     std::string choose_victim() const;
@@ -108,6 +115,7 @@ class Run {
     pb::ClusterStatus ask_status();
     void believe_health();
     bool no_voter_has_forgotten() const;
+    bool is_overdrawn();
     std::string stops() const;
     void demand(bool condition, const char* name, const std::string& what) {
         if (!condition) throw InvariantBroken(str_cat("invariant ", name, ": ", what));
@@ -181,8 +189,7 @@ void Run::start_one_by_one() {
     });
 }
 
-void Run::do_harm(Faults& faults) {
-    SimRuntime& runtime = cluster_.runtime();
+void Run::watch(Faults& faults) {
     faults.on_take_back = [this](const std::string& id) { wiped_ = id; };
     faults_ = &faults;
     cluster_.after_step = [&faults] { faults.after_step(); };
@@ -190,6 +197,17 @@ void Run::do_harm(Faults& faults) {
     cluster_.on_stop = [this, &faults](const std::string& id, const std::string& reason) {
         demand(faults.explains_stop(id, reason), "nodes_stop_for_a_reason", str_cat(id, " stopped: ", reason));
     };
+}
+
+// While the cluster begins: a node that has no log yet has nothing to believe more than a list.
+void Run::tell_one_node_otherwise(Faults& faults) {
+    const int64_t drawn = schedule_.setting("etcd_differs");
+    if (drawn == 0) return;
+    faults.apply({0, SimEventKind::kEtcdDiffers, {drawn / 10, drawn % 10, static_cast<int64_t>(2 * kBootSpreadUs)}});
+}
+
+void Run::do_harm(Faults& faults) {
+    SimRuntime& runtime = cluster_.runtime();
     if (schedule_.setting("reorder") != 0) cluster_.conduct().expect_reordering();
     const bool loses = std::ranges::any_of(
         schedule_.events, [](const SimEvent& event) { return event.kind == SimEventKind::kLossyNetwork; });
@@ -219,17 +237,7 @@ void Run::do_harm(Faults& faults) {
 std::string Run::choose_victim() const {
     std::vector<std::string> possible;
     for (const std::string& victim : cluster_.ids()) {
-        bool spared = true;
-        for (const std::string& id : cluster_.ids()) {
-            const RaftNode* node = cluster_.raft(id);
-            if (node == nullptr || node->core() == nullptr) return "";
-            const Configuration& configuration = node->core()->configuration();
-            spared = spared && (configuration.empty() ||
-                                configuration.is_quorum([&](const std::string& voter) { return voter != victim; }));
-            // Of two members both store each chunk, learners too.
-            spared = spared && (configuration.members().size() != 2 || !configuration.is_member(victim));
-        }
-        if (spared && (wiped_.empty() || victim == wiped_)) possible.push_back(victim);
+        if (cluster_.can_spare(victim) && (wiped_.empty() || victim == wiped_)) possible.push_back(victim);
     }
     if (possible.empty()) return "";
     return possible[mix64(schedule_.seed) % possible.size()];
@@ -329,6 +337,18 @@ bool Run::no_voter_has_forgotten() const {
     return core.configuration().message().rejoining().empty() &&
            std::none_of(core.peers().begin(), core.peers().end(),
                         [&](const auto& peer) { return core.has_forgotten(peer.first); });
+}
+
+// A node that was asked away while another was lost may have been one too many: then nobody can decide anything any
+// more, and rightly so. What was acknowledged must be true nevertheless.
+bool Run::is_overdrawn() {
+    for (const std::string& id : cluster_.ids()) {
+        const RaftCore* core = cluster_.core_of(id);
+        if (core == nullptr || core->configuration().empty()) continue;
+        const auto is_left = [&](const std::string& voter) { return voter != wiped_ && !faults_->is_lost(voter); };
+        if (!core->configuration().is_quorum(is_left)) return operators_.granted() > 0;
+    }
+    return false;
 }
 
 std::string Run::stops() const {

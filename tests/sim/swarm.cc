@@ -33,6 +33,8 @@ class Draw {
         draw_operations();
         draw_wipes();
         draw_patience();
+        draw_departures();
+        draw_lists();
         std::stable_sort(schedule_.events.begin(), schedule_.events.end(),
                          [](const SimEvent& a, const SimEvent& b) { return a.at_us < b.at_us; });
         return std::move(schedule_);
@@ -72,6 +74,8 @@ class Draw {
     void draw_lost_tails(int64_t node);
     void draw_patience();
     void draw_bad_requests();
+    void draw_departures();
+    void draw_lists();
     void draw_operation(SimEventKind kind, uint64_t at_us);
 
     const SwarmLimits& limits_;
@@ -153,7 +157,7 @@ void Draw::draw_faults() {
     if (one_in(12)) return;  // What happens without any must work as well.
     for (int k = 0; k < static_cast<int>(SimEventKind::kTransfer); k++) {
         const auto kind = static_cast<SimEventKind>(k);
-        if (kind == SimEventKind::kLyingWrite) continue;
+        if (kind == SimEventKind::kLyingWrite || kind == SimEventKind::kEtcdDiffers) continue;
         if (kind >= SimEventKind::kWipedDisk && kind <= SimEventKind::kLostDirectory) continue;
         if (!one_in(kind == SimEventKind::kAimed ? 2 : 5)) continue;
         const uint64_t count = between(1, one_in(6) ? 16 : 4);
@@ -359,6 +363,33 @@ void Draw::draw_bad_requests() {
             const SimEventKind change = one_in(2) ? SimEventKind::kDemoteNode : SimEventKind::kRemoveNode;
             schedule_.events.push_back({at_us + 150 * kMs + below(500 * kMs), change, {number(below(8))}});
         }
+    }
+}
+
+// Nodes are taken away from a cluster one of whose disks is damaged.
+void Draw::draw_departures() {
+    const bool damage = std::ranges::any_of(schedule_.events, [](const SimEvent& event) {
+        return is_damage(event) || event.kind == SimEventKind::kWipedDisk || event.kind == SimEventKind::kLostTail ||
+               event.kind == SimEventKind::kDamagedTail || event.kind == SimEventKind::kLostDirectory;
+    });
+    if (!damage || nodes_ < 4 - std::min<uint64_t>(spares_, 1) || !one_in(3)) return;
+    for (uint64_t i = between(1, 6); i > 0; i--) {
+        static constexpr SimEventKind kKinds[] = {SimEventKind::kAddNode, SimEventKind::kPromoteNode,
+                                                  SimEventKind::kDemoteNode, SimEventKind::kRemoveNode,
+                                                  SimEventKind::kSwapNodes};
+        const SimEventKind kind = kKinds[below(std::size(kKinds))];
+        std::vector<int64_t> arguments = {number(below(8))};
+        if (kind == SimEventKind::kSwapNodes) arguments.push_back(number(below(8)));
+        add(kind, std::move(arguments));
+    }
+}
+
+// etcd's nodes do not always say the same, and people write to the wrong one.
+void Draw::draw_lists() {
+    if (schedule_.setting("hard_boot") != 0 && one_in(3)) set("etcd_differs", 10 * (1 + below(nodes_)) + below(6));
+    if (!one_in(6)) return;
+    for (uint64_t i = between(1, 4); i > 0; i--) {
+        add(SimEventKind::kEtcdDiffers, {number(1 + below(nodes_)), number(below(6)), draw_duration()});
     }
 }
 
