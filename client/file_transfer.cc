@@ -47,12 +47,13 @@ ClientStatus nothing_changed(ClientStatus status) {
     return status;
 }
 
-// Fills one piece; shorter only at the end of the source.
+// Fills one piece; shorter only at the end of the source. What is not filled is never touched: to clear a whole piece
+// for a file of 4 KiB would take longer than to store it.
 Result<Payload> next_piece(const ByteSource& source, uint64_t size, const std::function<void()>& meanwhile) {
-    std::string bytes(size, '\0');
+    const std::shared_ptr<char[]> bytes = std::make_shared_for_overwrite<char[]>(size);
     size_t filled = 0;
     while (filled < size) {
-        const int64_t count = source(bytes.data() + filled, size - filled);
+        const int64_t count = source(bytes.get() + filled, size - filled);
         if (count == -EAGAIN) {
             meanwhile();
             continue;
@@ -61,8 +62,7 @@ Result<Payload> next_piece(const ByteSource& source, uint64_t size, const std::f
         if (count == 0) break;
         filled += static_cast<size_t>(count);
     }
-    bytes.resize(filled);
-    return Payload(std::move(bytes));
+    return Payload::view_of(bytes, std::string_view(bytes.get(), filled));
 }
 
 // Empties the piece: 0, or an errno.

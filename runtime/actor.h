@@ -83,6 +83,9 @@ class PortHost {
     virtual void reply(const ReplyTo& to, LocalAddress from, Message message) = 0;
     // Fails every open request of local actors that was sent to this node id with UNAVAILABLE.
     virtual void node_unreachable(std::string_view node, std::string_view why) = 0;
+    // From handle(): something waits for the loop that others wait for. It gets its turn after this actor's, before the
+    // messages that are left.
+    virtual void hurry() {}
     virtual Logger& logger() = 0;
     virtual MetricsRegistry& metrics() = 0;
 };

@@ -417,8 +417,9 @@ bool Dispatcher::run(size_t messages_max, uint64_t budget_us) {
                            {"last", field == nullptr ? std::string("empty") : field->name()}});
         }
         turn_now_us_ = now_us;
-        if (now_us - started_us >= budget_us) break;
+        if (now_us - started_us >= budget_us || hurried_) break;
     }
+    hurried_ = false;
     return has_work() && !stop_reason_;
 }
 

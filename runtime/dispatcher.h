@@ -85,6 +85,7 @@ class Dispatcher final : public PortHost {
     void deliver(Message message) override;
     void reply(const ReplyTo& to, LocalAddress from, Message message) override;
     void node_unreachable(std::string_view node, std::string_view why) override;
+    void hurry() override { hurried_ = true; }
     Logger& logger() override { return logger_; }
     MetricsRegistry& metrics() override { return metrics_; }
 
@@ -171,6 +172,7 @@ class Dispatcher final : public PortHost {
     std::vector<std::vector<Cell*>> cell_table_;  // By actor kind, then instance: the hot lookup.
     std::map<LocalAddress, Port*> ports_;
     RingQueue<Cell*> ready_;
+    bool hurried_ = false;  // The loop is to have the next turn.
 
     std::unordered_map<RequestKey, OpenRequest, RequestKeyHash> open_requests_;
     std::priority_queue<Due, std::vector<Due>, std::greater<>> dues_;

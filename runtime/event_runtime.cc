@@ -60,7 +60,8 @@ EventRuntime::EventRuntime(Options options, Logger& logger, MetricsRegistry& met
       root_seed_(options.root_seed != 0 ? options.root_seed : random_seed_of_system()),
       base_(make_base()),
       timer_(evtimer_new(base_.get(), &EventRuntime::on_timer, this)),
-      dispatcher_({options.node_id, root_seed_}, clock_, logger, metrics) {}
+      dispatcher_({options.node_id, root_seed_}, clock_, logger, metrics),
+      spin_(options.spin_us) {}
 
 EventRuntime::~EventRuntime() {
     while (!ports_.empty()) ports_.pop_back();
@@ -97,8 +98,18 @@ void EventRuntime::poll(bool messages_left) {
         event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
         return;
     }
+    wait(due_us);
+}
+
+void EventRuntime::wait(uint64_t due_us) {
+    const bool found = spin_.wait([this, due_us] {
+        event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        return dispatcher_.has_work() || stopping_ || due_us <= clock_.monotonic_us();
+    });
+    if (found) return;
     if (due_us != UINT64_MAX) arm_timer(due_us);
     event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+    spin_.slept();
 }
 
 void EventRuntime::run() {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "runtime/dispatcher.h"
+#include "runtime/spin.h"
 
 struct event_base;
 struct event;
@@ -26,6 +27,7 @@ class EventRuntime {
         std::string node_id;
         uint64_t root_seed = 0;        // 0: drawn from the system.
         const Clock* clock = nullptr;  // The system's, unless a test brings another.
+        uint64_t spin_us = 0;          // How long to look for more before sleeping (spin.h).
     };
 
     EventRuntime(Options options, Logger& logger, MetricsRegistry& metrics);
@@ -62,6 +64,7 @@ class EventRuntime {
 
     bool deliver();
     void poll(bool messages_left);
+    void wait(uint64_t due_us);
     static void on_timer(int, short, void* runtime);
     void arm_timer(uint64_t at_us);
 
@@ -72,6 +75,7 @@ class EventRuntime {
     std::unique_ptr<event, EventDeleter> timer_;
     Dispatcher dispatcher_;
     std::vector<std::unique_ptr<Port>> ports_;
+    Spin spin_;
     uint64_t armed_at_us_ = 0;  // 0: not armed.
     uint64_t limit_us_ = UINT64_MAX;
     bool stopping_ = false;

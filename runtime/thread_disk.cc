@@ -24,9 +24,10 @@
 namespace sandstore {
 
 ThreadDisk::ThreadDisk(event_base* base, PortHost& host, LocalAddress self, std::string data_directory, int threads,
-                       const FaultPoints* faults)
+                       const FaultPoints* faults, uint64_t spin_us)
     : host_(host),
       self_(self),
+      spin_us_(spin_us),
       files_(data_directory, faults),
       wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       queue_length_(host.metrics().gauge("sandstore_disk_queue_length", "Disk requests waiting for a worker",
@@ -80,11 +81,13 @@ void ThreadDisk::handle(Message message) {
     if (!full) {
         queued_bytes_ += bytes;
         queue_.push_back(std::move(message));
+        queued_ = queue_.size();
         queue_length_.set(static_cast<double>(queue_.size()));
         const bool wake = sleeping_ > 0;  // One that is at work looks at the queue when it is done.
         lock.unlock();
-        if (wake && handed_over_++ == 0) event_active(hand_over_event_, EV_TIMEOUT, 0);
-        return;
+        if (!wake || handed_over_++ > 0) return;
+        event_active(hand_over_event_, EV_TIMEOUT, 0);
+        return host_.hurry();  // A follower, for one, need not apply an entry before it writes the next one.
     }
     lock.unlock();
     refused_.add();
@@ -95,16 +98,33 @@ void ThreadDisk::wake_workers() {
     for (; handed_over_ > 0; handed_over_--) arrived_.notify_one();
 }
 
+// Until there is a request, or the disk stops. Nobody needs to wake a worker that looks by itself.
+void ThreadDisk::wait_for_request(Spin* spin, std::unique_lock<std::mutex>* lock) {
+    if (spin_us_ > 0) {
+        lock->unlock();
+        spin->wait([this] { return queued_.load(std::memory_order_relaxed) > 0; });
+        lock->lock();
+        if (!queue_.empty()) return;
+    }
+    sleeping_++;
+    arrived_.wait(*lock, [this] { return stopping_ || !queue_.empty(); });
+    sleeping_--;
+    spin->slept();
+}
+
 // A worker's life.
 void ThreadDisk::work() {
+    Spin spin(spin_us_);
     std::unique_lock lock(mutex_);
     while (true) {
-        sleeping_++;
-        arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-        sleeping_--;
-        if (queue_.empty()) return;  // Stopping, and all is done.
+        if (queue_.empty() && !stopping_) wait_for_request(&spin, &lock);
+        if (queue_.empty()) {
+            if (stopping_) return;  // All is done.
+            continue;
+        }
         Message request = std::move(queue_.front());
         queue_.pop_front();
+        queued_ = queue_.size();
         queued_bytes_ -= request.payload.size();
         lock.unlock();
 

@@ -9,6 +9,7 @@
 // may take the reactor's processor, and what goes to other nodes has the longer way.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -19,6 +20,7 @@
 
 #include "runtime/actor.h"
 #include "runtime/disk_files.h"
+#include "runtime/spin.h"
 
 struct event;
 struct event_base;
@@ -33,9 +35,10 @@ class ThreadDisk final : public Port {
     static constexpr size_t kQueuedRequestsMax = 1024;
     static constexpr size_t kQueuedBytesMax = size_t{256} << 20;
 
-    // Throws std::runtime_error when the directory cannot be opened. See lock_directory().
+    // Throws std::runtime_error when the directory cannot be opened. See lock_directory(). Workers look for `spin_us`
+    // for the next request before they sleep (spin.h).
     ThreadDisk(event_base* base, PortHost& host, LocalAddress self, std::string data_directory, int threads,
-               const FaultPoints* faults = nullptr);
+               const FaultPoints* faults = nullptr, uint64_t spin_us = 0);
     // Finishes what was queued; the answers are dropped.
     ~ThreadDisk() override;
     ThreadDisk(const ThreadDisk&) = delete;
@@ -50,12 +53,14 @@ class ThreadDisk final : public Port {
     };
 
     void work();
+    void wait_for_request(Spin* spin, std::unique_lock<std::mutex>* lock);
     void wake_workers();
     void complete(Answer answer);
     void deliver_answers();
 
     PortHost& host_;
     const LocalAddress self_;
+    const uint64_t spin_us_;
     DiskFiles files_;
     FileDescriptor wake_;  // An eventfd: there are answers.
     event* wake_event_ = nullptr;
@@ -68,6 +73,7 @@ class ThreadDisk final : public Port {
     std::mutex mutex_;  // Guards all below.
     std::condition_variable arrived_;
     std::deque<Message> queue_;
+    std::atomic<size_t> queued_ = 0;  // Its length, for those that look without the mutex.
     size_t queued_bytes_ = 0;
     int sleeping_ = 0;  // Workers that wait for a request.
     bool stopping_ = false;

@@ -67,7 +67,10 @@ using EventPtr = std::unique_ptr<event, EventFree>;
 struct Node::Parts {
     Parts(const NodeOptions& options, Logger& logger, MetricsRegistry& metrics)
         : library_log(logger),
-          runtime({.node_id = options.node_id, .clock = options.debug_faults ? &clock : nullptr}, logger, metrics) {}
+          runtime({.node_id = options.node_id,
+                   .clock = options.debug_faults ? &clock : nullptr,
+                   .spin_us = options.spin_us},
+                  logger, metrics) {}
 
     LibraryLog library_log;
     FaultPoints faults;
@@ -254,7 +257,7 @@ std::string Node::start() {
         const LocalAddress log_disk{pb::PORT_LOG_DISK};
         runtime.own_port(log_disk,
                          std::make_unique<ThreadDisk>(runtime.base(), dispatcher, log_disk, options_.data_directory,
-                                                      kLogDiskThreads, options_.faults));
+                                                      kLogDiskThreads, options_.faults, options_.spin_us));
         for (const Module* module : modules()) {
             if (module->add_to_node) module->add_to_node(runtime, options_);
         }

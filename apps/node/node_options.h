@@ -48,6 +48,7 @@ struct NodeOptions {
     uint32_t copies = 3;  // Of each chunk; of as many nodes as there are when they are fewer.
     uint64_t chunk_bytes_max = 8 << 20;
     uint64_t memory_budget_bytes = 256 << 20;  // That clients may make the node hold.
+    uint64_t spin_us = 0;                      // Loop and log's disk thread look for more before they sleep.
     uint64_t repair_delay_us = 600'000'000;    // A node away for longer gets its chunks' copies made elsewhere.
 };
 

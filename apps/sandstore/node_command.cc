@@ -33,6 +33,8 @@ DEFINE_string(memory_budget, "256MiB",
               "memory that clients may make this node hold: half-received requests, writes under way, unread answers");
 DEFINE_string(repair_delay, "10m",
               "a node that is away for longer gets copies of its chunks made on other nodes, where there are any");
+DEFINE_string(spin, "0",
+              "after work, look for more for so long before sleeping: quicker answers where processors are idle anyway");
 DEFINE_string(log_dir, "", "also write the log to <node-id>.log in this directory");
 DEFINE_string(log_file_size, "64MiB", "a log file of --log-dir is not continued beyond this; 0: it grows");
 DEFINE_uint32(log_files, 5, "log files that are kept in --log-dir, the one being written included");
@@ -61,6 +63,7 @@ const FlagRule kDiskReserveRule("disk_reserve", size_between(0, uint64_t{1} << 4
 const FlagRule kChunkSizeRule("chunk_size", size_between(64 << 10, kChunkBytesStored));
 const FlagRule kMemoryBudgetRule("memory_budget", size_between(64 << 20, uint64_t{1} << 40));
 const FlagRule kRepairDelayRule("repair_delay", duration_between(1'000'000, 86'400'000'000));
+const FlagRule kSpinRule("spin", duration_between(0, 1'000));
 const FlagRule kLogFileSizeRule("log_file_size", size_between(0, uint64_t{1} << 40));
 const FlagRule kLogFilesRule("log_files", number_between(2, 1'000));
 const FlagRule kDataDirectoryRule("data_dir", not_empty("directory"));
@@ -84,7 +87,7 @@ const CommandSpec& spec() {
                    group("Discovery", {&discovery_module()}, {"peers"}),
                    group("Replication", {&replicator_module()}, {}),
                    group("Storage", {&chunk_store_module()},
-                         {"snapshot_log_size", "disk_reserve", "chunk_size", "memory_budget", "repair_delay"}),
+                         {"snapshot_log_size", "disk_reserve", "chunk_size", "memory_budget", "repair_delay", "spin"}),
                    group("Logging", {&communicator_module(), &trace_module()},
                          {"log_level", "log_format", "log_dir", "log_file_size", "log_files"}),
                    {"Testing", {"debug_faults"}}},
@@ -111,6 +114,7 @@ NodeOptions node_options(std::vector<pb::Member> peers) {
     options.disk_reserve_bytes = parse_size(FLAGS_disk_reserve).value();
     options.chunk_bytes_max = parse_size(FLAGS_chunk_size).value();
     options.memory_budget_bytes = parse_size(FLAGS_memory_budget).value();
+    options.spin_us = parse_duration_us(FLAGS_spin).value();
     options.repair_delay_us = parse_duration_us(FLAGS_repair_delay).value();
     return options;
 }

@@ -1,0 +1,41 @@
+// Looking for the next work a little longer before going to sleep. To wake a sleeping thread costs the one that wakes it
+// a system call, and the work some ten microseconds until a processor has it; a processor that has nothing else to do
+// can save both.
+//
+// It adapts: only after a wait that was short is the next one expected to be short, too. So a thread with nothing to do
+// spins once and then sleeps, and one that is kept busy by waits of a few microseconds does not sleep at all.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace sandstore {
+
+class Spin {
+ public:
+    using Clock = std::chrono::steady_clock;
+
+    explicit Spin(uint64_t limit_us) : limit_(limit_us) {}  // 0: never.
+
+    // Calls `look` until it says that there is work, or the time is over. False: sleep, and then call slept().
+    template <typename Look>
+    bool wait(Look look) {
+        if (limit_.count() == 0) return false;
+        begun_ = Clock::now();
+        while (expects_work_) {
+            if (look()) return true;
+            expects_work_ = Clock::now() - begun_ < limit_;
+        }
+        return false;
+    }
+    void slept() {
+        if (limit_.count() != 0) expects_work_ = Clock::now() - begun_ < limit_;
+    }
+
+ private:
+    std::chrono::microseconds limit_;
+    Clock::time_point begun_;
+    bool expects_work_ = false;
+};
+
+}  // namespace sandstore
