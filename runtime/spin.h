@@ -11,11 +11,10 @@
 
 namespace sandstore {
 
-class Spin {
+template <typename Clock>
+class BasicSpin {
  public:
-    using Clock = std::chrono::steady_clock;
-
-    explicit Spin(uint64_t limit_us) : limit_(limit_us) {}  // 0: never.
+    explicit BasicSpin(uint64_t limit_us) : limit_(limit_us) {}  // 0: never.
 
     // Calls `look` until it says that there is work, or the time is over. False: sleep, and then call slept().
     template <typename Look>
@@ -34,8 +33,10 @@ class Spin {
 
  private:
     std::chrono::microseconds limit_;
-    Clock::time_point begun_;
+    typename Clock::time_point begun_;
     bool expects_work_ = false;
 };
+
+using Spin = BasicSpin<std::chrono::steady_clock>;
 
 }  // namespace sandstore

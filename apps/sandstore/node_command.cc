@@ -33,8 +33,9 @@ DEFINE_string(memory_budget, "256MiB",
               "memory that clients may make this node hold: half-received requests, writes under way, unread answers");
 DEFINE_string(repair_delay, "10m",
               "a node that is away for longer gets copies of its chunks made on other nodes, where there are any");
-DEFINE_string(spin, "0",
-              "after work, look for more for so long before sleeping: quicker answers where processors are idle anyway");
+DEFINE_string(
+    spin, "0",
+    "after work, look for more for so long before sleeping: quicker answers where processors are idle anyway");
 DEFINE_string(log_dir, "", "also write the log to <node-id>.log in this directory");
 DEFINE_string(log_file_size, "64MiB", "a log file of --log-dir is not continued beyond this; 0: it grows");
 DEFINE_uint32(log_files, 5, "log files that are kept in --log-dir, the one being written included");

@@ -259,6 +259,28 @@ TEST_F(DispatcherTest, a_turn_is_bounded_and_actors_take_turns) {
     EXPECT_NE(order.find('r'), std::string::npos);
 }
 
+// What a disk's thread is to be woken for does not wait until other actors have worked off theirs.
+TEST_F(DispatcherTest, who_hurries_has_the_loop_turn_before_the_messages_that_are_left) {
+    struct Hurried final : Port {
+        explicit Hurried(PortHost& to) : host(to) {}
+        void handle(Message) override { host.hurry(); }
+        PortHost& host;
+    } disk(dispatcher);
+    dispatcher.add_port({pb::PORT_LOG_DISK, 0}, &disk);
+    std::string order;
+    add(pb::ACTOR_LOG, [&](Message, Context& context) {
+        order += 'l';
+        context.send(pb::PORT_LOG_DISK, message_of(pb::Flush()));
+    });
+    add(pb::ACTOR_STATE_MACHINE, [&](Message, Context&) { order += 's'; });
+    dispatcher.send(pb::ACTOR_LOG, message_of(pb::Flush()));
+    dispatcher.send(pb::ACTOR_STATE_MACHINE, message_of(pb::Flush()));
+    EXPECT_TRUE(dispatcher.run(1000, UINT64_MAX));
+    EXPECT_EQ(order, "l");
+    EXPECT_FALSE(dispatcher.run(1000, UINT64_MAX));
+    EXPECT_EQ(order, "ls");
+}
+
 TEST_F(DispatcherTest, bulk_messages_are_data_and_votes_are_control) {
     EXPECT_EQ(lane_of(pb::Envelope::kRequestVote), Lane::kControl);
     EXPECT_EQ(lane_of(pb::Envelope::kDiskReply), Lane::kControl);

@@ -68,10 +68,10 @@ class ThreadDiskTest : public testing::Test {
         fs::remove_all(root_);
     }
 
-    void open(int threads, const FaultPoints* faults = nullptr) {
+    void open(int threads, const FaultPoints* faults = nullptr, uint64_t spin_us = 0) {
         disk_.reset();
         disk_ = std::make_unique<ThreadDisk>(base_, host_, LocalAddress{pb::PORT_LOG_DISK}, data_.string(), threads,
-                                             faults);
+                                             faults, spin_us);
     }
 
     uint64_t send(pb::DiskRequest request, Payload payload = {}) {
@@ -292,6 +292,17 @@ TEST_F(ThreadDiskTest, a_delayed_disk_says_how_long_it_took) {
     open(1, &faults);
     faults.disk_delay_us = 5'000;
     EXPECT_GE(execute(write_request("a", 0, 1), Payload(std::string("x"))).reply.elapsed_us(), 5'000u);
+}
+
+// One that looks for requests by itself misses none, whether it looks or sleeps when they come, nor its own end.
+TEST_F(ThreadDiskTest, a_disk_that_spins_answers_all_requests) {
+    for (const uint64_t spin_us : {1, 100, 10'000}) {
+        open(1, nullptr, spin_us);
+        for (int i = 0; i < 200; i++) ASSERT_EQ(write("a", 0, "x"), 0);
+        for (int i = 0; i < 200; i++) send(write_request("a", 0, 1), Payload(std::string("y")));
+    }
+    open(1);
+    EXPECT_EQ(content("a"), "y");
 }
 
 TEST_F(ThreadDiskTest, paths_never_leave_the_directory) {
