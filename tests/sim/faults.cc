@@ -199,6 +199,10 @@ bool Faults::explains_stop(const std::string& id, const std::string& reason) {
         start_later(id, 200'000);  // The others have not noticed yet that the one before is gone.
         return true;
     }
+    if (id == wiped_ && members_leave_ && reason.find("is no member of it") != std::string::npos) {
+        start_later(id, 200'000);  // Rightly refused, until it is one again.
+        return true;
+    }
     if (full_.contains(id) && reason.find("cannot write identity.json") != std::string::npos) {
         start_later(id, 200'000);  // One that starts claims its directory first; one that runs goes on.
         return true;

@@ -40,6 +40,7 @@ class Faults {
     void heal();
     // A node stopped by itself. False when nothing that was done to it explains that.
     bool explains_stop(const std::string& id, const std::string& reason);
+    bool members_leave() const { return members_leave_; }
     bool is_lost(const std::string& id) const { return lost_.contains(id); }  // Its disk is beyond repair.
 
     std::function<void(const std::string& id)> on_damage;

@@ -340,13 +340,14 @@ bool Run::no_voter_has_forgotten() const {
 }
 
 // A node that was asked away while another was lost may have been one too many: then nobody can decide anything any
-// more, and rightly so. What was acknowledged must be true nevertheless.
+// more, and rightly so, if only because the leader that took the request has it in its log. What was acknowledged must
+// be true nevertheless.
 bool Run::is_overdrawn() {
     for (const std::string& id : cluster_.ids()) {
         const RaftCore* core = cluster_.core_of(id);
         if (core == nullptr || core->configuration().empty()) continue;
         const auto is_left = [&](const std::string& voter) { return voter != wiped_ && !faults_->is_lost(voter); };
-        if (!core->configuration().is_quorum(is_left)) return operators_.granted() > 0;
+        if (!core->configuration().is_quorum(is_left)) return faults_->members_leave();
     }
     return false;
 }
