@@ -36,7 +36,7 @@ struct Client::Inside {
     Logger logger;
     LibraryLog library_log{logger};
     MetricsRegistry metrics;
-    EventRuntime runtime{{"client", 0}, logger, metrics};
+    EventRuntime runtime{{.node_id = "client", .may_be_stopped = true}, logger, metrics};
     const ClientActor* actor = nullptr;  // The runtime's.
     bool told_silence = false;
 };

@@ -56,12 +56,17 @@ void EventRuntime::EventDeleter::operator()(event* event) const {
 }
 
 EventRuntime::EventRuntime(Options options, Logger& logger, MetricsRegistry& metrics)
-    : clock_(options.clock != nullptr ? *options.clock : system_clock_),
+    : clock_(choose_clock(options)),
       root_seed_(options.root_seed != 0 ? options.root_seed : random_seed_of_system()),
       base_(make_base()),
       timer_(evtimer_new(base_.get(), &EventRuntime::on_timer, this)),
       dispatcher_({options.node_id, root_seed_}, clock_, logger, metrics),
       spin_(options.spin_us) {}
+
+const Clock& EventRuntime::choose_clock(const Options& options) {
+    const Clock& clock = options.clock != nullptr ? *options.clock : system_clock_;
+    return options.may_be_stopped ? awake_clock_.emplace(clock) : clock;
+}
 
 EventRuntime::~EventRuntime() {
     while (!ports_.empty()) ports_.pop_back();
@@ -108,6 +113,7 @@ void EventRuntime::wait(uint64_t due_us) {
     });
     if (found) return;
     if (due_us != UINT64_MAX) arm_timer(due_us);
+    if (awake_clock_) awake_clock_->waits_until(due_us);
     event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
     spin_.slept();
 }

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "runtime/awake_clock.h"
 #include "runtime/dispatcher.h"
 #include "runtime/spin.h"
 
@@ -27,6 +29,7 @@ class EventRuntime {
         std::string node_id;
         uint64_t root_seed = 0;        // 0: drawn from the system.
         const Clock* clock = nullptr;  // The system's, unless a test brings another.
+        bool may_be_stopped = false;   // By people; that time does not count (awake_clock.h).
         uint64_t spin_us = 0;          // How long to look for more before sleeping (spin.h).
     };
 
@@ -62,6 +65,7 @@ class EventRuntime {
         void operator()(event* event) const;
     };
 
+    const Clock& choose_clock(const Options& options);
     bool deliver();
     void poll(bool messages_left);
     void wait(uint64_t due_us);
@@ -69,6 +73,7 @@ class EventRuntime {
     void arm_timer(uint64_t at_us);
 
     SystemClock system_clock_;
+    std::optional<AwakeClock> awake_clock_;
     const Clock& clock_;
     uint64_t root_seed_;
     std::unique_ptr<event_base, BaseDeleter> base_;

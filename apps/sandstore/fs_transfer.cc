@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 
@@ -25,6 +26,7 @@ constexpr int kSignalStatus = 128;  // As a shell reports a command that a signa
 
 // How long a source may be silent, or a sink full, before the client looks after what it keeps open in the cluster.
 constexpr int kSilenceMs = 1'000;
+constexpr int kPutsMax = 5;  // Of one file.
 
 // The first Ctrl-C, or the end of the terminal, lets the transfer end cleanly, with what was begun given up; the second
 // one ends the process. The signal's number.
@@ -131,8 +133,18 @@ void put_one(Client& client, const std::string& local, const std::string& remote
                     S_ISREG(facts.st_mode) ? static_cast<uint64_t>(facts.st_size) : 0);
     std::optional<uint32_t> mode;
     if (S_ISREG(facts.st_mode) && !from_stdin) mode = facts.st_mode & 07777;
-    const Result<pb::Attributes> written = client.write_file(
-        remote, source_of(file.get()), [&bar](uint64_t done) { bar.update(done); }, mode);
+    const auto put = [&] {
+        return client.write_file(
+            remote, source_of(file.get()), [&bar](uint64_t done) { bar.update(done); }, mode);
+    };
+    Result<pb::Attributes> written = put();
+    // Stopped for longer than the cluster waits (^Z, a machine asleep): what has a beginning to go back to is put again.
+    for (int again = 1; again < kPutsMax && written.code() == pb::STATUS_ESTALE && mode && interrupted == 0; again++) {
+        if (::lseek(file.get(), 0, SEEK_SET) != 0) break;
+        std::fprintf(stderr, "%s: not heard of for a minute, the cluster gave the upload up; it begins again\n",
+                     remote.c_str());
+        written = put();
+    }
     if (!written.ok()) say_failure(local, remote, written.status(), errors);
 }
 

@@ -3,6 +3,7 @@ old content or the new, nobody else's file taken away, and nothing left behind."
 import glob
 import os
 import signal
+import time
 
 import harness
 from harness import SANDSTORE, ClusterTest, clean_environment, spawn, wait_until
@@ -106,6 +107,48 @@ class Files(ClusterTest):
         self.assertEqual(self.names(), [])
         self.nodes.put("/new", b"another one's")
         self.assertEqual(self.nodes.cat("/new"), b"another one's")
+
+    def test_a_put_that_was_stopped_for_longer_than_the_cluster_waits_begins_again(self):
+        empty = self.counts()
+        content = os.urandom(64 * MIB)
+        local = os.path.join(self.nodes.folder, "local")
+        with open(local, "wb") as file:
+            file.write(content)
+        child = self.begin("put", local, "/f")
+        wait_until("the first pieces are stored", lambda: self.counts() != empty)
+        child.send_signal(signal.SIGSTOP)
+        self.assertEqual(self.names(), [])
+        wait_until("the upload was given up", lambda: self.counts() == empty, seconds=240)
+        child.send_signal(signal.SIGCONT)
+        said = child.stderr.read()
+        self.assertEqual(child.wait(harness.PATIENCE_S), 0, said)
+        self.assertIn(b"it begins again", said)
+        self.assertTrue(self.nodes.cat("/f") == content)
+
+    def test_a_transfer_that_was_stopped_goes_on(self):
+        """For longer than --timeout, with requests under way."""
+        content = os.urandom(64 * MIB)
+        local = os.path.join(self.nodes.folder, "local")
+        with open(local, "wb") as file:
+            file.write(content)
+        empty = self.counts()
+        put = self.begin("put", "--timeout=2s", local, "/f")
+        wait_until("the first pieces are stored", lambda: self.counts() != empty)
+        self.stop_for_longer_than(put, 2)
+        self.assertEqual(put.wait(harness.PATIENCE_S), 0, put.stderr.read())
+        get = self.begin("cat", "--timeout=2s", "/f")
+        begun = get.stdout.read(MIB)
+        self.stop_for_longer_than(get, 2)
+        rest = get.stdout.read()
+        self.assertEqual(get.wait(harness.PATIENCE_S), 0, get.stderr.read())
+        self.assertTrue(begun + rest == content)
+
+    @staticmethod
+    def stop_for_longer_than(child, seconds):
+        child.send_signal(signal.SIGSTOP)
+        since = time.monotonic()
+        wait_until("time passes", lambda: time.monotonic() > since + 2 * seconds)
+        child.send_signal(signal.SIGCONT)
 
     def test_a_reader_gets_the_content_that_it_began_with_to_its_end(self):
         old = os.urandom(40 * MIB)

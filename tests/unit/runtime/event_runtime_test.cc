@@ -102,6 +102,69 @@ TEST_F(EventRuntimeTest, a_timer_that_fires_early_is_armed_again) {
     EXPECT_TRUE(slow.run_until([&] { return failed; }, kLong));
 }
 
+// A person's clock: it jumps while a process is stopped.
+struct WallOfAPerson final : Clock {
+    uint64_t now_us = 1'000'000;
+    uint64_t monotonic_us() const override { return now_us; }
+    uint64_t wall_us() const override { return now_us; }
+};
+
+TEST(AwakeClockTest, time_counts_while_the_process_runs_or_waits_as_long_as_it_meant_to) {
+    WallOfAPerson wall;
+    AwakeClock clock(wall);
+    const uint64_t begin_us = clock.monotonic_us();
+    wall.now_us += 900'000;
+    EXPECT_EQ(clock.monotonic_us(), begin_us + 900'000);
+    clock.waits_until(begin_us + 10'000'000);
+    wall.now_us += 9'000'000;
+    EXPECT_EQ(clock.monotonic_us(), begin_us + 9'900'000);
+}
+
+TEST(AwakeClockTest, the_time_that_the_process_was_stopped_does_not_count) {
+    WallOfAPerson wall;
+    AwakeClock clock(wall);
+    const uint64_t begin_us = clock.monotonic_us();
+    wall.now_us += 3'600'000'000;
+    EXPECT_EQ(clock.monotonic_us(), begin_us) << "stopped at work";
+    clock.waits_until(begin_us + 10'000'000);
+    wall.now_us += 3'600'000'000;
+    EXPECT_EQ(clock.monotonic_us(), begin_us) << "stopped while it waited";
+    wall.now_us += 500'000;
+    EXPECT_EQ(clock.monotonic_us(), begin_us + 500'000);
+    clock.waits_until(UINT64_MAX);
+    wall.now_us += 3'600'000'000;
+    EXPECT_EQ(clock.monotonic_us(), begin_us + 3'600'500'000) << "it meant to wait for as long as it takes";
+}
+
+// The machine sleeps for an hour while the loop waits; the answer comes only then.
+TEST_F(EventRuntimeTest, a_process_that_was_stopped_has_not_missed_its_deadlines) {
+    class JumpingClock final : public Clock {
+     public:
+        uint64_t monotonic_us() const override { return system_.monotonic_us() + jumped_us; }
+        uint64_t wall_us() const override { return system_.wall_us(); }
+        uint64_t jumped_us = 0;
+
+     private:
+        SystemClock system_;
+    } clock;
+    EventRuntime stopped({.node_id = "client", .root_seed = 1, .clock = &clock, .may_be_stopped = true}, logger,
+                         metrics);
+    struct LateAnswer final : Port {
+        void handle(Message message) override { to = reply_to(message); }
+        ReplyTo to;
+    } port;
+    stopped.dispatcher().add_port({pb::PORT_TRANSPORT, 0}, &port);
+    std::string ended;
+    stopped.dispatcher().ask(Address("node-9", pb::ACTOR_LOG), message_of(pb::Drain()), 15'000'000,
+                             [&](Message message) { ended = message->has_request_failed() ? "failed" : "answered"; });
+    EXPECT_TRUE(stopped.run_until([&] { return port.to.request_id != 0; }, kLong));
+    clock.jumped_us = 3'600'000'000;
+    EXPECT_FALSE(stopped.run_until([&] { return !ended.empty(); }, 20'000));
+    stopped.dispatcher().reply(port.to, {pb::PORT_TRANSPORT, 0}, message_of(pb::StatusReply()));
+    EXPECT_TRUE(stopped.run_until([&] { return !ended.empty(); }, kLong));
+    EXPECT_EQ(ended, "answered");
+}
+
 constexpr int64_t kSuspendedSeconds = 1'000'000;
 
 // From here on, this process' children live on a machine that was suspended for that long.
