@@ -8,6 +8,7 @@ namespace sandstore {
 
 namespace {
 
+// Not the client's: the lease goes on while this process is stopped.
 uint64_t now_us() {
     return SystemClock().monotonic_us();
 }
@@ -41,12 +42,19 @@ void FileLease::keep() {
 }
 
 bool FileLease::run_until(const std::function<bool()>& done) {
-    const uint64_t until_us = now_us() + client_.options().timeout_us + kLookUpUs;
-    do {
+    // By the client's clock, as the deadlines of its requests.
+    for (uint64_t waited_us = 0; waited_us <= client_.options().timeout_us; waited_us += kLookUpUs) {
         keep();
         if (client_.run_until(done, kLookUpUs)) return true;
-    } while (now_us() < until_us);
+    }
     return false;
+}
+
+bool FileLease::has_ended() {
+    if (id_ == 0 || shared_->lost) return shared_->lost;
+    pb::Mutation mutation;
+    mutation.mutable_lease_file()->set_lease_id(id_);
+    return client_.mutate_fully(std::move(mutation)).code() == pb::STATUS_ENOENT;
 }
 
 // It ends by itself, too: nobody waits for the answer.

@@ -24,6 +24,7 @@ class FileLease {
     // Keeps it while the client's loop runs, until `done` gives true or a request must have ended. False: the latter.
     bool run_until(const std::function<bool()>& done);
     bool lost() const { return shared_->lost; }
+    bool has_ended();  // Asks the cluster.
     void end();
     void published() { id_ = 0; }  // There is nothing left to end.
 

@@ -40,9 +40,7 @@ ClientStatus nothing_changed(ClientStatus status) {
     for (const std::string_view prefix : {kNothingChanged, kOutcomeUnknown}) {
         if (why.starts_with(prefix)) why.remove_prefix(prefix.size());
     }
-    if (status.code == pb::STATUS_ESTALE) {
-        why = "the cluster gave the upload up, since it did not hear of it for a minute: begin it again";
-    }
+    if (status.code == pb::STATUS_ESTALE) why = kUploadGivenUp;
     status.message = str_cat(kNothingChanged, why.empty() ? text_of(status.code) : std::string(why));
     return status;
 }
@@ -131,6 +129,9 @@ Result<pb::Attributes> Client::write_long_file(std::string_view path, Payload fi
     if (mode) publish.set_mode(*mode);
     Result<pb::Attributes> published = mutate(std::move(mutation));
     if (published.ok()) upload.published();
+    if (published.code() == pb::STATUS_ENOENT && upload.has_ended()) {
+        return nothing_changed(ClientStatus(pb::STATUS_ESTALE));
+    }
     return published;
 }
 
@@ -170,7 +171,7 @@ ClientStatus Client::write_pieces(FileLease& upload, Payload first, const ByteSo
         });
         offset += length;
         const auto room = [&shared] { return shared->under_way < kPiecesInFlight || !shared->failure.ok(); };
-        upload.run_until(room);
+        if (!upload.run_until(room)) return no_answer();
         if (progress) progress(shared->done_bytes);
         Result<Payload> next = next_piece(source, piece_bytes(), meanwhile);
         if (!next.ok() && shared->failure.ok()) shared->failure = next.status();

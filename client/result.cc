@@ -38,4 +38,8 @@ std::string ClientStatus::text() const {
     return str_cat(usual, " (", message, ")");
 }
 
+bool ClientStatus::is_of_a_given_up_upload() const {
+    return code == pb::STATUS_ESTALE && message == str_cat(kNothingChanged, kUploadGivenUp);
+}
+
 }  // namespace sandstore

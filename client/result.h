@@ -18,6 +18,8 @@ inline constexpr std::string_view kOnThisMachine = "on this machine";
 
 // How the message of a failed change begins where it is known that nothing came of it, and where it is not.
 inline constexpr std::string_view kNothingChanged = "nothing was changed: ";
+inline constexpr std::string_view kUploadGivenUp =
+    "the cluster gave the upload up, since it did not hear of it for a minute: begin it again";
 inline constexpr std::string_view kOutcomeUnknown = "the outcome is unknown: ";
 
 struct [[nodiscard]] ClientStatus {
@@ -32,6 +34,7 @@ struct [[nodiscard]] ClientStatus {
     bool ok() const { return code == pb::STATUS_OK; }
     // For a person: the code's text, and the message where it says more.
     std::string text() const;
+    bool is_of_a_given_up_upload() const;  // Of write_file(): it may be begun again.
 };
 
 template <typename Value>

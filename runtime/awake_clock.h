@@ -1,11 +1,13 @@
-// A clock for programs that people stop (^Z and `fg`, a machine that sleeps): what passed since it was last read does
-// not count when that was longer than the process meant to wait. So no deadline passes that could not be kept: what was
-// asked before may have been answered long ago, and the answer lies in the socket.
+// A clock for programs that people stop (^Z and `fg`, a machine that sleeps): when it was not read for longer than a
+// second, the time since then does not count. So a longer stop passes no deadline: what was asked before may have been
+// answered long ago, and the answer lies in the socket.
+//
+// A process that uses it reads it at least every half second while it runs: its loop sees to that (kWaitMaxUs). What a
+// callback takes longer for does not count either.
 //
 // Not for nodes: what they promise each other goes on while they are stopped.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "runtime/dispatcher.h"
@@ -14,27 +16,22 @@ namespace sandstore {
 
 class AwakeClock final : public Clock {
  public:
-    // So much later than it was meant to, a process may come back without having been stopped: machines are busy.
-    static constexpr uint64_t kLateUs = 1'000'000;
+    static constexpr uint64_t kStoppedUs = 1'000'000;  // Not read for longer.
+    static constexpr uint64_t kWaitMaxUs = kStoppedUs / 2;
 
     explicit AwakeClock(const Clock& clock) : clock_(clock), seen_us_(clock.monotonic_us()) {}
 
     uint64_t monotonic_us() const override {
         const uint64_t now_us = clock_.monotonic_us();
-        const uint64_t expected_us = std::max(seen_us_, waits_until_us_) + kLateUs;
-        if (now_us > expected_us) lost_us_ += now_us - seen_us_;
+        if (now_us > seen_us_ + kStoppedUs) lost_us_ += now_us - seen_us_;
         seen_us_ = now_us;
-        waits_until_us_ = 0;
         return now_us - lost_us_;
     }
     uint64_t wall_us() const override { return clock_.wall_us(); }
-    // The process is about to wait, until then at most (in this clock's time; UINT64_MAX: for as long as it takes).
-    void waits_until(uint64_t at_us) { waits_until_us_ = std::min(at_us, UINT64_MAX / 2) + lost_us_; }
 
  private:
     const Clock& clock_;
     mutable uint64_t seen_us_;
-    mutable uint64_t waits_until_us_ = 0;  // By clock_.
     mutable uint64_t lost_us_ = 0;
 };
 

@@ -98,22 +98,28 @@ void EventRuntime::poll(bool messages_left) {
         return;
     }
     dispatcher_.flush_recorder();
-    const uint64_t due_us = std::min(dispatcher_.next_due_us().value_or(UINT64_MAX), limit_us_);
-    if (due_us <= clock_.monotonic_us()) {
+    const bool spins = spin_.expects_work();
+    spin_.wait([this] {
+        event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        return dispatcher_.has_work() || stopping_ || due_us() <= clock_.monotonic_us();
+    });
+    // A callback may have done what run_until() waits for: nobody sleeps right after having spun.
+    if (!spins) sleep();
+}
+
+uint64_t EventRuntime::due_us() {
+    return std::min(dispatcher_.next_due_us().value_or(UINT64_MAX), limit_us_);
+}
+
+void EventRuntime::sleep() {
+    uint64_t until_us = due_us();
+    const uint64_t now_us = clock_.monotonic_us();
+    if (until_us <= now_us) {
         event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
         return;
     }
-    wait(due_us);
-}
-
-void EventRuntime::wait(uint64_t due_us) {
-    const bool found = spin_.wait([this, due_us] {
-        event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
-        return dispatcher_.has_work() || stopping_ || due_us <= clock_.monotonic_us();
-    });
-    if (found) return;
-    if (due_us != UINT64_MAX) arm_timer(due_us);
-    if (awake_clock_) awake_clock_->waits_until(due_us);
+    if (awake_clock_) until_us = std::min(until_us, now_us + AwakeClock::kWaitMaxUs);
+    if (until_us != UINT64_MAX) arm_timer(until_us);
     event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
     spin_.slept();
 }

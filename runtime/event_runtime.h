@@ -68,7 +68,8 @@ class EventRuntime {
     const Clock& choose_clock(const Options& options);
     bool deliver();
     void poll(bool messages_left);
-    void wait(uint64_t due_us);
+    uint64_t due_us();
+    void sleep();
     static void on_timer(int, short, void* runtime);
     void arm_timer(uint64_t at_us);
 

@@ -16,6 +16,7 @@ class BasicSpin {
  public:
     explicit BasicSpin(uint64_t limit_us) : limit_(limit_us) {}  // 0: never.
 
+    bool expects_work() const { return expects_work_; }  // So wait() would look.
     // Calls `look` until it says that there is work, or the time is over. False: sleep, and then call slept().
     template <typename Look>
     bool wait(Look look) {

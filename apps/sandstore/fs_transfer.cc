@@ -16,6 +16,7 @@
 #include "apps/sandstore/fs_tools.h"
 #include "apps/sandstore/local_target.h"
 #include "apps/terminal/progress_bar.h"
+#include "runtime/awake_clock.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -25,7 +26,8 @@ namespace {
 constexpr int kSignalStatus = 128;  // As a shell reports a command that a signal ended: 128 and its number.
 
 // How long a source may be silent, or a sink full, before the client looks after what it keeps open in the cluster.
-constexpr int kSilenceMs = 1'000;
+constexpr int kSilenceMs = 250;
+static_assert(kSilenceMs * 1'000 < AwakeClock::kWaitMaxUs, "or the client takes it for having been stopped");
 constexpr int kPutsMax = 5;  // Of one file.
 
 // The first Ctrl-C, or the end of the terminal, lets the transfer end cleanly, with what was begun given up; the second
@@ -139,7 +141,8 @@ void put_one(Client& client, const std::string& local, const std::string& remote
     };
     Result<pb::Attributes> written = put();
     // Stopped for longer than the cluster waits (^Z, a machine asleep): what has a beginning to go back to is put again.
-    for (int again = 1; again < kPutsMax && written.code() == pb::STATUS_ESTALE && mode && interrupted == 0; again++) {
+    for (int again = 1; again < kPutsMax && written.status().is_of_a_given_up_upload() && mode && interrupted == 0;
+         again++) {
         if (::lseek(file.get(), 0, SEEK_SET) != 0) break;
         std::fprintf(stderr, "%s: not heard of for a minute, the cluster gave the upload up; it begins again\n",
                      remote.c_str());

@@ -47,12 +47,16 @@ void Faults::apply_to_etcd(const SimEvent& event) {
         etcd.is_up = false;
         return after(event.duration_us(), [this] { cluster_.etcd().is_up = true; });
     }
-    etcd_was_wrong_ = true;
     if (event.kind == SimEventKind::kEtcdDiffers) {
         const std::string id = node(event.argument(0));
-        etcd.told[id] = spoiled(etcd_records_, event.argument(1), id);
-        return after(event.duration_us(), [this, id] { cluster_.etcd().told.erase(id); });
+        const SimEtcd::Records lie = spoiled(etcd_records_, event.argument(1), id);
+        told_otherwise_.insert(id);
+        etcd.told[id] = lie;
+        return after(event.duration_us(), [this, id, lie] {
+            if (cluster_.etcd().told[id] == lie) cluster_.etcd().told.erase(id);  // Else there is another one by now.
+        });
     }
+    etcd_was_wrong_ = true;
     etcd.records =
         event.kind == SimEventKind::kEtcdEmpty ? SimEtcd::Records() : spoiled(etcd_records_, event.argument(0) % 3, "");
     after(event.duration_us(), [this] { cluster_.etcd().records = etcd_records_; });

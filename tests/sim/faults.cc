@@ -185,9 +185,16 @@ void Faults::shoot(const AimedFaults::Shot& shot) {
     }
 }
 
+bool Faults::is_member_for_all(const std::string& id) const {
+    return std::ranges::all_of(cluster_.ids(), [&](const std::string& other) {
+        const RaftCore* core = cluster_.core_of(other);
+        return core == nullptr || core->configuration().empty() || core->configuration().is_member(id);
+    });
+}
+
 bool Faults::explains_stop(const std::string& id, const std::string& reason) {
     if (reason.find("invariant") != std::string::npos || reason.find(" failed: ") != std::string::npos) return false;
-    if (etcd_was_wrong_ && reason.find("member list") != std::string::npos) {
+    if ((etcd_was_wrong_ || told_otherwise_.contains(id)) && reason.find("member list") != std::string::npos) {
         start_later(id, 200'000);  // Rightly refused, with such a list.
         return true;
     }
@@ -199,7 +206,7 @@ bool Faults::explains_stop(const std::string& id, const std::string& reason) {
         start_later(id, 200'000);  // The others have not noticed yet that the one before is gone.
         return true;
     }
-    if (id == wiped_ && members_leave_ && reason.find("is no member of it") != std::string::npos) {
+    if (id == wiped_ && !is_member_for_all(id) && reason.find("is no member of it") != std::string::npos) {
         start_later(id, 200'000);  // Rightly refused, until it is one again.
         return true;
     }

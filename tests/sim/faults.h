@@ -53,6 +53,7 @@ class Faults {
     bool must_wait(const SimEvent& event, const std::string& id) const;
     void apply_to_disk(const SimEvent& event, int attempts);
     void apply_to_etcd(const SimEvent& event);
+    bool is_member_for_all(const std::string& id) const;
     void shoot(const AimedFaults::Shot& shot);
     void stop(const std::string& id, bool power_cut);
     void isolate(const std::string& id, uint64_t for_us);
@@ -89,10 +90,11 @@ class Faults {
     SimCluster& cluster_;
     const Schedule& schedule_;
     AimedFaults aimed_;
-    SimEtcd::Records etcd_records_;  // The right ones.
-    bool etcd_was_wrong_ = false;
-    std::set<std::string> sync_errors_;  // Nodes that have to stop when they notice.
-    std::set<std::string> full_;         // Whose disk was full at some time.
+    SimEtcd::Records etcd_records_;         // The right ones.
+    bool etcd_was_wrong_ = false;           // To all,
+    std::set<std::string> told_otherwise_;  // or to these alone.
+    std::set<std::string> sync_errors_;     // Nodes that have to stop when they notice.
+    std::set<std::string> full_;            // Whose disk was full at some time.
     std::set<std::string> power_failing_;
     std::vector<std::pair<std::string, std::string>> broken_;  // Connections.
     struct Starved {

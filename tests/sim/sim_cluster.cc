@@ -293,13 +293,12 @@ std::vector<std::string> SimCluster::members() {
     return by.empty() ? ids_ : raft(by)->core()->configuration().members();
 }
 
-bool SimCluster::can_spare(const std::string& id, const std::string& absent) const {
+bool SimCluster::can_spare(const std::string& id) const {
     return std::ranges::all_of(ids_, [&](const std::string& follower) {
         const RaftCore* core = core_of(follower);
         return core != nullptr &&
-               (core->configuration().empty() || goes_on_without(core->configuration(), [&](const std::string& node) {
-                    return node != id && node != absent;
-                }));
+               (core->configuration().empty() ||
+                goes_on_without(core->configuration(), [&](const std::string& node) { return node != id; }));
     });
 }
 

@@ -72,9 +72,9 @@ class SimCluster {
     bool is_running(const std::string& id) { return runtime_.node(id) != nullptr; }
     std::string leader() const;          // Of the highest term; empty without one.
     std::vector<std::string> members();  // As the leader knows them; all nodes without one.
-    // Whether all would go on without it and `absent`: all nodes run, and a quorum of every configuration that any of
+    // Whether all would go on without it: all nodes run, and a quorum of every configuration that any of
     // them follows is left, also when those that are leaving have left.
-    bool can_spare(const std::string& id, const std::string& absent = "") const;
+    bool can_spare(const std::string& id) const;
     RaftNode* raft(const std::string& id) const;
     const RaftCore* core_of(const std::string& id) const;  // Null while it boots, and of clients.
     StateMachine* state_machine(const std::string& id);

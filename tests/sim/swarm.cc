@@ -165,7 +165,8 @@ void Draw::draw_faults() {
     }
 }
 
-// Operators take nodes away for good, and so does damage: where there is any, members are added and promoted only.
+// Operators take nodes away for good, and so does damage: where there is any, members are added and promoted only, but
+// for what draw_departures() adds.
 void Draw::draw_requests() {
     if (one_in(2)) set("priorities", 1);
     // Leases are what handing over leadership endangers most.
@@ -292,7 +293,7 @@ void Draw::draw_operations() {
     }
 }
 
-// Where nothing else takes a node away for good.
+// Where nothing drawn so far takes a node away for good.
 void Draw::draw_wipes() {
     const bool nodes_leave = std::any_of(schedule_.events.begin(), schedule_.events.end(), [](const SimEvent& event) {
         return event.kind == SimEventKind::kFlippedBit || event.kind == SimEventKind::kDamagedSnapshot ||
@@ -389,7 +390,9 @@ void Draw::draw_lists() {
     if (schedule_.setting("hard_boot") != 0 && one_in(3)) set("etcd_differs", 10 * (1 + below(nodes_)) + below(6));
     if (!one_in(6)) return;
     for (uint64_t i = between(1, 4); i > 0; i--) {
-        add(SimEventKind::kEtcdDiffers, {number(1 + below(nodes_)), number(below(6)), draw_duration()});
+        // Nodes ask once a second.
+        const int64_t for_us = number(between(200 * kMs, 2500 * kMs));
+        add(SimEventKind::kEtcdDiffers, {number(1 + below(nodes_)), number(below(6)), for_us});
     }
 }
 

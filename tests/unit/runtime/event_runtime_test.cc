@@ -109,60 +109,111 @@ struct WallOfAPerson final : Clock {
     uint64_t wall_us() const override { return now_us; }
 };
 
-TEST(AwakeClockTest, time_counts_while_the_process_runs_or_waits_as_long_as_it_meant_to) {
+TEST(AwakeClockTest, the_time_that_the_process_was_stopped_does_not_count) {
     WallOfAPerson wall;
     AwakeClock clock(wall);
     const uint64_t begin_us = clock.monotonic_us();
     wall.now_us += 900'000;
     EXPECT_EQ(clock.monotonic_us(), begin_us + 900'000);
-    clock.waits_until(begin_us + 10'000'000);
-    wall.now_us += 9'000'000;
-    EXPECT_EQ(clock.monotonic_us(), begin_us + 9'900'000);
-}
-
-TEST(AwakeClockTest, the_time_that_the_process_was_stopped_does_not_count) {
-    WallOfAPerson wall;
-    AwakeClock clock(wall);
-    const uint64_t begin_us = clock.monotonic_us();
     wall.now_us += 3'600'000'000;
-    EXPECT_EQ(clock.monotonic_us(), begin_us) << "stopped at work";
-    clock.waits_until(begin_us + 10'000'000);
-    wall.now_us += 3'600'000'000;
-    EXPECT_EQ(clock.monotonic_us(), begin_us) << "stopped while it waited";
+    EXPECT_EQ(clock.monotonic_us(), begin_us + 900'000);
     wall.now_us += 500'000;
-    EXPECT_EQ(clock.monotonic_us(), begin_us + 500'000);
-    clock.waits_until(UINT64_MAX);
-    wall.now_us += 3'600'000'000;
-    EXPECT_EQ(clock.monotonic_us(), begin_us + 3'600'500'000) << "it meant to wait for as long as it takes";
+    EXPECT_EQ(clock.monotonic_us(), begin_us + 1'400'000);
 }
 
-// The machine sleeps for an hour while the loop waits; the answer comes only then.
-TEST_F(EventRuntimeTest, a_process_that_was_stopped_has_not_missed_its_deadlines) {
-    class JumpingClock final : public Clock {
-     public:
-        uint64_t monotonic_us() const override { return system_.monotonic_us() + jumped_us; }
-        uint64_t wall_us() const override { return system_.wall_us(); }
-        uint64_t jumped_us = 0;
+class JumpingClock final : public Clock {
+ public:
+    uint64_t monotonic_us() const override { return system_.monotonic_us() + jumped_us; }
+    uint64_t wall_us() const override { return system_.wall_us(); }
+    uint64_t jumped_us = 0;
 
-     private:
-        SystemClock system_;
-    } clock;
-    EventRuntime stopped({.node_id = "client", .root_seed = 1, .clock = &clock, .may_be_stopped = true}, logger,
-                         metrics);
+ private:
+    SystemClock system_;
+};
+
+class StoppedRuntimeTest : public EventRuntimeTest {
+ public:
+    StoppedRuntimeTest() { stopped.dispatcher().add_port({pb::PORT_TRANSPORT, 0}, &port); }
+    void ask(uint64_t timeout_us) {
+        stopped.dispatcher().ask(
+            Address("node-9", pb::ACTOR_LOG), message_of(pb::Drain()), timeout_us,
+            [this](Message message) { ended = message->has_request_failed() ? "failed" : "answered"; });
+        ASSERT_TRUE(stopped.run_until([&] { return port.to.request_id != 0; }, kLong));
+    }
+    bool run() {
+        return stopped.run_until([&] { return !ended.empty(); }, kLong);
+    }
+
     struct LateAnswer final : Port {
         void handle(Message message) override { to = reply_to(message); }
         ReplyTo to;
     } port;
-    stopped.dispatcher().add_port({pb::PORT_TRANSPORT, 0}, &port);
+    JumpingClock clock;
+    EventRuntime stopped{
+        {.node_id = "client", .root_seed = 1, .clock = &clock, .may_be_stopped = true}, logger, metrics};
     std::string ended;
-    stopped.dispatcher().ask(Address("node-9", pb::ACTOR_LOG), message_of(pb::Drain()), 15'000'000,
-                             [&](Message message) { ended = message->has_request_failed() ? "failed" : "answered"; });
-    EXPECT_TRUE(stopped.run_until([&] { return port.to.request_id != 0; }, kLong));
-    clock.jumped_us = 3'600'000'000;
+};
+
+// An hour, at work and while the loop waits; the answer comes only then.
+TEST_F(StoppedRuntimeTest, it_has_not_missed_its_deadlines) {
+    ask(15'000'000);
+    clock.jumped_us += 3'600'000'000;
     EXPECT_FALSE(stopped.run_until([&] { return !ended.empty(); }, 20'000));
-    stopped.dispatcher().reply(port.to, {pb::PORT_TRANSPORT, 0}, message_of(pb::StatusReply()));
-    EXPECT_TRUE(stopped.run_until([&] { return !ended.empty(); }, kLong));
+    // The loop is in its wait when this fires.
+    const auto jump = [](evutil_socket_t, short, void* test) {
+        auto* self = static_cast<StoppedRuntimeTest*>(test);
+        self->clock.jumped_us += 3'600'000'000;
+        self->stopped.dispatcher().reply(self->port.to, {pb::PORT_TRANSPORT, 0}, message_of(pb::StatusReply()));
+    };
+    event* timer = evtimer_new(stopped.base(), jump, this);
+    const timeval soon{0, 5'000};
+    evtimer_add(timer, &soon);
+    EXPECT_TRUE(run());
     EXPECT_EQ(ended, "answered");
+    event_free(timer);
+}
+
+// The loop waits in pieces, or it would take the wait for a stop.
+TEST_F(StoppedRuntimeTest, a_deadline_passes_that_the_process_waits_for) {
+    ask(1'200'000);
+    const uint64_t begun_us = clock.monotonic_us();
+    EXPECT_TRUE(run());
+    EXPECT_EQ(ended, "failed");
+    EXPECT_GE(clock.monotonic_us(), begun_us + 1'000'000);
+}
+
+// What comes while it spins, or sleeps, is served; so are its timers.
+TEST_F(EventRuntimeTest, a_loop_that_spins_misses_nothing) {
+    for (const uint64_t spin_us : {1, 200, 1'000}) {
+        EventRuntime spinning({.node_id = "node-1", .root_seed = 1, .spin_us = spin_us}, logger, metrics);
+        spinning.dispatcher().add_port({pb::PORT_TRANSPORT, 0}, &silence);
+        int ends[2];
+        ASSERT_EQ(pipe(ends), 0);
+        int left = 50;
+        struct Both {
+            int* ends;
+            int* left;
+        } both{ends, &left};
+        event* readable = event_new(
+            spinning.base(), ends[0], EV_READ | EV_PERSIST,
+            [](evutil_socket_t, short, void* arg) {
+                const Both& seen = *static_cast<Both*>(arg);
+                char byte;
+                if (read(seen.ends[0], &byte, 1) != 1 || --*seen.left == 0) return;
+                EXPECT_EQ(write(seen.ends[1], "x", 1), 1);
+            },
+            &both);
+        event_add(readable, nullptr);
+        ASSERT_EQ(write(ends[1], "x", 1), 1);
+        EXPECT_TRUE(spinning.run_until([&] { return left == 0; }, kLong));
+        bool failed = false;
+        spinning.dispatcher().ask(Address("node-9", pb::ACTOR_LOG), message_of(pb::Drain()), 5'000,
+                                  [&](Message message) { failed = message->has_request_failed(); });
+        EXPECT_TRUE(spinning.run_until([&] { return failed; }, kLong));
+        event_free(readable);
+        close(ends[0]);
+        close(ends[1]);
+    }
 }
 
 constexpr int64_t kSuspendedSeconds = 1'000'000;

@@ -35,9 +35,11 @@ class AnswerHost final : public PortHost {
         answers[to.request_id] = std::move(message);
     }
     void node_unreachable(std::string_view, std::string_view) override {}
+    void hurry() override { hurried++; }
     Logger& logger() override { return logger_; }
     MetricsRegistry& metrics() override { return metrics_; }
 
+    int hurried = 0;
     std::vector<uint64_t> order;
     std::map<uint64_t, Message> answers;
 
@@ -292,6 +294,15 @@ TEST_F(ThreadDiskTest, a_delayed_disk_says_how_long_it_took) {
     open(1, &faults);
     faults.disk_delay_us = 5'000;
     EXPECT_GE(execute(write_request("a", 0, 1), Payload(std::string("x"))).reply.elapsed_us(), 5'000u);
+}
+
+TEST_F(ThreadDiskTest, to_wake_a_sleeping_disk_is_urgent) {
+    for (int i = 1; i <= 3; i++) {
+        ASSERT_EQ(write("a", 0, "x"), 0);
+        EXPECT_LE(host_.hurried, i) << "once for each";
+    }
+    // A worker that has not gone to sleep again needs no waking.
+    while (host_.hurried == 0) ASSERT_EQ(write("a", 0, "x"), 0);
 }
 
 // One that looks for requests by itself misses none, whether it looks or sleeps when they come, nor its own end.
