@@ -1,6 +1,6 @@
-// Looking for the next work a little longer before going to sleep. To wake a sleeping thread costs the one that wakes it
-// a system call, and the work some ten microseconds until a processor has it; a processor that has nothing else to do
-// can save both.
+// Looking for the next work a little longer before going to sleep. To wake a sleeping thread costs the one that wakes
+// it a system call, and the work some ten microseconds until a processor has it; a processor that has nothing else to
+// do can save both.
 //
 // It adapts: only after a wait that was short is the next one expected to be short, too. So a thread with nothing to do
 // spins once and then sleeps, and one that is kept busy by waits of a few microseconds does not sleep at all.

@@ -140,10 +140,9 @@ void put_one(Client& client, const std::string& local, const std::string& remote
             remote, source_of(file.get()), [&bar](uint64_t done) { bar.update(done); }, mode);
     };
     Result<pb::Attributes> written = put();
-    // Stopped for longer than the cluster waits (^Z, a machine asleep): what has a beginning to go back to is put again.
-    for (int again = 1; again < kPutsMax && written.status().is_of_a_given_up_upload() && mode && interrupted == 0;
-         again++) {
-        if (::lseek(file.get(), 0, SEEK_SET) != 0) break;
+    // Stopped for longer than the cluster waits (^Z, a machine asleep): a file has a beginning to go back to.
+    for (int puts = 1; puts < kPutsMax && mode && written.status().is_of_a_given_up_upload(); puts++) {
+        if (interrupted != 0 || ::lseek(file.get(), 0, SEEK_SET) != 0) break;
         std::fprintf(stderr, "%s: not heard of for a minute, the cluster gave the upload up; it begins again\n",
                      remote.c_str());
         written = put();
