@@ -95,6 +95,9 @@ void Faults::apply_to_disk(const SimEvent& event, int attempts) {
         case SimEventKind::kLostDirectory:
             lose_directory(event, id);
             break;
+        case SimEventKind::kSwappedDisks:
+            swap_disks(id, node(event.argument(1)), for_us);
+            break;
         default:
             break;
     }
@@ -104,10 +107,32 @@ void Faults::apply_to_disk(const SimEvent& event, int attempts) {
 // disks, whoever else is away for a while. (With two, chunks and entries would depend on how far the first one was
 // taken back.)
 bool Faults::may_take_back(const std::string& id) {
-    if (!damaged_.empty() || schedule_.setting("nodes") < 3 || (!wiped_.empty() && wiped_ != id)) return false;
+    if (!swapped_.empty() || !damaged_.empty() || schedule_.setting("nodes") < 3 || (!wiped_.empty() && wiped_ != id))
+        return false;
     wiped_ = id;
     if (on_take_back) on_take_back(id);
     return true;
+}
+
+// Neither may take the other one's for its own. Nothing else is done to disks meanwhile that lasts.
+void Faults::swap_disks(const std::string& one, const std::string& other, uint64_t for_us) {
+    if (one == other || !swapped_.empty() || !cluster_.is_running(one) || !cluster_.is_running(other)) return;
+    swapped_ = {one, other};
+    exchange_disks();
+    after(for_us, [this] {
+        exchange_disks();
+        swapped_.clear();
+    });
+}
+
+void Faults::exchange_disks() {
+    for (const std::string& id : swapped_) cluster_.kill(id);
+    SimDisk& one = cluster_.disk(swapped_.front());
+    SimDisk& other = cluster_.disk(swapped_.back());
+    const SimDisk::Copy files = one.copy();
+    one.put_back(other.copy());
+    other.put_back(files);
+    for (const std::string& id : swapped_) start_later(id, 1'000);
 }
 
 void Faults::wipe(const std::string& id) {
@@ -218,7 +243,10 @@ void Faults::lose_directory(const SimEvent& event, const std::string& id) {
 
 // One node at most, and no cluster that cannot do without it.
 bool Faults::may_damage(const std::string& id) {
-    if (schedule_.setting("nodes") < 3 || (!damaged_.empty() && damaged_ != id) || !wiped_.empty()) return false;
+    if (schedule_.setting("nodes") < 3 || (!damaged_.empty() && damaged_ != id) || !wiped_.empty() ||
+        !swapped_.empty()) {
+        return false;
+    }
     damaged_ = id;
     if (on_take_back) on_take_back(id);
     return true;

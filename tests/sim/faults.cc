@@ -210,6 +210,7 @@ bool Faults::explains_stop(const std::string& id, const std::string& reason) {
         start_later(id, 200'000);  // Rightly refused, until it is one again.
         return true;
     }
+    if (std::ranges::count(swapped_, id) > 0 && reason.find("belongs to") != std::string::npos) return true;
     if (full_.contains(id) && reason.find("cannot write identity.json") != std::string::npos) {
         start_later(id, 200'000);  // One that starts claims its directory first; one that runs goes on.
         return true;
@@ -318,6 +319,8 @@ void Faults::apply_to_network(const SimEvent& event) {
 
 void Faults::heal() {
     healed_ = true;
+    if (!swapped_.empty()) exchange_disks();
+    swapped_.clear();
     cluster_.network().heal();
     for (const auto& [one, other] : broken_) cluster_.network().connect_again(one, other);
     calm();

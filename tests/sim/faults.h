@@ -79,6 +79,8 @@ class Faults {
     LogTail tail_of(const std::string& id, uint64_t blocks);
     void lose_tail(const SimEvent& event, const std::string& id, int attempts);
     void damage_tail(const SimEvent& event, const std::string& id, int attempts);
+    void swap_disks(const std::string& one, const std::string& other, uint64_t for_us);
+    void exchange_disks();
     void lose_directory(const SimEvent& event, const std::string& id);
     void damage_snapshot(const std::string& id, uint64_t where);
     void lie(const std::string& id, const SimEvent& event);
@@ -102,6 +104,7 @@ class Faults {
         uint64_t from_index;
     };
     std::map<std::string, Starved> starved_;  // By node: it does not get back what it has lost from that entry on.
+    std::vector<std::string> swapped_;        // The two whose disks are exchanged now.
     std::set<std::string> lost_;
     std::string damaged_;         // The one node whose disk may be damaged.
     std::string wiped_;           // The one node whose disk may be replaced, or taken back to an earlier time.

@@ -17,8 +17,8 @@ struct KindFacts {
 
 // In the order of SimEventKind. Nodes and clients count from 1, files from 0; node 0 is the leader at that moment;
 // `side` has one bit for each node.
-const std::array<KindFacts, 59>& kind_table() {
-    static const std::array<KindFacts, 59> table = {{
+const std::array<KindFacts, 60>& kind_table() {
+    static const std::array<KindFacts, 60> table = {{
         {"kill", {"node", "for_us"}},
         {"power_cut", {"node", "for_us"}},
         {"kill_all", {"for_us"}},
@@ -50,6 +50,7 @@ const std::array<KindFacts, 59>& kind_table() {
         {"lost_tail", {"node", "blocks", "starve_us", "for_us"}},
         {"damaged_tail", {"node", "where", "for_us"}},
         {"lost_directory", {"node", "which", "for_us"}},
+        {"swapped_disks", {"node", "other", "for_us"}},
         {"damaged_snapshot", {"node", "where"}},
         {"lying_write", {"node", "of", "shift"}},
         {"wall_jump", {"node", "us"}},
@@ -195,6 +196,7 @@ const std::map<std::string, int64_t>& default_settings() {
         {"priorities", 0},      // Drawn from the seed when not 0.
         {"chunk_bytes_max", 64 * 1024},
         {"session_timeout_us", 3'600'000'000},
+        {"sessions_max", 1000},
         {"operation_timeout_us", 3'000'000},
         {"attempt_timeout_ms", 500},
         {"clock_skew_ppm", 0},  // Up to so much, in either direction, on each machine.

@@ -47,6 +47,7 @@ enum class SimEventKind : uint8_t {
     kLostTail,         // or without the end of its log, which it had acknowledged.
     kDamagedTail,      // The newest block of its log is damaged: what was acknowledged has a seal behind it.
     kLostDirectory,    // One of log/, chunks/ and snapshots/ is gone from its disk.
+    kSwappedDisks,     // Each of two machines got the other one's.
     kDamagedSnapshot,  // While the node runs and may send it.
     kLyingWrite,       // Of a chunk or a snapshot: it succeeds, and lands nowhere or in the wrong place.
     // Clocks, etcd

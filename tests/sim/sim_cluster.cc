@@ -192,7 +192,7 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     raft.set_snapshot_piece_bytes(own(id, options_.snapshot_piece_bytes));
     pb::StartStateMachine state;
     state.set_session_timeout_us(options_.session_timeout_us);
-    state.set_sessions_max(1000);
+    state.set_sessions_max(options_.sessions_max);
     state.set_chunk_commit_window_us(600'000'000);
     pb::StartFiles files;
     files.set_copies(3);

@@ -37,6 +37,7 @@ struct SimOptions {
     uint64_t cache_bytes = 64 * 1024;
     uint64_t segment_bytes = 256 * 1024;
     uint64_t session_timeout_us = 3'600'000'000;
+    uint64_t sessions_max = 1000;
     uint64_t client_chunk_bytes = 64 * 1024;
     uint64_t attempt_timeout_ms = 500;
     bool lease_reads = false;

@@ -47,6 +47,7 @@ SimOptions options_of(const Schedule& schedule) {
     options.cache_bytes = setting("cache_bytes");
     options.segment_bytes = setting("segment_bytes");
     options.session_timeout_us = setting("session_timeout_us");
+    options.sessions_max = setting("sessions_max");
     options.client_chunk_bytes = setting("chunk_bytes_max");
     options.attempt_timeout_ms = setting("attempt_timeout_ms");
     options.random_priorities = setting("priorities") != 0;

@@ -35,6 +35,7 @@ class Draw {
         draw_patience();
         draw_departures();
         draw_lists();
+        draw_limits();
         std::stable_sort(schedule_.events.begin(), schedule_.events.end(),
                          [](const SimEvent& a, const SimEvent& b) { return a.at_us < b.at_us; });
         return std::move(schedule_);
@@ -76,6 +77,7 @@ class Draw {
     void draw_bad_requests();
     void draw_departures();
     void draw_lists();
+    void draw_limits();
     void draw_operation(SimEventKind kind, uint64_t at_us);
 
     const SwarmLimits& limits_;
@@ -157,7 +159,9 @@ void Draw::draw_faults() {
     if (one_in(12)) return;  // What happens without any must work as well.
     for (int k = 0; k < static_cast<int>(SimEventKind::kTransfer); k++) {
         const auto kind = static_cast<SimEventKind>(k);
-        if (kind == SimEventKind::kLyingWrite || kind == SimEventKind::kEtcdDiffers) continue;
+        if (kind == SimEventKind::kSwappedDisks || kind == SimEventKind::kLyingWrite ||
+            kind == SimEventKind::kEtcdDiffers)
+            continue;
         if (kind >= SimEventKind::kWipedDisk && kind <= SimEventKind::kLostDirectory) continue;
         if (!one_in(kind == SimEventKind::kAimed ? 2 : 5)) continue;
         const uint64_t count = between(1, one_in(6) ? 16 : 4);
@@ -393,6 +397,17 @@ void Draw::draw_lists() {
         // Nodes ask once a second.
         const int64_t for_us = number(between(200 * kMs, 2500 * kMs));
         add(SimEventKind::kEtcdDiffers, {number(1 + below(nodes_)), number(below(6)), for_us});
+    }
+}
+
+// Sessions are fewer than clients want, and disks are mixed up.
+void Draw::draw_limits() {
+    if (one_in(12)) set("sessions_max", static_cast<uint64_t>(schedule_.setting("clients")) - 1 + below(4));
+    if (nodes_ < 2 || !one_in(12)) return;
+    for (uint64_t i = between(1, 2); i > 0; i--) {
+        const uint64_t one = below(nodes_);
+        const uint64_t other = (one + 1 + below(nodes_ - 1)) % nodes_;
+        add(SimEventKind::kSwappedDisks, {number(1 + one), number(1 + other), draw_duration()});
     }
 }
 
