@@ -197,6 +197,8 @@ const std::map<std::string, int64_t>& default_settings() {
         {"chunk_bytes_max", 64 * 1024},
         {"session_timeout_us", 3'600'000'000},
         {"sessions_max", 1000},
+        {"collects",
+         0},  // Not 0: chunks that no file has are soon deleted, and the run goes on for so long at its end.
         {"operation_timeout_us", 3'000'000},
         {"attempt_timeout_ms", 500},
         {"clock_skew_ppm", 0},  // Up to so much, in either direction, on each machine.

@@ -193,7 +193,7 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     pb::StartStateMachine state;
     state.set_session_timeout_us(options_.session_timeout_us);
     state.set_sessions_max(options_.sessions_max);
-    state.set_chunk_commit_window_us(600'000'000);
+    state.set_chunk_commit_window_us(options_.chunk_commit_window_us);
     pb::StartFiles files;
     files.set_copies(3);
     files.set_chunk_bytes_max(256 * 1024);
@@ -204,8 +204,8 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     chunks.set_disk_reserve_bytes(kDiskReserveBytes);
     pb::StartRepairer repairer;
     repairer.set_interval_ms(2000);
-    repairer.set_orphan_grace_us(1'800'000'000);
-    repairer.set_chunk_commit_window_us(600'000'000);
+    repairer.set_orphan_grace_us(options_.orphan_grace_us);
+    repairer.set_chunk_commit_window_us(options_.chunk_commit_window_us);
     pb::StartMover mover;
     mover.set_copies(3);
     mover.set_chunk_bytes_max(256 * 1024);

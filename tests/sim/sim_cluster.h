@@ -38,6 +38,8 @@ struct SimOptions {
     uint64_t segment_bytes = 256 * 1024;
     uint64_t session_timeout_us = 3'600'000'000;
     uint64_t sessions_max = 1000;
+    uint64_t chunk_commit_window_us = 600'000'000;
+    uint64_t orphan_grace_us = 1'800'000'000;
     uint64_t client_chunk_bytes = 64 * 1024;
     uint64_t attempt_timeout_ms = 500;
     bool lease_reads = false;

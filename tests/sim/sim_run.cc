@@ -27,6 +27,9 @@ constexpr uint64_t kBootSpreadUs = 400'000;  // Of nodes that do not start toget
 constexpr int64_t kToldOtherwiseUs = 2'500'000;
 constexpr uint64_t kConvergenceLimitUs = 20'000'000;
 constexpr uint64_t kServiceLimitUs = 10'000'000;
+constexpr uint64_t kShortCommitWindowUs = 5'000'000;
+constexpr uint64_t kShortGraceUs = 66'000'000;  // The shortest that the Repairer takes is a minute more.
+constexpr uint64_t kCollectionUs = 80'000'000;
 constexpr uint64_t kStatusEveryUs = 500'000;
 constexpr uint64_t kAllRunLimitUs = 4'000'000;
 
@@ -48,6 +51,10 @@ SimOptions options_of(const Schedule& schedule) {
     options.segment_bytes = setting("segment_bytes");
     options.session_timeout_us = setting("session_timeout_us");
     options.sessions_max = setting("sessions_max");
+    if (setting("collects") != 0) {
+        options.chunk_commit_window_us = kShortCommitWindowUs;
+        options.orphan_grace_us = kShortGraceUs;
+    }
     options.client_chunk_bytes = setting("chunk_bytes_max");
     options.attempt_timeout_ms = setting("attempt_timeout_ms");
     options.random_priorities = setting("priorities") != 0;
@@ -113,6 +120,7 @@ class Run {
     pb::ClusterStatus ask_status();
     void believe_health();
     bool no_voter_has_forgotten() const;
+    void collect();
     void serve_and_converge();
     bool is_overdrawn();
     std::string stops() const;
@@ -346,6 +354,13 @@ bool Run::no_voter_has_forgotten() const {
                         [&](const auto& peer) { return core.has_forgotten(peer.first); });
 }
 
+// What is in a file is still there when what no file has is gone.
+void Run::collect() {
+    if (schedule_.setting("collects") == 0) return;
+    cluster_.runtime().run_for(kCollectionUs);
+    workload_.prove_service(kServiceLimitUs);
+}
+
 // A node that was asked away while another was lost may have been one too many: then nobody can decide anything any
 // more, and rightly so, if only because the leader that took the request has it in its log. Only then is a lack of
 // progress excused.
@@ -360,6 +375,7 @@ void Run::serve_and_converge() {
         serve_without_one();
         converge();
         believe_health();
+        collect();
     } catch (const InvariantBroken& failure) {
         const std::string signature = Invariants::signature_of(failure.what());
         const bool is_about_progress =

@@ -403,6 +403,7 @@ void Draw::draw_lists() {
 // Sessions are fewer than clients want, and disks are mixed up.
 void Draw::draw_limits() {
     if (one_in(12)) set("sessions_max", static_cast<uint64_t>(schedule_.setting("clients")) - 1 + below(4));
+    if (one_in(40)) set("collects", 1);
     if (nodes_ < 2 || !one_in(12)) return;
     for (uint64_t i = between(1, 2); i > 0; i--) {
         const uint64_t one = below(nodes_);
