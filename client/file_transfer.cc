@@ -40,7 +40,6 @@ ClientStatus nothing_changed(ClientStatus status) {
     for (const std::string_view prefix : {kNothingChanged, kOutcomeUnknown}) {
         if (why.starts_with(prefix)) why.remove_prefix(prefix.size());
     }
-    if (status.code == pb::STATUS_ESTALE) why = kUploadGivenUp;
     status.message = str_cat(kNothingChanged, why.empty() ? text_of(status.code) : std::string(why));
     return status;
 }
@@ -72,6 +71,10 @@ int hand_over(const ByteSink& sink, Payload bytes, const std::function<void()>& 
         if (count <= 0) meanwhile();
     }
     return 0;
+}
+
+ClientStatus given_up() {
+    return ClientStatus(pb::STATUS_ESTALE, str_cat(kNothingChanged, kUploadGivenUp));
 }
 
 std::string directory_of(std::string_view path) {
@@ -120,7 +123,8 @@ Result<pb::Attributes> Client::write_long_file(std::string_view path, Payload fi
     lease.set_upload(true);
     if (const auto taken = upload.take(std::move(lease), 0); !taken.ok()) return nothing_changed(taken.status());
     if (ClientStatus status = write_pieces(upload, std::move(first), source, progress); !status.ok()) {
-        return nothing_changed(status);
+        const bool is_stale = status.code == pb::STATUS_ESTALE && status.message != kOnThisMachine;
+        return is_stale && upload.has_ended() ? given_up() : nothing_changed(status);
     }
     pb::Mutation mutation;
     pb::PublishFile& publish = *mutation.mutable_publish_file();
@@ -130,7 +134,7 @@ Result<pb::Attributes> Client::write_long_file(std::string_view path, Payload fi
     Result<pb::Attributes> published = mutate(std::move(mutation));
     if (published.ok()) upload.published();
     if (published.code() == pb::STATUS_ENOENT && upload.has_ended()) {
-        return nothing_changed(ClientStatus(pb::STATUS_ESTALE));
+        return given_up();
     }
     return published;
 }

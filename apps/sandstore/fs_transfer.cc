@@ -17,6 +17,7 @@
 #include "apps/sandstore/local_target.h"
 #include "apps/terminal/progress_bar.h"
 #include "runtime/awake_clock.h"
+#include "runtime/one_line.h"
 #include "runtime/text.h"
 
 namespace sandstore {
@@ -143,8 +144,9 @@ void put_one(Client& client, const std::string& local, const std::string& remote
     // Stopped for longer than the cluster waits (^Z, a machine asleep): a file has a beginning to go back to.
     for (int puts = 1; puts < kPutsMax && mode && written.status().is_of_a_given_up_upload(); puts++) {
         if (interrupted != 0 || ::lseek(file.get(), 0, SEEK_SET) != 0) break;
-        std::fprintf(stderr, "%s: not heard of for a minute, the cluster gave the upload up; it begins again\n",
-                     remote.c_str());
+        std::fprintf(stderr,
+                     "sandstore: %s: not heard of for a minute, the cluster gave the upload up; it begins again\n",
+                     one_line(remote).c_str());
         written = put();
     }
     if (!written.ok()) say_failure(local, remote, written.status(), errors);
