@@ -57,12 +57,12 @@ int write_all(int number, const char* bytes, size_t length, uint64_t offset) {
     return 0;
 }
 
-int write_zeros(int number, uint64_t length) {
+int write_zeros(int number, uint64_t from, uint64_t length) {
     static const std::string zeros(kZeroBytes, '\0');
-    for (uint64_t offset = 0; offset < length;) {
-        const uint64_t part = std::min<uint64_t>(zeros.size(), length - offset);
-        if (const int error = write_all(number, zeros.data(), part, offset)) return error;
-        offset += part;
+    for (uint64_t done = 0; done < length;) {
+        const uint64_t part = std::min<uint64_t>(zeros.size(), length - done);
+        if (const int error = write_all(number, zeros.data(), part, from + done)) return error;
+        done += part;
     }
     return 0;
 }
@@ -214,6 +214,10 @@ DiskFiles::Result DiskFiles::carry_out(const pb::DiskOperation& operation, Sourc
             return list(operation.list().directory(), reply);
         case pb::DiskOperation::kSpace:
             return space(reply);
+        case pb::DiskOperation::kPunch:
+            return punch(operation.punch());
+        case pb::DiskOperation::kZero:
+            return zero(operation.zero());
         case pb::DiskOperation::OPERATION_NOT_SET:
             break;
     }
@@ -280,7 +284,7 @@ DiskFiles::Result DiskFiles::create_zeroed(const pb::DiskOperation::CreateZeroed
     const FileDescriptor file(openat(place.directory.number(), place.name.c_str(),
                                      O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kFileMode));
     if (!file.open()) return {errno};
-    Result result{write_zeros(file.number(), operation.size())};
+    Result result{write_zeros(file.number(), 0, operation.size())};
     if (result.error == 0) {
         const int error = sync_descriptor(file.number());
         result = {error, error != 0};
@@ -406,6 +410,25 @@ DiskFiles::Result DiskFiles::space(pb::DiskReply* reply) {
     reply->set_total_bytes(uint64_t{status.f_blocks} * status.f_frsize);
     reply->set_free_bytes(full() ? 0 : uint64_t{status.f_bavail} * status.f_frsize);
     return {};
+}
+
+DiskFiles::Result DiskFiles::punch(const pb::DiskOperation::Punch& operation) {
+    if (operation.offset() > kFileBytesMax || operation.length() > kFileBytesMax) return {EFBIG};
+    std::shared_ptr<OpenFile> file;
+    if (const int error = open_file(operation.file(), false, &file)) return {error};
+    const int done = uninterrupted([&] {
+        return fallocate(file->file.number(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                         static_cast<off_t>(operation.offset()), static_cast<off_t>(operation.length()));
+    });
+    return {done == 0 ? 0 : errno};
+}
+
+DiskFiles::Result DiskFiles::zero(const pb::DiskOperation::Zero& operation) {
+    if (operation.offset() > kFileBytesMax || operation.length() > kFileBytesMax) return {EFBIG};
+    std::shared_ptr<OpenFile> file;
+    if (const int error = open_file(operation.file(), true, &file)) return {error};
+    if (full()) return {ENOSPC};
+    return {write_zeros(file->file.number(), operation.offset(), operation.length())};
 }
 
 // --- Opening

@@ -75,6 +75,8 @@ class DiskFiles {
     Result make_directory(const std::string& path);
     Result list(const std::string& path, pb::DiskReply* reply);
     Result space(pb::DiskReply* reply);
+    Result punch(const pb::DiskOperation::Punch& operation);
+    Result zero(const pb::DiskOperation::Zero& operation);
 
     int open_directory(std::string_view path, FileDescriptor* directory) const;
     int find_place(std::string_view path, Place* place) const;

@@ -10,6 +10,7 @@ namespace sandstore {
 namespace {
 
 constexpr uint64_t kReadBytesMax = uint64_t{64} << 20;  // Of one Read, as with real files.
+constexpr uint64_t kFileBytesMax = uint64_t{1} << 40;
 
 }  // namespace
 
@@ -53,11 +54,10 @@ int MemoryFiles::carry_out(const pb::DiskOperation& operation, Source* source, p
         case pb::DiskOperation::kRead:
             return read(operation.read(), reply, out);
         case pb::DiskOperation::kCreateZeroed:
-            if (operation.create_zeroed().size() > bytes_max_) return ENOSPC;
-            return put(operation.create_zeroed().file(), Payload(std::string(operation.create_zeroed().size(), '\0')));
+            return create_zeroed(operation.create_zeroed().file(), operation.create_zeroed().size());
         case pb::DiskOperation::kReplace:
             if (!source->take(operation.replace().length(), &bytes)) return EINVAL;
-            return put(operation.replace().file(), bytes);
+            return replace(operation.replace().file(), bytes);
         case pb::DiskOperation::kRename:
             return rename(operation.rename().from(), operation.rename().to());
         case pb::DiskOperation::kRemove:
@@ -70,66 +70,146 @@ int MemoryFiles::carry_out(const pb::DiskOperation& operation, Source* source, p
             return 0;
         case pb::DiskOperation::kSpace:
             reply->set_total_bytes(bytes_max_);
-            reply->set_free_bytes(bytes_max_ - used_bytes_);
+            reply->set_free_bytes(room());
             return 0;
+        case pb::DiskOperation::kPunch:
+            return punch(operation.punch());
+        case pb::DiskOperation::kZero:
+            return zero(operation.zero());
         case pb::DiskOperation::OPERATION_NOT_SET:
             return EINVAL;
     }
     return EINVAL;
 }
 
-uint64_t MemoryFiles::cost_of(const Payload& content) {
-    return kFileOverheadBytes + content.size();
+// --- Pieces of files
+
+void MemoryFiles::add_extent(File* file, uint64_t offset, Payload bytes) {
+    const uint64_t cost = kExtentOverheadBytes + bytes.size();
+    file->cost += cost;
+    used_bytes_ += cost;
+    file->extents[offset] = std::move(bytes);
 }
 
-int MemoryFiles::put(const std::string& file, Payload content) {
-    const auto old = files_.find(file);
-    const uint64_t freed = old == files_.end() ? 0 : cost_of(old->second);
-    const uint64_t wanted = cost_of(content);
-    SANDSTORE_CHECK(freed <= used_bytes_ && used_bytes_ <= bytes_max_, "used=", used_bytes_, " freed=", freed);
-    if (wanted > bytes_max_ - used_bytes_ + freed) return ENOSPC;
-    used_bytes_ = used_bytes_ - freed + wanted;
-    files_[file] = std::move(content);
+// Of the pieces that the range touches, what lies in it.
+uint64_t MemoryFiles::bytes_between(const File& file, uint64_t begin, uint64_t end) {
+    uint64_t bytes = 0;
+    auto extent = file.extents.upper_bound(begin);
+    if (extent != file.extents.begin()) --extent;
+    for (; extent != file.extents.end() && extent->first < end; ++extent) {
+        const uint64_t from = std::max(begin, extent->first);
+        const uint64_t until = std::min(end, extent->first + extent->second.size());
+        if (until > from) bytes += until - from;
+    }
+    return bytes;
+}
+
+// Takes out what lies in the range; what reaches beyond it is kept there.
+void MemoryFiles::cut(File* file, uint64_t begin, uint64_t end) {
+    auto extent = file->extents.lower_bound(begin);
+    if (extent != file->extents.begin()) {
+        const auto before = std::prev(extent);
+        if (before->first + before->second.size() > begin) extent = before;
+    }
+    while (extent != file->extents.end() && extent->first < end) {
+        const uint64_t at = extent->first;
+        const Payload bytes = std::move(extent->second);
+        extent = file->extents.erase(extent);
+        file->cost -= kExtentOverheadBytes + bytes.size();
+        used_bytes_ -= kExtentOverheadBytes + bytes.size();
+        const uint64_t until = at + bytes.size();
+        if (at < begin) add_extent(file, at, bytes.slice(0, begin - at));
+        if (until > end) add_extent(file, end, bytes.slice(end - at, until - end));
+    }
+}
+
+int MemoryFiles::write(const std::string& name, uint64_t offset, const Payload& bytes) {
+    if (offset > kFileBytesMax || bytes.size() > kFileBytesMax) return EFBIG;
+    const auto known = files_.find(name);
+    const bool is_new = known == files_.end();
+    uint64_t wanted = is_new ? kFileOverheadBytes : 0;
+    if (!bytes.empty()) wanted += kExtentOverheadBytes + bytes.size();
+    if (wanted > room() + (is_new ? 0 : bytes_between(known->second, offset, offset + bytes.size()))) return ENOSPC;
+    if (is_new) used_bytes_ += kFileOverheadBytes;
+    File& file = files_[name];
+    cut(&file, offset, offset + bytes.size());
+    if (!bytes.empty()) add_extent(&file, offset, bytes);
+    file.size = std::max(file.size, offset + bytes.size());
     return 0;
 }
 
-int MemoryFiles::write(const std::string& file, uint64_t offset, const Payload& bytes) {
-    if (offset > bytes_max_) return ENOSPC;
-    const auto found = files_.find(file);
-    const Payload old = found == files_.end() ? Payload() : found->second;
-    const auto at = static_cast<size_t>(offset);
-    Payload content = old.slice(0, at);
-    if (content.size() < at) content.append(Payload(std::string(at - content.size(), '\0')));
-    content.append(bytes);
-    if (content.size() < old.size()) content.append(old.slice(content.size(), old.size() - content.size()));
-    return put(file, std::move(content));
+int MemoryFiles::replace(const std::string& name, const Payload& bytes) {
+    const auto known = files_.find(name);
+    const uint64_t freed = known == files_.end() ? 0 : known->second.cost;
+    const uint64_t wanted = kFileOverheadBytes + kExtentOverheadBytes + bytes.size();
+    if (wanted > room() + freed) return ENOSPC;
+    remove(name);
+    return write(name, 0, bytes);
+}
+
+int MemoryFiles::create_zeroed(const std::string& name, uint64_t size) {
+    if (size > room()) return ENOSPC;
+    remove(name);
+    const int error = write(name, 0, {});
+    if (error == 0) files_[name].size = size;
+    return error;
+}
+
+int MemoryFiles::punch(const pb::DiskOperation::Punch& operation) {
+    const auto found = files_.find(operation.file());
+    if (found == files_.end()) return ENOENT;
+    if (operation.offset() > kFileBytesMax || operation.length() > kFileBytesMax) return EFBIG;
+    cut(&found->second, operation.offset(), operation.offset() + operation.length());
+    return 0;
+}
+
+int MemoryFiles::zero(const pb::DiskOperation::Zero& operation) {
+    if (operation.offset() > kFileBytesMax || operation.length() > kFileBytesMax) return EFBIG;
+    const uint64_t end = operation.offset() + operation.length();
+    if (const int error = write(operation.file(), end, {})) return error;
+    cut(&files_[operation.file()], operation.offset(), end);
+    return 0;
 }
 
 int MemoryFiles::read(const pb::DiskOperation::Read& operation, pb::DiskReply* reply, Payload* out) {
     const auto found = files_.find(operation.file());
     if (found == files_.end()) return ENOENT;
     if (operation.length() > kReadBytesMax) return EINVAL;
-    const auto offset = static_cast<size_t>(std::min<uint64_t>(operation.offset(), found->second.size()));
-    Payload bytes = found->second.slice(offset, static_cast<size_t>(operation.length()));
-    reply->add_read_lengths(bytes.size());
-    out->append(std::move(bytes));
+    const File& file = found->second;
+    uint64_t at = std::min(operation.offset(), file.size);
+    const uint64_t end = at + std::min(operation.length(), file.size - at);
+    reply->add_read_lengths(end - at);
+    auto extent = file.extents.upper_bound(at);
+    if (extent != file.extents.begin()) --extent;
+    for (; at < end && extent != file.extents.end() && extent->first < end; ++extent) {
+        const uint64_t until = extent->first + extent->second.size();
+        if (until <= at) continue;
+        if (extent->first > at) out->append(Payload(std::string(extent->first - at, '\0')));
+        at = std::max(at, extent->first);
+        out->append(extent->second.slice(at - extent->first, std::min(end, until) - at));
+        at = std::min(end, until);
+    }
+    if (at < end) out->append(Payload(std::string(end - at, '\0')));
     return 0;
 }
+
+// --- Names
 
 int MemoryFiles::rename(const std::string& from, const std::string& to) {
     const auto found = files_.find(from);
     if (found == files_.end()) return ENOENT;
     if (from == to) return 0;
-    Payload content = found->second;
-    remove(from);
+    File file = std::move(found->second);
+    files_.erase(found);
     remove(to);
-    return put(to, std::move(content));  // Fits: it was there before.
+    files_[to] = std::move(file);
+    return 0;
 }
 
-void MemoryFiles::remove(const std::string& file) {
-    const auto found = files_.find(file);
+void MemoryFiles::remove(const std::string& name) {
+    const auto found = files_.find(name);
     if (found == files_.end()) return;
-    used_bytes_ -= cost_of(found->second);
+    used_bytes_ -= found->second.cost;
     files_.erase(found);
 }
 
@@ -140,7 +220,7 @@ void MemoryFiles::list(const std::string& directory, pb::DiskReply* reply) {
         if (name.find('/') != std::string::npos) continue;
         pb::DiskFile* listed = reply->add_files();
         listed->set_name(name);
-        listed->set_size(file->second.size());
+        listed->set_size(file->second.size);
     }
 }
 

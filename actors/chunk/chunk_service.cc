@@ -25,7 +25,7 @@ void ChunkService::receive(Message message, Context& context) {
         case Body::kChunkFetch:
             return on_request(std::move(message), context);
         case Body::kDiskReply:
-            return on_disk_reply(std::move(message), context);
+            return disk_.on_reply(std::move(message), context);
         case Body::kChunkPutReply:
             return on_chunk_put_reply(message, context);
         case Body::kChunkGetReply:
@@ -60,6 +60,15 @@ void ChunkService::on_start_chunks(const pb::StartChunks& start, Context& contex
     chunk_bytes_max_ = start.chunk_bytes_max();
     stats_interval_us_ = start.stats_interval_ms() * 1000;
     disk_reserve_bytes_ = start.disk_reserve_bytes();
+    if (start.volume_bytes() != 0) volume_options_.volume_bytes = start.volume_bytes();
+    volume_options_.vacuum_percent = start.vacuum_percent();
+    volume_options_.vacuum_bytes_per_s = start.vacuum_bytes_per_s();
+    make_metrics(context);
+    phase_ = Phase::kListing;
+    list_directories(context);
+}
+
+void ChunkService::make_metrics(Context& context) {
     MetricsRegistry& registry = context.metrics();
     const auto counter = [&](const char* name, const char* help, const MetricLabels& labels = {}) {
         return &registry.counter(name, help, labels);
@@ -75,8 +84,6 @@ void ChunkService::on_start_chunks(const pb::StartChunks& start, Context& contex
         counter("sandstore_chunk_restored_total", "Chunks set aside as damaged that proved intact and came back.");
     metrics_.deleted = counter("sandstore_chunk_deleted_total", "Chunks deleted because no file uses them.");
     metrics_.repaired_bytes = counter("sandstore_repair_bytes_total", "Bytes of chunks copied from other nodes.");
-    metrics_.write_requests =
-        counter("sandstore_chunk_write_requests_total", "Disk requests that stored one or several chunks.");
     metrics_.late_replicas =
         counter("sandstore_chunk_late_replicas_total", "Replicas stored after the put was answered.");
     metrics_.missed_replicas =
@@ -89,8 +96,12 @@ void ChunkService::on_start_chunks(const pb::StartChunks& start, Context& contex
     metrics_.store_reserve =
         &registry.gauge("sandstore_store_reserve_bytes", "Free bytes that chunks leave to the log and to snapshots.");
     requests_.emplace(registry, "chunks", std::vector<std::string>{"put", "replicate", "get"});
-    phase_ = Phase::kListing;
-    list_directories(context);
+    metrics_.volumes = &registry.gauge("sandstore_volumes", "Volume files that chunks stand in.");
+    metrics_.garbage =
+        &registry.gauge("sandstore_volume_garbage_bytes", "Bytes of deleted chunks in volumes, not given back yet.");
+    metrics_.index_memory = &registry.gauge("sandstore_chunk_index_bytes", "Memory of the index of the chunks here.");
+    metrics_.moved_bytes =
+        &registry.gauge("sandstore_vacuum_moved_bytes", "Bytes that vacuum has moved out of volumes since the start.");
 }
 
 void ChunkService::on_drain(const Message& message, Context& context) {
@@ -102,8 +113,10 @@ void ChunkService::on_drain(const Message& message, Context& context) {
 // A put is over for the outside when it is answered; what other nodes still do with their copies is their own matter.
 void ChunkService::answer_drain_when_idle(Context& context) {
     if (!draining_ || drains_.empty() || !stores_.empty() || forward_bytes_ > 0) return;
-    for (const ReplyTo& drain : drains_) context.reply(drain, message_of(pb::StatusReply()));
-    drains_.clear();
+    const auto flushed = [drains = std::exchange(drains_, {})](const pb::Status&, Context& now) {
+        for (const ReplyTo& drain : drains) now.reply(drain, message_of(pb::StatusReply()));
+    };
+    volumes_.flush(flushed, context);
 }
 
 // --- Requests
@@ -156,34 +169,7 @@ void ChunkService::refuse(const Message& request, pb::StatusCode code, std::stri
     }
 }
 
-// --- The disk
-
-pb::Status ChunkService::DiskOutcome::status(std::string_view doing) const {
-    if (ok()) return {};
-    if (answered) return status_of_disk_error(reply.error(), doing);
-    const bool refused = failure.code() == pb::STATUS_RESOURCE_EXHAUSTED;  // By the port, before any effect.
-    return status_of(refused ? failure.code() : pb::STATUS_UNAVAILABLE,
-                     str_cat("cannot ", doing, ": ", failure.message()));
-}
-
-void ChunkService::ask_disk(pb::DiskRequest request, Payload payload, DiskWork work, Context& context) {
-    const RequestId id =
-        context.ask(pb::PORT_CHUNK_DISK, message_of(std::move(request), std::move(payload)), kDiskTimeoutUs);
-    disk_requests_.emplace(id, std::move(work));
-}
-
-void ChunkService::on_disk_reply(Message message, Context& context) {
-    DiskOutcome outcome;
-    outcome.answered = true;
-    outcome.reply = std::move(*message->mutable_disk_reply());
-    outcome.payload = std::move(message.payload);
-    if (outcome.reply.sync_failed()) {
-        // After a failed sync the kernel may have dropped the pages: a second sync would succeed without the bytes.
-        return context.fail_stop(str_cat("chunk disk: a sync failed (", outcome.status("sync").message(),
-                                         "). What is on disk is unknown; check the disk, then start the node again"));
-    }
-    end_disk_request(message->reply_to(), std::move(outcome), context);
-}
+// --- Answers to its own requests
 
 void ChunkService::on_request_failed(Message message, Context& context) {
     const uint64_t id = message->reply_to();
@@ -198,67 +184,29 @@ void ChunkService::on_request_failed(Message message, Context& context) {
         peer_gets_.erase(get);
         return drop_source(key, str_cat(code_name(status.code()), " ", status.message()), context);
     }
-    DiskOutcome outcome;
-    outcome.failure = status;
-    end_disk_request(id, std::move(outcome), context);
-}
-
-void ChunkService::end_disk_request(uint64_t request_id, DiskOutcome outcome, Context& context) {
-    const auto found = disk_requests_.find(request_id);
-    if (found == disk_requests_.end()) return;
-    DiskWork work = std::move(found->second);
-    disk_requests_.erase(found);
-    std::visit([&](auto& done) { on_disk(done, outcome, context); }, work);
-}
-
-void ChunkService::on_disk(CleanWork&, DiskOutcome& outcome, Context& context) {
-    // What stays behind is removed at the next start.
-    if (!outcome.ok()) context.warn(outcome.status("remove a temporary file").message());
+    disk_.on_failure(id, status, context);
 }
 
 // --- The index
 
-void ChunkService::add_entry(ChunkKey key, const Entry& entry) {
-    drop_entry(key);
-    index_[key] = entry;
-    index_[key].generation = next_generation_++;
-    if (entry.damaged) return;
-    chunk_count_++;
-    chunk_bytes_ += entry.length;
-}
-
-void ChunkService::drop_entry(ChunkKey key) {
-    const auto found = index_.find(key);
-    if (found == index_.end()) return;
-    if (!found->second.damaged) {
-        chunk_count_--;
-        chunk_bytes_ -= found->second.length;
-    }
-    index_.erase(found);
-    tables_.erase(key);
-}
-
-// Out of the way, but kept: a person may still get something out of it.
-void ChunkService::quarantine(ChunkKey key, const std::string& why, Context& context) {
-    const auto found = index_.find(key);
-    if (found == index_.end() || found->second.damaged || renaming_.contains(key)) return;
-    context.error("a chunk is damaged", {{"chunk", to_string(key)}, {"file", chunk_path(key)}, {"reason", why}});
+// It is kept: its intact blocks are good for something, and a person may still get something out of it.
+void ChunkService::set_damaged(ChunkKey key, const std::string& why, Context& context) {
+    const Entry* entry = index_.find(key);
+    if (entry == nullptr || entry->damaged) return;
+    const VolumeStore::Place place = volumes_.place_of(*entry);
+    context.error("a chunk is damaged",
+                  {{"chunk", to_string(key)}, {"file", place.file}, {"offset", place.head_at}, {"reason", why}});
     metrics_.damaged->add();
-    Entry entry = found->second;
-    entry.damaged = true;
-    add_entry(key, entry);
-    renaming_.insert(key);
-    pb::DiskRequest request;
-    auto* rename = request.add_operations()->mutable_rename();
-    rename->set_from(chunk_path(key));
-    rename->set_to(damaged_chunk_path(key));
-    ask_disk(std::move(request), {}, QuarantineWork{key}, context);
+    tables_.erase(key);
+    volumes_.set_damaged(key, true, context);
 }
 
-void ChunkService::on_disk(QuarantineWork& work, DiskOutcome& outcome, Context& context) {
-    renaming_.erase(work.key);
-    // It counts as damaged all the same, and a good copy will be renamed over it.
-    if (!outcome.ok()) context.warn(outcome.status(str_cat("rename damaged ", chunk_path(work.key))).message());
+void ChunkService::lose(ChunkKey key, Context& context) {
+    const Entry* entry = index_.find(key);
+    if (entry == nullptr) return;
+    context.error("a chunk's file is gone", {{"chunk", to_string(key)}, {"file", volumes_.place_of(*entry).file}});
+    tables_.erase(key);
+    volumes_.forget(key);
 }
 
 bool ChunkService::stop_on_unknown_version(const DecodedHead& decoded, ChunkKey key, Context& context) {
@@ -279,12 +227,10 @@ void ChunkService::on_cluster_view(const pb::ClusterView& view, Context& context
 }
 
 void ChunkService::on_timer_fired(const pb::TimerFired& fired, Context& context) {
-    if (fired.tag() == kHeadersTimer) return read_headers(context);
-    if (fired.tag() == kListTimer) {
-        for (const uint32_t first : std::exchange(lists_to_repeat_, {})) ask_list(first, context);
-        return;
-    }
+    if (fired.tag() == kDiskTimer) return disk_.on_retry(fired.data(), context);
+    if (fired.tag() == kVacuumTimer) return volumes_.on_vacuum_timer(context);
     SANDSTORE_CHECK(fired.tag() == kStatsTimer, "tag=", fired.tag());
+    volumes_.try_again(context);
     ask_space(context);
     context.arm_timer(stats_interval_us_, kStatsTimer);
 }

@@ -27,17 +27,14 @@ void ChunkService::on_chunk_get(const Message& message, Context& context) {
         end_read(work, std::move(answer), {}, context);
     };
     if (!is_valid(work.key)) return fail(pb::STATUS_INVALID_ARGUMENT, "the chunk id has a zero part");
-    const auto found = index_.find(work.key);
-    if (found == index_.end()) return fail(pb::STATUS_ENOENT, str_cat(chunk, " is not on node ", node_id_));
-    const Entry& entry = found->second;
+    const Entry* found = index_.find(work.key);
+    if (found == nullptr) return fail(pb::STATUS_ENOENT, str_cat(chunk, " is not on node ", node_id_));
+    const Entry entry = *found;
     if (entry.damaged && entry.length == 0) {
         return fail(pb::STATUS_CORRUPTED, str_cat(chunk, " is damaged on node ", node_id_));
     }
-    if (entry.damaged && renaming_.contains(work.key)) {
-        return fail(pb::STATUS_UNAVAILABLE, str_cat(chunk, " is damaged on node ", node_id_, " and being set aside"));
-    }
-    work.offset = std::min(get.offset(), entry.length);
-    work.length = std::min(get.length(), entry.length - work.offset);
+    work.offset = std::min<uint64_t>(get.offset(), entry.length);
+    work.length = std::min<uint64_t>(get.length(), entry.length - work.offset);
     if (work.length == 0) {
         pb::ChunkGetReply answer;
         answer.set_chunk_length(entry.length);
@@ -52,14 +49,13 @@ void ChunkService::on_chunk_get(const Message& message, Context& context) {
 // One request also when the table is not in memory: where it ends follows from the chunk's length.
 void ChunkService::read_range(ReadWork work, const Entry& entry, Context& context) {
     work.chunk_length = entry.length;
-    work.generation = entry.generation;
-    work.damaged = entry.damaged;
-    const std::string file = entry.damaged ? damaged_chunk_path(work.key) : chunk_path(work.key);
+    work.entry = entry;
+    const VolumeStore::Place place = volumes_.place_of(entry);
     const uint64_t first = work.offset / kChunkBlockBytes;
     const uint64_t end_block = block_count(work.offset + work.length);
     const uint64_t begin = first * kChunkBlockBytes;
     const uint64_t end = std::min(end_block * kChunkBlockBytes, work.chunk_length);
-    pb::DiskRequest request;
+    DiskCall call;
     const std::vector<uint32_t>* table = tables_.find(work.key);
     work.with_head = table == nullptr;
     if (table != nullptr) {
@@ -67,27 +63,42 @@ void ChunkService::read_range(ReadWork work, const Entry& entry, Context& contex
                                  table->begin() + static_cast<ptrdiff_t>(end_block));
         work.table_crc32c = table_checksum(*table);
     } else {
-        auto* read = request.add_operations()->mutable_read();
-        read->set_file(file);
-        read->set_length(head_bytes(work.chunk_length));
+        call.read(place.file, place.head_at, place.head_bytes);
     }
-    auto* read = request.add_operations()->mutable_read();
-    read->set_file(file);
-    read->set_offset(head_bytes(work.chunk_length) + begin);
-    read->set_length(end - begin);
+    call.read(place.file, place.head_at + place.head_bytes + begin, end - begin);
     work.read_bytes = end - begin;
     get_bytes_ += work.read_bytes;
-    ask_disk(std::move(request), {}, std::move(work), context);
+    disk_.ask(
+        std::move(call),
+        [this, work = std::move(work)](DiskOutcome& outcome, Context& now) mutable {
+            on_range_read(work, outcome, now);
+        },
+        context);
 }
 
-void ChunkService::on_disk(ReadWork& work, DiskOutcome& outcome, Context& context) {
+const ChunkService::Entry* ChunkService::same_place(const ReadWork& work) const {
+    const Entry* entry = index_.find(work.key);
+    return entry != nullptr && entry->place() == work.entry.place() ? entry : nullptr;
+}
+
+// What was read at the old place may be anything.
+bool ChunkService::read_where_it_is_now(ReadWork* work, Context& context) {
+    const Entry* entry = index_.find(work->key);
+    if (entry == nullptr || same_place(*work) != nullptr || work->moves++ >= kMovesMax) return false;
+    if (entry->length != work->chunk_length) return false;
+    const Entry now = *entry;
+    read_range(std::move(*work), now, context);
+    return true;
+}
+
+void ChunkService::on_range_read(ReadWork& work, DiskOutcome& outcome, Context& context) {
     get_bytes_ -= work.read_bytes;
     if (!outcome.ok()) return end_failed_read(work, outcome, context);
     Payload blocks = std::move(outcome.payload);
     std::string why;
     if (work.with_head) {
         const uint64_t size = std::min<uint64_t>(outcome.reply.read_lengths(0), blocks.size());
-        const DecodedHead decoded = decode_head(blocks.slice(0, size).flat().flat_view(), work.key, work.chunk_length);
+        const DecodedHead decoded = volumes_.decode_head_of(blocks.slice(0, size).flat().flat_view(), work.entry);
         if (stop_on_unknown_version(decoded, work.key, context)) return;
         why = take_head(&work, decoded);
         blocks = blocks.slice(size, blocks.size() - size);
@@ -111,24 +122,22 @@ std::string ChunkService::take_head(ReadWork* work, const DecodedHead& decoded) 
     const auto first = table.begin() + static_cast<ptrdiff_t>(work->offset / kChunkBlockBytes);
     work->block_crc32c.assign(first, first + static_cast<ptrdiff_t>(block_count(work->read_bytes)));
     work->table_crc32c = table_checksum(table);
-    const auto entry = index_.find(work->key);
-    if (entry != index_.end() && entry->second.generation == work->generation) tables_.put(work->key, table);
+    if (same_place(*work) != nullptr) tables_.put(work->key, table);
     return decoded.why;
 }
 
 // Only what cannot be read twice in a row is damage. Whatever else went wrong concerns this request alone.
 void ChunkService::end_failed_read(ReadWork& work, const DiskOutcome& outcome, Context& context) {
     const int error = outcome.reply.error();
-    const auto entry = index_.find(work.key);
-    const bool same_file = entry != index_.end() && entry->second.generation == work.generation;
+    if (is_not_found(error) && read_where_it_is_now(&work, context)) return;
     pb::Status status = outcome.status(str_cat("read chunk ", to_string(work.key)));
     const std::string why = status.message();
-    if (is_unreadable(error) && same_file && !std::exchange(work.again, true)) {
-        return read_range(std::move(work), entry->second, context);
+    if (const Entry* entry = same_place(work); is_unreadable(error) && entry != nullptr && !work.again) {
+        work.again = true;
+        const Entry there = *entry;
+        return read_range(std::move(work), there, context);
     }
     if (is_unreadable(error)) status.set_code(pb::STATUS_CORRUPTED);
-    // Another file came to stand under the name, or under another name, while this one was read.
-    if (is_not_found(error) && entry != index_.end() && !same_file) status.set_code(pb::STATUS_UNAVAILABLE);
     const bool damage = is_unreadable(error) || planted("out-of-descriptors-is-damage");
     if (outcome.answered && (damage || is_not_found(error))) {
         return end_damaged_read(work, why, std::move(status), context);
@@ -154,16 +163,17 @@ std::optional<Payload> ChunkService::verified_range(const ReadWork& work, const 
     return blocks.slice(work.offset - first * kChunkBlockBytes, work.length);
 }
 
-// The file that was read may have been deleted, set aside or replaced since: then nothing is wrong with what stands
-// there now.
-void ChunkService::end_damaged_read(const ReadWork& work, const std::string& why, pb::Status status, Context& context) {
-    const auto entry = index_.find(work.key);
-    const bool same_file = entry != index_.end() && entry->second.generation == work.generation;
-    if (same_file && status.code() == pb::STATUS_ENOENT) {
-        context.error("a chunk's file is gone", {{"chunk", to_string(work.key)}, {"file", chunk_path(work.key)}});
-        drop_entry(work.key);
-    } else if (same_file) {
-        quarantine(work.key, why, context);
+// The chunk may have been deleted, moved or stored anew since: then nothing is wrong with what stands there now.
+void ChunkService::end_damaged_read(ReadWork& work, const std::string& why, pb::Status status, Context& context) {
+    if (read_where_it_is_now(&work, context)) return;
+    if (same_place(work) != nullptr && status.code() == pb::STATUS_ENOENT) {
+        lose(work.key, context);
+    } else if (same_place(work) != nullptr) {
+        set_damaged(work.key, why, context);
+    } else if (index_.find(work.key) == nullptr) {
+        status = status_of(pb::STATUS_ENOENT, str_cat("chunk ", to_string(work.key), " is not on node ", node_id_));
+    } else {
+        status.set_code(pb::STATUS_UNAVAILABLE);
     }
     pb::ChunkGetReply answer;
     *answer.mutable_status() = std::move(status);
@@ -192,8 +202,8 @@ void ChunkService::on_chunk_fetch(const Message& message, Context& context) {
     if (const pb::Status status = check_place(place, node_id_); !is_ok(status)) {
         return refuse(message, status.code(), status.message(), context);
     }
-    const auto entry = index_.find(key);
-    if (entry != index_.end() && !entry->second.damaged) {
+    const Entry* entry = index_.find(key);
+    if (entry != nullptr && !entry->damaged) {
         return context.reply(reply_to(message), message_of(pb::StatusReply()));
     }
     if (const auto other = fetches_.find(key); other != fetches_.end()) {
@@ -204,7 +214,7 @@ void ChunkService::on_chunk_fetch(const Message& message, Context& context) {
         return;
     }
     // How long the chunk is is not known yet; what cannot be stored is not downloaded.
-    if (!has_room(chunk_file_bytes(chunk_bytes_max_), context)) {
+    if (!has_room(record_bytes(chunk_bytes_max_), context)) {
         return refuse(message, pb::STATUS_ENOSPC, no_room().message(), context);
     }
     if (fetches_.size() >= kFetchesMax) {
@@ -215,7 +225,7 @@ void ChunkService::on_chunk_fetch(const Message& message, Context& context) {
     fetch.waiters.push_back(reply_to(message));
     // What is intact here costs nobody anything. Then in the order of the list, beginning behind this node, so that the
     // nodes share the work of serving.
-    if (entry != index_.end() && entry->second.length > 0) fetch.sources.emplace_back(kHere);
+    if (entry != nullptr && entry->length > 0) fetch.sources.emplace_back(kHere);
     const auto& replicas = place.replicas();
     const auto self = std::find(replicas.begin(), replicas.end(), node_id_);
     fetch.sources.insert(fetch.sources.end(), self + 1, replicas.end());
@@ -239,16 +249,17 @@ void ChunkService::fetch_piece(ChunkKey key, Context& context) {
 }
 
 void ChunkService::fetch_here(ChunkKey key, uint64_t offset, uint64_t length, Context& context) {
-    const auto entry = index_.find(key);
-    const bool usable = entry != index_.end() && entry->second.damaged && offset < entry->second.length &&
-                        !renaming_.contains(key) && get_bytes_ + length <= kGetBytesMax;
+    const Entry* entry = index_.find(key);
+    const bool usable =
+        entry != nullptr && entry->damaged && offset < entry->length && get_bytes_ + length <= kGetBytesMax;
     if (!usable) return drop_source(key, "its own copy cannot be looked at now", context);
     ReadWork work;
     work.key = key;
     work.offset = offset;
-    work.length = std::min(length, entry->second.length - offset);
+    work.length = std::min<uint64_t>(length, entry->length - offset);
     work.for_fetch = true;
-    read_range(std::move(work), entry->second, context);
+    const Entry there = *entry;
+    read_range(std::move(work), there, context);
 }
 
 // Nobody has the whole piece: it may still be put together block by block.
@@ -349,31 +360,17 @@ void ChunkService::end_fetched(ChunkKey key, Context& context) {
 // --- Damage that was none
 
 void ChunkService::restore(ChunkKey key, Context& context) {
-    const auto entry = index_.find(key);
-    if (entry == index_.end() || !entry->second.damaged || renaming_.contains(key) || stores_.contains(key)) {
+    const Entry* entry = index_.find(key);
+    if (entry == nullptr || !entry->damaged || stores_.contains(key)) {
         return end_fetch(key, status_of(pb::STATUS_EBUSY, "the chunk is being stored or removed, try again"), context);
     }
-    renaming_.insert(key);
-    pb::DiskRequest request;
-    auto* rename = request.add_operations()->mutable_rename();
-    rename->set_from(damaged_chunk_path(key));
-    rename->set_to(chunk_path(key));
-    ask_disk(std::move(request), {}, RestoreWork{key}, context);
-}
-
-void ChunkService::on_disk(RestoreWork& work, DiskOutcome& outcome, Context& context) {
-    renaming_.erase(work.key);
-    if (outcome.ok()) {
-        const Fetch& fetch = fetches_.at(work.key);
-        context.info("a chunk set aside as damaged is intact and is back", {{"chunk", to_string(work.key)}});
-        metrics_.restored->add();
-        Entry entry;
-        entry.length = fetch.chunk_length;
-        entry.allocated_at_us = fetch.place.allocated_at_us();
-        entry.header_read = true;
-        add_entry(work.key, entry);
+    context.info("a chunk that was called damaged is intact", {{"chunk", to_string(key)}});
+    metrics_.restored->add();
+    if (!entry->time_known || entry->allocated_at_us == 0) {
+        index_.set_time(key, fetches_.at(key).place.allocated_at_us());
     }
-    end_fetch(work.key, outcome.status(str_cat("give chunk ", to_string(work.key), " its name back")), context);
+    volumes_.set_damaged(key, false, context);
+    end_fetch(key, {}, context);
 }
 
 void ChunkService::end_fetch(ChunkKey key, const pb::Status& status, Context& context) {

@@ -21,19 +21,14 @@ void ChunkService::list_directories(Context& context) {
 }
 
 void ChunkService::ask_list(uint32_t first_directory, Context& context) {
-    pb::DiskRequest request;
-    for (uint32_t i = 0; i < kDirectoriesPerList; i++) {
-        request.add_operations()->mutable_list()->set_directory(chunk_directory(first_directory + i));
-    }
-    ask_disk(std::move(request), {}, ListWork{first_directory}, context);
+    DiskCall call;
+    for (uint32_t i = 0; i < kDirectoriesPerList; i++) call.list(chunk_directory(first_directory + i));
+    disk_.ask_patiently(
+        std::move(call), "list the chunk directories",
+        [this](DiskOutcome& outcome, Context& now) { on_listed(outcome, now); }, context);
 }
 
-void ChunkService::on_disk(ListWork& work, DiskOutcome& outcome, Context& context) {
-    if (outcome.answered && is_passing_disk_error(outcome.reply.error())) {
-        context.warn(str_cat(outcome.status("list the chunk directories").message(), "; tried again"));
-        if (lists_to_repeat_.empty()) context.arm_timer(kDiskRetryUs, kListTimer);
-        return lists_to_repeat_.push_back(work.first_directory);
-    }
+void ChunkService::on_listed(DiskOutcome& outcome, Context& context) {
     lists_in_flight_--;
     if (!outcome.ok()) {
         // Going on would mean to tell others that chunks are missing which may be there.
@@ -53,32 +48,43 @@ void ChunkService::note_file(const pb::DiskFile& file) {
         foreign_file_ = file.name();
         return;
     }
-    directories_.set(chunk_directory_number(name.key));
     if (name.kind == ChunkFileName::Kind::kTemporary) {
         leftovers_.push_back(str_cat(chunk_directory(chunk_directory_number(name.key)), "/", file.name()));
         return;
     }
     const std::optional<uint64_t> length = chunk_length_of_file(file.size());
+    const bool set_aside = name.kind == ChunkFileName::Kind::kDamaged;
     Entry entry;
-    entry.length = length.value_or(0);
-    entry.damaged = name.kind == ChunkFileName::Kind::kDamaged;
-    const auto other = index_.find(name.key);
-    if (other != index_.end()) {
+    entry.key = name.key;
+    entry.length = static_cast<uint32_t>(length.value_or(0));
+    entry.damaged = set_aside;
+    entry.time_known = set_aside;
+    if (index_.find(name.key) != nullptr) {
         // A good copy came after the damaged one; the node stopped before it removed that.
         leftovers_.push_back(damaged_chunk_path(name.key));
-        if (entry.damaged) return;
+        if (set_aside) return;
     }
-    add_entry(name.key, entry);
-    if (!entry.damaged && !length) misshapen_.push_back(name.key);
+    index_.put(entry);
+    volumes_.note_own_file(name.key, set_aside);
+    if (!set_aside && !length) misshapen_.push_back(name.key);
 }
 
 void ChunkService::end_listing(Context& context) {
-    phase_ = Phase::kServing;
     if (foreign_files_ > 0) {
         context.warn("files that are not chunks stand among them", {{"count", foreign_files_}, {"one", foreign_file_}});
     }
-    context.info("chunks found", {{"count", chunk_count_}, {"bytes", chunk_bytes_}, {"leftovers", leftovers_.size()}});
-    for (const ChunkKey key : misshapen_) quarantine(key, "no chunk file has this size", context);
+    volumes_.open(
+        volume_options_, [this](Context& now) { on_opened(now); },
+        [this](ChunkKey key, const std::string& why, Context& now) { set_damaged(key, why, now); }, context);
+}
+
+void ChunkService::on_opened(Context& context) {
+    phase_ = Phase::kServing;
+    context.info("chunks found", {{"count", index_.intact()},
+                                  {"bytes", index_.intact_bytes()},
+                                  {"volumes", volumes_.volumes()},
+                                  {"leftovers", leftovers_.size()}});
+    for (const ChunkKey key : misshapen_) set_damaged(key, "no chunk file has this size", context);
     misshapen_.clear();
     remove_leftovers(context);
     read_headers(context);
@@ -88,81 +94,72 @@ void ChunkService::end_listing(Context& context) {
     for (Message& message : std::exchange(waiting_, {})) serve(std::move(message), context);
 }
 
-// Puts that the last process did not finish: nobody was told that they are stored.
+// Puts that an earlier process did not finish: nobody was told that they are stored.
 void ChunkService::remove_leftovers(Context& context) {
     if (leftovers_.empty()) return;
-    pb::DiskRequest request;
+    DiskCall call;
     for (size_t i = 0; i < kLeftoversPerRequest && !leftovers_.empty(); i++) {
-        request.add_operations()->mutable_remove()->set_file(leftovers_.front());
+        call.remove(leftovers_.front());
         leftovers_.pop_front();
     }
-    ask_disk(std::move(request), {}, LeftoversWork{}, context);
+    disk_.ask(
+        std::move(call),
+        [this](DiskOutcome& outcome, Context& now) {
+            if (!outcome.ok()) now.warn(outcome.status("remove the files of unfinished puts").message());
+            remove_leftovers(now);
+        },
+        context);
 }
 
-void ChunkService::on_disk(LeftoversWork&, DiskOutcome& outcome, Context& context) {
-    if (!outcome.ok()) context.warn(outcome.status("remove the files of unfinished puts").message());
-    remove_leftovers(context);
-}
-
-// --- Headers: when a chunk was allocated
+// --- Headers: when a chunk with a file of its own was allocated
 
 void ChunkService::read_headers(Context& context) {
     if (headers_read_) return;
-    HeadersWork work;
-    pb::DiskRequest request;
-    auto entry = index_.upper_bound(header_cursor_);
-    for (; entry != index_.end() && work.keys.size() < kHeadersPerRequest; ++entry) {
-        if (entry->second.header_read || entry->second.damaged) continue;
-        auto* read = request.add_operations()->mutable_read();
-        read->set_file(chunk_path(entry->first));
-        read->set_length(kChunkHeaderBytes);
-        work.keys.push_back(entry->first);
+    std::vector<ChunkKey> keys;
+    DiskCall call;
+    const Entry* entry = index_.first_after(header_cursor_);
+    for (; entry != nullptr && keys.size() < kHeadersPerRequest; entry = index_.first_after(entry->key)) {
+        if (entry->time_known || entry->damaged) continue;
+        call.read(chunk_path(entry->key), 0, kChunkHeaderBytes);
+        keys.push_back(entry->key);
     }
-    if (!work.keys.empty()) return ask_disk(std::move(request), {}, std::move(work), context);
+    if (!keys.empty()) {
+        return disk_.ask_patiently(
+            std::move(call), "read the chunks' headers",
+            [this, keys](DiskOutcome& outcome, Context& now) { on_headers(keys, outcome, now); }, context);
+    }
     headers_read_ = true;
     for (auto& [list, reply] : std::exchange(waiting_lists_, {})) answer_list(list, reply, context);
 }
 
-void ChunkService::on_disk(HeadersWork& work, DiskOutcome& outcome, Context& context) {
-    if (!outcome.answered) {
-        context.warn(outcome.status("read the chunks' headers").message());
-        context.arm_timer(kDiskRetryUs, kHeadersTimer);
-        return;
-    }
-    const size_t done = outcome.ok() ? work.keys.size() : outcome.reply.failed_operation();
-    SANDSTORE_CHECK(done <= work.keys.size() && done <= static_cast<size_t>(outcome.reply.read_lengths_size()),
+void ChunkService::on_headers(const std::vector<ChunkKey>& keys, DiskOutcome& outcome, Context& context) {
+    const size_t done = outcome.ok() ? keys.size() : outcome.reply.failed_operation();
+    SANDSTORE_CHECK(done <= keys.size() && done <= static_cast<size_t>(outcome.reply.read_lengths_size()),
                     "done=", done, " reads=", outcome.reply.read_lengths_size());
     uint64_t at = 0;
     for (size_t i = 0; i < done; i++) {
-        const ChunkKey key = work.keys[i];
+        const ChunkKey key = keys[i];
         const uint64_t length = outcome.reply.read_lengths(static_cast<int>(i));
         const Payload bytes = outcome.payload.slice(at, length).flat();
         at += length;
         header_cursor_ = key;
-        const auto entry = index_.find(key);
-        // Deleted, stored anew or found damaged since the read began.
-        if (entry == index_.end() || entry->second.header_read || entry->second.damaged) continue;
-        const DecodedHead decoded = decode_header(bytes.flat_view(), key, entry->second.length);
+        const Entry* entry = index_.find(key);
+        // Deleted, moved, stored anew or found damaged since the read began.
+        if (entry == nullptr || entry->time_known || entry->damaged) continue;
+        const DecodedHead decoded = decode_header(bytes.flat_view(), key, entry->length);
         if (stop_on_unknown_version(decoded, key, context)) return;
         if (decoded.problem == HeadProblem::kNone) {
-            entry->second.header_read = true;
-            entry->second.allocated_at_us = decoded.head.allocated_at_us;
+            index_.set_time(key, decoded.head.allocated_at_us);
         } else {
-            quarantine(key, decoded.why, context);
+            set_damaged(key, decoded.why, context);
         }
     }
-    if (done < work.keys.size()) return on_header_error(work.keys[done], outcome, context);
+    if (done < keys.size()) return on_header_error(keys[done], outcome, context);
     read_headers(context);
 }
 
 void ChunkService::on_header_error(ChunkKey key, const DiskOutcome& outcome, Context& context) {
-    const int error = outcome.reply.error();
-    if (is_passing_disk_error(error)) {
-        context.warn(str_cat(outcome.status("read the chunks' headers").message(), "; tried again"));
-        context.arm_timer(kDiskRetryUs, kHeadersTimer);
-        return;
-    }
-    if (!is_unreadable(error) || std::exchange(unreadable_header_, key) == key) {
+    if (!is_unreadable(outcome.error()) || std::exchange(unreadable_header_, key) == key) {
         header_cursor_ = key;
         skip_header(key, outcome, context);
     }
@@ -170,17 +167,13 @@ void ChunkService::on_header_error(ChunkKey key, const DiskOutcome& outcome, Con
 }
 
 void ChunkService::skip_header(ChunkKey key, const DiskOutcome& outcome, Context& context) {
-    const auto entry = index_.find(key);
-    if (entry == index_.end() || entry->second.damaged || renaming_.contains(key)) return;
+    const Entry* entry = index_.find(key);
+    if (entry == nullptr || entry->damaged || entry->time_known) return;
     const std::string why = outcome.status("read its header").message();
-    if (is_unreadable(outcome.reply.error())) return quarantine(key, why, context);
-    if (!is_not_found(outcome.reply.error())) {
-        context.error("a chunk's header cannot be read", {{"chunk", to_string(key)}, {"reason", why}});
-        entry->second.allocated_at_us = UINT64_MAX;  // Nobody knows its age: it is no leftover.
-        return;
-    }
-    context.error("a chunk's file is gone", {{"chunk", to_string(key)}, {"file", chunk_path(key)}});
-    drop_entry(key);
+    if (is_unreadable(outcome.error())) return set_damaged(key, why, context);
+    if (is_not_found(outcome.error())) return lose(key, context);
+    context.error("a chunk's header cannot be read", {{"chunk", to_string(key)}, {"reason", why}});
+    index_.set_time(key, UINT64_MAX);  // Nobody knows its age: it is no leftover.
 }
 
 // --- List
@@ -195,21 +188,19 @@ void ChunkService::on_chunk_list(const Message& message, Context& context) {
 
 void ChunkService::answer_list(const pb::ChunkList& list, const ReplyTo& reply, Context& context) {
     const uint32_t limit = list.limit() == 0 ? kListDefault : std::min(list.limit(), kListMax);
-    auto entry = list.has_after() ? index_.upper_bound(key_of(list.after())) : index_.begin();
-    const auto end = list.has_until() ? index_.upper_bound(key_of(list.until())) : index_.end();
     pb::ChunkListReply answer;
-    // An `until` before `after` asks for nothing; the iterators would never meet.
-    const bool nothing = list.has_after() && list.has_until() && key_of(list.until()) <= key_of(list.after());
-    for (; !nothing && entry != end; ++entry) {
+    const Entry* entry = index_.first_after(list.has_after() ? key_of(list.after()) : ChunkKey());
+    for (; entry != nullptr; entry = index_.first_after(entry->key)) {
+        if (list.has_until() && entry->key > key_of(list.until())) break;
         if (static_cast<uint32_t>(answer.chunks_size()) == limit) {
             answer.set_more(true);
             break;
         }
         pb::ChunkStatus* chunk = answer.add_chunks();
-        *chunk->mutable_id() = id_of(entry->first);
-        chunk->set_length(entry->second.length);
-        chunk->set_allocated_at_us(entry->second.allocated_at_us);
-        chunk->set_damaged(entry->second.damaged);
+        *chunk->mutable_id() = id_of(entry->key);
+        chunk->set_length(entry->length);
+        chunk->set_allocated_at_us(entry->allocated_at_us);
+        chunk->set_damaged(entry->damaged);
     }
     context.reply(reply, message_of(std::move(answer)));
 }
@@ -225,65 +216,29 @@ void ChunkService::on_chunk_delete(const Message& message, Context& context) {
         return refuse(message, pb::STATUS_INVALID_ARGUMENT, str_cat("more than ", kDeleteMax, " chunks to delete"),
                       context);
     }
-    DeleteWork work;
-    work.reply = reply_to(message);
+    std::vector<ChunkKey> keys;
     for (const pb::ChunkId& id : request.ids()) {
         const ChunkKey key = key_of(id);
-        const auto entry = index_.find(key);
-        if (entry == index_.end() || renaming_.contains(key) || stores_.contains(key)) continue;
+        if (index_.find(key) == nullptr || stores_.contains(key)) continue;
         // An audit that was asked before this node became a home of the chunk does not know of that.
         const auto fetched = fetched_at_us_.find(key);
         if (fetched != fetched_at_us_.end() && context.now_us() - fetched->second < kFetchedKeptUs) continue;
-        work.chunks.emplace_back(key, entry->second);
-        drop_entry(key);
-        renaming_.insert(key);
+        keys.push_back(key);
+        tables_.erase(key);
     }
-    delete_files(std::move(work), context);
-}
-
-void ChunkService::delete_files(DeleteWork work, Context& context) {
-    if (work.chunks.empty()) {
-        pb::StatusReply answer;
-        *answer.mutable_status() = std::move(work.failure);
-        return context.reply(work.reply, message_of(std::move(answer)));
-    }
-    pb::DiskRequest operations;
-    work.operations_end.clear();
-    for (const auto& [key, entry] : work.chunks) {
-        operations.add_operations()->mutable_remove()->set_file(chunk_path(key));
-        if (entry.damaged) operations.add_operations()->mutable_remove()->set_file(damaged_chunk_path(key));
-        work.operations_end.push_back(static_cast<size_t>(operations.operations_size()));
-    }
-    ask_disk(std::move(operations), {}, std::move(work), context);
-}
-
-// One that cannot be deleted stays, as far as one can know; those behind it are tried without it.
-void ChunkService::on_disk(DeleteWork& work, DiskOutcome& outcome, Context& context) {
-    size_t operations_done = 0;
-    if (outcome.ok()) {
-        operations_done = work.operations_end.back();
-    } else if (outcome.answered) {
-        operations_done = outcome.reply.failed_operation();
-    }
-    DeleteWork rest;
-    rest.reply = work.reply;
-    rest.failure = std::move(work.failure);
-    bool stuck = false;
-    for (size_t i = 0; i < work.chunks.size(); i++) {
-        auto& [key, entry] = work.chunks[i];
-        if (work.operations_end[i] <= operations_done) {
-            renaming_.erase(key);
-            metrics_.deleted->add();
-        } else if (!outcome.answered || !std::exchange(stuck, true)) {
-            renaming_.erase(key);
-            add_entry(key, entry);
-            rest.failure = outcome.status(str_cat("delete ", chunk_path(key)));
-        } else {
-            rest.chunks.emplace_back(key, entry);
-        }
-    }
-    if (operations_done > 0) ask_space(context);  // So that everybody knows of the room soon.
-    delete_files(std::move(rest), context);
+    std::ranges::sort(keys);
+    const auto [first, last] = std::ranges::unique(keys);
+    keys.erase(first, last);
+    metrics_.deleted->add(keys.size());
+    volumes_.remove(
+        keys,
+        [this, reply = reply_to(message), any = !keys.empty()](const pb::Status& status, Context& now) {
+            if (any) ask_space(now);  // So that everybody knows of the room soon.
+            pb::StatusReply answer;
+            *answer.mutable_status() = status;
+            now.reply(reply, message_of(std::move(answer)));
+        },
+        context);
 }
 
 }  // namespace sandstore

@@ -145,69 +145,64 @@ void ChunkService::store(ChunkHead head, Payload data, Waiter waiter, Context& c
             status_of(pb::STATUS_EEXIST, str_cat("chunk ", to_string(key), " is just being stored with other bytes")),
             context);
     }
-    if (renaming_.contains(key)) {
-        return tell_waiter(
-            waiter, key,
-            status_of(pb::STATUS_EBUSY, str_cat("chunk ", to_string(key), " is being removed or set aside, try again")),
-            context);
-    }
-    const auto entry = index_.find(key);
-    const bool stands_there = entry != index_.end() && !entry->second.damaged;
-    const uint64_t file_bytes = chunk_file_bytes(head.length);
-    if (!stands_there && !has_room(file_bytes, context)) return tell_waiter(waiter, key, no_room(), context);
-    if (!stands_there) room_bytes_ -= std::min(room_bytes_, file_bytes);
+    const Entry* entry = index_.find(key);
+    const bool stands_there = entry != nullptr && !entry->damaged;
+    const uint64_t bytes = record_bytes(head.length);
+    if (!stands_there && !has_room(bytes, context)) return tell_waiter(waiter, key, no_room(), context);
+    if (!stands_there) room_bytes_ -= std::min(room_bytes_, bytes);
     Store& store = stores_[key];
     store.head = std::move(head);
     store.data = std::move(data);
     store.waiters.push_back(std::move(waiter));
     store_bytes_ += store.data.size();
-    if (stands_there) return compare(key, entry->second, false, context);
-    queue_write(key, context);
+    if (stands_there) return compare(key, false, context);
+    write(key, context);
 }
 
-void ChunkService::compare(ChunkKey key, const Entry& entry, bool again, Context& context) {
+// With what stands there already.
+void ChunkService::compare(ChunkKey key, bool again, Context& context) {
     if (const std::vector<uint32_t>* table = tables_.find(key)) return end_comparison(key, *table, context);
-    pb::DiskRequest request;
-    auto* read = request.add_operations()->mutable_read();
-    read->set_file(chunk_path(key));
-    read->set_length(head_bytes(entry.length));
-    ask_disk(std::move(request), {}, CompareWork{key, again}, context);
+    const Entry entry = *index_.find(key);
+    const VolumeStore::Place place = volumes_.place_of(entry);
+    DiskCall call;
+    call.read(place.file, place.head_at, place.head_bytes);
+    disk_.ask(
+        std::move(call),
+        [this, key, again, entry](DiskOutcome& outcome, Context& now) {
+            on_head_read(key, again, entry, outcome, now);
+        },
+        context);
 }
 
-void ChunkService::on_disk(CompareWork& work, DiskOutcome& outcome, Context& context) {
-    const ChunkKey key = work.key;
-    if (renaming_.contains(key)) {
-        return end_store(key, status_of(pb::STATUS_EBUSY, "the stored chunk is damaged and being set aside, try again"),
-                         context);
-    }
+void ChunkService::on_head_read(ChunkKey key, bool again, const Entry& entry, DiskOutcome& outcome, Context& context) {
     if (!outcome.answered) return end_store(key, outcome.status("read the stored chunk"), context);
-    const auto entry = index_.find(key);
-    if (entry == index_.end() || entry->second.damaged) return queue_write(key, context);
-    const int error = outcome.reply.error();
-    if (is_unreadable(error) && !std::exchange(work.again, true))
-        return compare(key, entry->second, work.again, context);
+    const Entry* there = index_.find(key);
+    if (there == nullptr || there->damaged) return write(key, context);
+    if (there->place() != entry.place()) return compare(key, false, context);
+    const int error = outcome.error();
+    if (is_unreadable(error) && !again) return compare(key, true, context);
     if (error != 0 && !is_unreadable(error) && !is_not_found(error)) {
         return end_store(key, outcome.status("read the stored chunk"), context);
     }
+    std::string why = outcome.status("read the stored chunk").message();
     if (outcome.ok()) {
-        const DecodedHead decoded = decode_head(outcome.payload.flat().flat_view(), key, entry->second.length);
+        const DecodedHead decoded = volumes_.decode_head_of(outcome.payload.flat().flat_view(), entry);
         if (stop_on_unknown_version(decoded, key, context)) return;
         if (decoded.problem == HeadProblem::kNone) {
             tables_.put(key, decoded.head.block_crc32c);
             return end_comparison(key, decoded.head.block_crc32c, context);
         }
+        why = decoded.why;
     }
-    // What stands there is of no use: the good bytes that just came are renamed over it.
-    context.warn("a stored chunk is unreadable and is replaced by a new copy", {{"chunk", to_string(key)}});
-    metrics_.damaged->add();
-    drop_entry(key);
-    queue_write(key, context);
+    // What stands there is of no use: the good bytes that just came take its place.
+    set_damaged(key, why, context);
+    write(key, context);
 }
 
-// The table is trusted: it was verified against the file's head, and with it the length.
+// The table is trusted: it was verified against the record's header, and with it the length.
 void ChunkService::end_comparison(ChunkKey key, const std::vector<uint32_t>& on_disk, Context& context) {
     const ChunkHead& head = stores_.at(key).head;
-    if (index_.at(key).length == head.length && on_disk == head.block_crc32c) return end_store(key, {}, context);
+    if (index_.find(key)->length == head.length && on_disk == head.block_crc32c) return end_store(key, {}, context);
     end_store(key,
               status_of(pb::STATUS_EEXIST, str_cat("chunk ", to_string(key), " is already stored with other bytes")),
               context);
@@ -215,111 +210,23 @@ void ChunkService::end_comparison(ChunkKey key, const std::vector<uint32_t>& on_
 
 // --- Writing
 
-void ChunkService::queue_write(ChunkKey key, Context& context) {
-    stores_.at(key).temporary = temporary_chunk_path(key, next_temporary_++);
-    write_queue_.push_back(key);
-    start_writes(context);
+void ChunkService::write(ChunkKey key, Context& context) {
+    const Store& store = stores_.at(key);
+    volumes_.put(
+        store.head, store.data,
+        [this, key](const pb::Status& status, int error, Context& now) { on_stored(key, status, error, now); },
+        context);
 }
 
-void ChunkService::start_writes(Context& context) {
-    while (!write_queue_.empty() && writes_in_flight_ < kWriteRequestsMax) write_group(next_group(), context);
-}
-
-std::vector<ChunkKey> ChunkService::next_group() {
-    std::vector<ChunkKey> keys;
-    uint64_t bytes = 0;
-    while (!write_queue_.empty() && keys.size() < kGroupChunksMax) {
-        const ChunkKey key = write_queue_.front();
-        const Store& store = stores_.at(key);
-        const bool fits = bytes + store.data.size() <= kGroupBytesMax && !store.alone;
-        if (!keys.empty() && !fits) break;
-        keys.push_back(key);
-        bytes += store.data.size();
-        write_queue_.pop_front();
-        if (store.alone) break;
+void ChunkService::on_stored(ChunkKey key, const pb::Status& status, int error, Context& context) {
+    note_write(is_ok(status), context);
+    if (is_ok(status)) {
+        const ChunkHead& head = stores_.at(key).head;
+        tables_.put(key, head.block_crc32c);
+        metrics_.put_bytes->add(head.length);
     }
-    return keys;
-}
-
-// All writes, then all syncs, then all renames: the first sync lets the file system commit the whole group, and the
-// others find little left to do; the same for the directories.
-void ChunkService::write_group(std::vector<ChunkKey> keys, Context& context) {
-    WriteWork work;
-    pb::DiskRequest request;
-    Payload payload;
-    for (const ChunkKey key : keys) {
-        const uint32_t directory = chunk_directory_number(key);
-        const bool known = directories_.test(directory) && !stores_.at(key).alone;
-        if (known || std::ranges::count(work.directories, directory) > 0) continue;
-        request.add_operations()->mutable_make_directory()->set_directory(chunk_directory(directory));
-        work.directories.push_back(directory);
-    }
-    for (const ChunkKey key : keys) {
-        const Store& store = stores_.at(key);
-        auto* write = request.add_operations()->mutable_write();
-        write->set_file(store.temporary);
-        write->set_length(chunk_file_bytes(store.head.length));
-        payload.append(Payload(encode_head(store.head)));
-        payload.append(store.data);
-    }
-    for (const ChunkKey key : keys) request.add_operations()->mutable_sync()->set_file(stores_.at(key).temporary);
-    for (const ChunkKey key : keys) {
-        auto* rename = request.add_operations()->mutable_rename();
-        rename->set_from(stores_.at(key).temporary);
-        rename->set_to(chunk_path(key));
-    }
-    for (const ChunkKey key : keys) {
-        if (!index_.contains(key)) continue;  // Only a damaged one can be there.
-        request.add_operations()->mutable_remove()->set_file(damaged_chunk_path(key));
-    }
-    work.keys = std::move(keys);
-    writes_in_flight_++;
-    metrics_.write_requests->add();
-    ask_disk(std::move(request), std::move(payload), std::move(work), context);
-}
-
-void ChunkService::on_disk(WriteWork& work, DiskOutcome& outcome, Context& context) {
-    writes_in_flight_--;
-    note_write(outcome.ok(), context);
-    if (outcome.ok()) {
-        for (const uint32_t directory : work.directories) directories_.set(directory);
-        for (const ChunkKey key : work.keys) {
-            const ChunkHead& head = stores_.at(key).head;
-            add_entry(key, Entry{head.length, head.allocated_at_us, true, false});
-            tables_.put(key, head.block_crc32c);
-            metrics_.put_bytes->add(head.length);
-            end_store(key, {}, context);
-        }
-    } else {
-        on_group_failed(work, outcome, context);
-    }
-    start_writes(context);
-}
-
-void ChunkService::on_group_failed(const WriteWork& work, const DiskOutcome& outcome, Context& context) {
-    const pb::Status status = outcome.status(str_cat("store chunk ", to_string(work.keys.front())));
-    if (!outcome.answered) {
-        // The disk may still carry it out. The temporary names are never used again, so nothing gets mixed up.
-        for (const ChunkKey key : work.keys) end_store(key, status, context);
-        return;
-    }
-    // Also when somebody removed a directory: alone, a chunk has its directory made again.
-    const bool directory_gone = is_not_found(outcome.reply.error()) && !stores_.at(work.keys.front()).alone;
-    if (work.keys.size() > 1 || directory_gone) {
-        context.warn("storing a group of chunks failed, each is tried alone",
-                     {{"chunks", work.keys.size()}, {"reason", status.message()}});
-        for (auto key = work.keys.rbegin(); key != work.keys.rend(); ++key) {
-            stores_.at(*key).alone = true;
-            write_queue_.push_front(*key);
-        }
-        return;
-    }
-    context.error("a chunk was not stored", {{"reason", status.message()}});
-    if (is_no_space(outcome.reply.error())) room_bytes_ = 0;  // Until it is asked for again.
-    pb::DiskRequest clean;
-    clean.add_operations()->mutable_remove()->set_file(stores_.at(work.keys.front()).temporary);
-    ask_disk(std::move(clean), {}, CleanWork{}, context);
-    end_store(work.keys.front(), status, context);
+    if (is_no_space(error)) room_bytes_ = 0;  // Until it is asked for again.
+    end_store(key, status, context);
 }
 
 void ChunkService::end_store(ChunkKey key, const pb::Status& status, Context& context) {

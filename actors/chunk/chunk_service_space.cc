@@ -24,25 +24,22 @@ void ChunkService::ask_space(Context& context) {
     space_asked_ = true;
     space_asked_at_us_ = context.now_us();
     const bool probe = wrote_at_us_ == 0 || context.now_us() - wrote_at_us_ >= kProbeAfterUs;
-    pb::DiskRequest request;
-    request.add_operations()->mutable_space();
-    if (probe) {
-        pb::DiskOperation::Replace& replace = *request.add_operations()->mutable_replace();
-        replace.set_file(std::string(kProbeFile));
-        replace.set_length(kProbeBytes.size());
-    }
-    ask_disk(std::move(request), probe ? Payload::copy_of(kProbeBytes) : Payload(), SpaceWork{probe}, context);
+    DiskCall call;
+    call.request.add_operations()->mutable_space();
+    if (probe) call.replace(kProbeFile, Payload::copy_of(kProbeBytes));
+    disk_.ask(
+        std::move(call), [this, probe](DiskOutcome& outcome, Context& now) { on_space(probe, outcome, now); }, context);
 }
 
-void ChunkService::on_disk(SpaceWork& work, DiskOutcome& outcome, Context& context) {
+void ChunkService::on_space(bool probe, DiskOutcome& outcome, Context& context) {
     space_asked_ = false;
     const bool measured = outcome.answered && (outcome.ok() || outcome.reply.failed_operation() > 0);
     if (measured) note_space(outcome.reply);
-    if (!measured && !work.probe) return context.warn(outcome.status("ask for the free space").message());
+    if (!measured && !probe) return context.warn(outcome.status("ask for the free space").message());
     // That a disk is full its free bytes say; whoever stores chunks is told so, and that it is no use to try again.
     const bool full = outcome.answered && outcome.reply.error() == ENOSPC;
-    if (work.probe && (outcome.ok() || full)) note_write(true, context);
-    if (work.probe && !outcome.ok() && !full) {
+    if (probe && (outcome.ok() || full)) note_write(true, context);
+    if (probe && !outcome.ok() && !full) {
         const std::string why(outcome.status("write").message());
         if (problem_ != why) context.error("The chunk store takes no writes", {{"why", why}});
         problem_ = why;
@@ -71,14 +68,20 @@ void ChunkService::note_write(bool ok, Context& context) {
 }
 
 void ChunkService::tell_stats(Context& context) {
-    metrics_.corrupt_now->set(static_cast<double>(index_.size() - chunk_count_));
-    metrics_.store_bytes->set(static_cast<double>(chunk_bytes_));
-    metrics_.store_objects->set(static_cast<double>(chunk_count_));
+    metrics_.corrupt_now->set(static_cast<double>(index_.damaged()));
+    metrics_.store_bytes->set(static_cast<double>(index_.intact_bytes()));
+    metrics_.store_objects->set(static_cast<double>(index_.intact()));
+    metrics_.volumes->set(static_cast<double>(volumes_.volumes()));
+    metrics_.garbage->set(static_cast<double>(volumes_.garbage_bytes()));
+    metrics_.index_memory->set(static_cast<double>(index_.memory_bytes()));
+    metrics_.moved_bytes->set(static_cast<double>(volumes_.moved_bytes()));
     pb::ChunkStats stats = space_;
     stats.set_node_id(node_id_);
-    stats.set_chunk_count(chunk_count_);
-    stats.set_chunk_bytes(chunk_bytes_);
+    stats.set_chunk_count(index_.intact());
+    stats.set_chunk_bytes(index_.intact_bytes());
     stats.set_problem(problem_);
+    stats.set_volumes(static_cast<uint32_t>(volumes_.volumes()));
+    stats.set_garbage_bytes(volumes_.garbage_bytes());
     std::set<std::string> listeners(members_.begin(), members_.end());
     listeners.insert(peers_up_.begin(), peers_up_.end());
     for (const pb::ActorKind actor : {pb::ACTOR_FILES, pb::ACTOR_MOVER, pb::ACTOR_STATUS}) {

@@ -30,13 +30,13 @@
 #include <memory>
 #include <optional>
 
-#include "actors/log/disk_call.h"
 #include "actors/log/log_index.h"
 #include "actors/log/recovery.h"
 #include "actors/log/spare_maker.h"
 #include "actors/log/write_group.h"
 #include "messages/runtime.pb.h"
 #include "runtime/actor.h"
+#include "runtime/disk_call.h"
 
 namespace sandstore {
 

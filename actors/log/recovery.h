@@ -23,10 +23,10 @@
 #include <string>
 #include <vector>
 
-#include "actors/log/disk_call.h"
 #include "actors/log/log_index.h"
 #include "actors/log/segment_format.h"
 #include "actors/log/spare_maker.h"
+#include "runtime/disk_call.h"
 
 namespace sandstore {
 

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "actors/log/disk_call.h"
 #include "actors/log/snapshot_checker.h"
+#include "runtime/disk_call.h"
 
 namespace sandstore {
 

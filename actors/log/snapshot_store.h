@@ -30,10 +30,10 @@
 #include <string>
 #include <vector>
 
-#include "actors/log/disk_call.h"
 #include "actors/log/snapshot_recovery.h"
 #include "messages/runtime.pb.h"
 #include "runtime/actor.h"
+#include "runtime/disk_call.h"
 
 namespace sandstore {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "actors/log/disk_call.h"
+#include "runtime/disk_call.h"
 
 namespace sandstore {
 

@@ -1,4 +1,4 @@
-// CHUNK_STORE=disk: one file for each chunk.
+// CHUNK_STORE=disk: chunks stand in volumes on the disk.
 #include "apps/modules/modules.h"
 #include "runtime/event_runtime.h"
 #include "runtime/thread_disk.h"

@@ -39,6 +39,7 @@ namespace {
 
 constexpr int kLogDiskThreads = 1;                // Its requests take effect in the order sent.
 constexpr uint64_t kHandOverUs = 500'000;         // SIGTERM to exit: for another leader, at most,
+constexpr uint64_t kChunkDrainUs = 200'000;       // for chunks that are being stored, and their index,
 constexpr uint64_t kDrainUs = 300'000;            // and for what is queued.
 constexpr uint64_t kStatusTimeoutUs = 1'500'000;  // Of a question over HTTP; StatusService answers sooner.
 
@@ -148,6 +149,9 @@ void send_configuration(Dispatcher& dispatcher, const NodeOptions& options) {
     chunks.set_chunk_bytes_max(kChunkBytesStored);
     chunks.set_stats_interval_ms(kChunkStatsIntervalMs);
     if (options.chunks_on_disk) chunks.set_disk_reserve_bytes(options.disk_reserve_bytes);
+    chunks.set_volume_bytes(options.volume_bytes);
+    chunks.set_vacuum_percent(options.vacuum_percent);
+    chunks.set_vacuum_bytes_per_s(options.vacuum_bytes_per_s);
     send(chunks);
     pb::StartRepairer repairer;
     repairer.set_interval_ms(kRepairIntervalMs);
@@ -319,7 +323,9 @@ void Node::reopen_log() {
 }
 
 void Node::drain() {
-    parts_->transport->drain(kDrainUs, [this] { parts_->runtime.stop(); });
+    parts_->runtime.dispatcher().ask(pb::ACTOR_CHUNKS, message_of(pb::Drain()), kChunkDrainUs, [this](Message) {
+        parts_->transport->drain(kDrainUs, [this] { parts_->runtime.stop(); });
+    });
 }
 
 }  // namespace sandstore

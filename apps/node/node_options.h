@@ -43,6 +43,9 @@ struct NodeOptions {
     uint64_t snapshot_log_bytes = 256 << 20;  // Log since the last snapshot. 0: only on request.
     uint64_t snapshot_piece_bytes = 1 << 20;
     uint64_t disk_reserve_bytes = 256 << 20;  // Less on a small disk. 0: none.
+    uint64_t volume_bytes = 1 << 30;          // Of the files that chunks stand in.
+    uint32_t vacuum_percent = 30;             // A volume with more garbage than this is rewritten. 0: none ever is.
+    uint64_t vacuum_bytes_per_s = 64 << 20;   // How fast at most. 0: as fast as it goes.
     bool chunks_on_disk = true;
 
     uint32_t copies = 3;  // Of each chunk; of as many nodes as there are when they are fewer.

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "actors/chunk/chunk_key.h"
+#include "actors/chunk/volume_format.h"
 #include "actors/cluster/member_record.h"
 #include "apps/common/common_flags.h"
 #include "apps/modules/modules.h"
@@ -28,6 +29,10 @@ DEFINE_string(snapshot_log_size, "256MiB",
               "a snapshot is taken when the log has grown by this since the last one; 0: only on request");
 DEFINE_string(disk_reserve, "256MiB",
               "what file data leave free on the disk for the log and snapshots; at most an eighth of it. 0: none");
+DEFINE_string(volume_size, "1GiB", "chunks are stored one behind the other in files of this size");
+DEFINE_uint32(vacuum_garbage, 30,
+              "percent of a volume that deleted chunks may take before the rest is moved and the volume goes; 0: any");
+DEFINE_string(vacuum_rate, "64MiB", "bytes a second that are moved out of such volumes at most; 0: no limit");
 DEFINE_string(chunk_size, "8MiB", "the longest run of a file's bytes that is stored as one piece");
 DEFINE_string(memory_budget, "256MiB",
               "memory that clients may make this node hold: half-received requests, writes under way, unread answers");
@@ -61,6 +66,9 @@ const FlagRule kListenRule("listen", listen_address());
 const FlagRule kHttpListenRule("http_listen", listen_address());
 const FlagRule kSnapshotLogRule("snapshot_log_size", size_between(0, uint64_t{1} << 40));
 const FlagRule kDiskReserveRule("disk_reserve", size_between(0, uint64_t{1} << 40));
+const FlagRule kVolumeSizeRule("volume_size", size_between(16 << 20, kVolumeBytesMax));
+const FlagRule kVacuumGarbageRule("vacuum_garbage", number_between(0, 95));
+const FlagRule kVacuumRateRule("vacuum_rate", size_between(0, uint64_t{1} << 40));
 const FlagRule kChunkSizeRule("chunk_size", size_between(64 << 10, kChunkBytesStored));
 const FlagRule kMemoryBudgetRule("memory_budget", size_between(64 << 20, uint64_t{1} << 40));
 const FlagRule kRepairDelayRule("repair_delay", duration_between(1'000'000, 86'400'000'000));
@@ -88,7 +96,8 @@ const CommandSpec& spec() {
                    group("Discovery", {&discovery_module()}, {"peers"}),
                    group("Replication", {&replicator_module()}, {}),
                    group("Storage", {&chunk_store_module()},
-                         {"snapshot_log_size", "disk_reserve", "chunk_size", "memory_budget", "repair_delay", "spin"}),
+                         {"snapshot_log_size", "disk_reserve", "chunk_size", "volume_size", "vacuum_garbage",
+                          "vacuum_rate", "memory_budget", "repair_delay", "spin"}),
                    group("Logging", {&communicator_module(), &trace_module()},
                          {"log_level", "log_format", "log_dir", "log_file_size", "log_files"}),
                    {"Testing", {"debug_faults"}}},
@@ -114,6 +123,9 @@ NodeOptions node_options(std::vector<pb::Member> peers) {
     options.snapshot_log_bytes = parse_size(FLAGS_snapshot_log_size).value();
     options.disk_reserve_bytes = parse_size(FLAGS_disk_reserve).value();
     options.chunk_bytes_max = parse_size(FLAGS_chunk_size).value();
+    options.volume_bytes = parse_size(FLAGS_volume_size).value();
+    options.vacuum_percent = FLAGS_vacuum_garbage;
+    options.vacuum_bytes_per_s = parse_size(FLAGS_vacuum_rate).value();
     options.memory_budget_bytes = parse_size(FLAGS_memory_budget).value();
     options.spin_us = parse_duration_us(FLAGS_spin).value();
     options.repair_delay_us = parse_duration_us(FLAGS_repair_delay).value();

@@ -7,6 +7,7 @@ import time
 import unittest
 
 import harness
+import volumes
 from harness import ClusterTest, wait_until
 
 DISK_MIB = 120
@@ -81,7 +82,7 @@ class FullDisk(ClusterTest):
         cluster.await_feature_level(2)  # What is abandoned is told through the log.
         healthy, full, away = cluster.nodes
         away.kill()
-        stored = lambda: len(glob.glob(f"{healthy.data_dir}/chunks/**/*.chunk", recursive=True))
+        stored = lambda: len(volumes.chunks(healthy.data_dir))
         most = 0
         for i in range(100):
             before = stored()

@@ -195,6 +195,8 @@ const std::map<std::string, int64_t>& default_settings() {
         {"any_node_reads", 0},  // Percent of the queries.
         {"priorities", 0},      // Drawn from the seed when not 0.
         {"chunk_bytes_max", 64 * 1024},
+        {"volume_bytes", 1024 * 1024},
+        {"vacuum_percent", 30},
         {"session_timeout_us", 3'600'000'000},
         {"sessions_max", 1000},
         {"collects",

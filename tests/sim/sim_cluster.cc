@@ -202,6 +202,8 @@ void SimCluster::post_start_messages(Dispatcher& dispatcher, const std::string& 
     chunks.set_chunk_bytes_max(256 * 1024);
     chunks.set_stats_interval_ms(1000);
     chunks.set_disk_reserve_bytes(kDiskReserveBytes);
+    chunks.set_volume_bytes(options_.volume_bytes);
+    chunks.set_vacuum_percent(options_.vacuum_percent);
     pb::StartRepairer repairer;
     repairer.set_interval_ms(2000);
     repairer.set_orphan_grace_us(options_.orphan_grace_us);

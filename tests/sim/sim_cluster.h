@@ -41,6 +41,8 @@ struct SimOptions {
     uint64_t chunk_commit_window_us = 600'000'000;
     uint64_t orphan_grace_us = 1'800'000'000;
     uint64_t client_chunk_bytes = 64 * 1024;
+    uint64_t volume_bytes = 1024 * 1024;
+    uint32_t vacuum_percent = 30;
     uint64_t attempt_timeout_ms = 500;
     bool lease_reads = false;
     bool random_priorities = false;

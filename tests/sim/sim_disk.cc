@@ -46,6 +46,10 @@ std::string file_of(const pb::DiskOperation& operation) {
             return operation.make_directory().directory();
         case pb::DiskOperation::kList:
             return operation.list().directory();
+        case pb::DiskOperation::kPunch:
+            return operation.punch().file();
+        case pb::DiskOperation::kZero:
+            return operation.zero().file();
         default:
             return {};
     }
@@ -131,6 +135,10 @@ int SimDisk::carry_out(const pb::DiskOperation& operation, bool interrupted, con
             reply->set_total_bytes(capacity_bytes_);
             reply->set_free_bytes(capacity_bytes_ - std::min(capacity_bytes_, used_bytes()));
             return 0;
+        case pb::DiskOperation::kPunch:
+            return punch(operation.punch());
+        case pb::DiskOperation::kZero:
+            return zero(operation.zero());
         case pb::DiskOperation::OPERATION_NOT_SET:
             break;
     }
@@ -154,6 +162,26 @@ int SimDisk::write(const pb::DiskOperation::Write& operation, std::string bytes)
     const uint64_t offset = operation.offset() + (lies ? std::exchange(misdirect_bytes_, 0) : 0);
     put(&file.live, offset, bytes);
     file.pending.push_back({offset, std::move(bytes)});
+    return 0;
+}
+
+int SimDisk::zero(const pb::DiskOperation::Zero& operation) {
+    pb::DiskOperation::Write write_zeros;
+    write_zeros.set_file(operation.file());
+    write_zeros.set_offset(operation.offset());
+    return write(write_zeros, std::string(operation.length(), '\0'));
+}
+
+// To a reader, and to a crash, a hole is zeros that were written. (What it frees is not counted.)
+int SimDisk::punch(const pb::DiskOperation::Punch& operation) {
+    auto known = names_.find(operation.file());
+    if (known == names_.end()) return ENOENT;
+    File& file = *known->second;
+    const uint64_t size = file.live.size();
+    const uint64_t offset = std::min(operation.offset(), size);
+    std::string zeros(std::min(operation.length(), size - offset), '\0');
+    put(&file.live, offset, zeros);
+    file.pending.push_back({offset, std::move(zeros)});
     return 0;
 }
 
@@ -309,8 +337,8 @@ std::optional<uint64_t> SimDisk::delay_us(const pb::DiskRequest& request) {
     uint64_t delay = 0;
     bool any_sync = false;
     for (const pb::DiskOperation& operation : request.operations()) {
-        const bool syncs =
-            !operation.has_write() && !operation.has_read() && !operation.has_list() && !operation.has_space();
+        const bool syncs = !operation.has_write() && !operation.has_read() && !operation.has_list() &&
+                           !operation.has_space() && !operation.has_punch() && !operation.has_zero();
         any_sync = any_sync || syncs;
         delay += syncs ? delays_.sync_us : delays_.operation_us;
     }

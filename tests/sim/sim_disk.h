@@ -117,6 +117,8 @@ class SimDisk {
     int carry_out(const pb::DiskOperation& operation, bool interrupted, const Payload& in, size_t* taken,
                   pb::DiskReply* reply, Payload* out, bool* sync_failed);
     int write(const pb::DiskOperation::Write& operation, std::string bytes);
+    int zero(const pb::DiskOperation::Zero& operation);
+    int punch(const pb::DiskOperation::Punch& operation);
     int sync(const std::string& file);
     int read(const pb::DiskOperation::Read& operation, pb::DiskReply* reply, Payload* out) const;
     int create_zeroed(const pb::DiskOperation::CreateZeroed& operation, bool interrupted);

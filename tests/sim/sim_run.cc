@@ -56,6 +56,8 @@ SimOptions options_of(const Schedule& schedule) {
         options.orphan_grace_us = kShortGraceUs;
     }
     options.client_chunk_bytes = setting("chunk_bytes_max");
+    options.volume_bytes = setting("volume_bytes");
+    options.vacuum_percent = static_cast<uint32_t>(setting("vacuum_percent"));
     options.attempt_timeout_ms = setting("attempt_timeout_ms");
     options.random_priorities = setting("priorities") != 0;
     options.lease_reads = setting("lease_reads") != 0;

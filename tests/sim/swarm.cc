@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/chunk/volume_format.h"
 #include "actors/log/segment_format.h"
 #include "runtime/random.h"
 #include "tests/sim/aimed_faults.h"
@@ -36,6 +37,7 @@ class Draw {
         draw_departures();
         draw_lists();
         draw_limits();
+        draw_volumes();
         std::stable_sort(schedule_.events.begin(), schedule_.events.end(),
                          [](const SimEvent& a, const SimEvent& b) { return a.at_us < b.at_us; });
         return std::move(schedule_);
@@ -78,6 +80,7 @@ class Draw {
     void draw_departures();
     void draw_lists();
     void draw_limits();
+    void draw_volumes();
     void draw_operation(SimEventKind kind, uint64_t at_us);
 
     const SwarmLimits& limits_;
@@ -401,6 +404,12 @@ void Draw::draw_lists() {
 }
 
 // Sessions are fewer than clients want, and disks are mixed up.
+// Small ones: a run is over before one of the usual size is full.
+void Draw::draw_volumes() {
+    if (!one_in(4)) set("volume_bytes", between(kVolumeBytesMin, 512 * 1024));
+    if (one_in(2)) set("vacuum_percent", one_in(4) ? 0 : 1 + below(60));
+}
+
 void Draw::draw_limits() {
     if (one_in(12)) set("sessions_max", static_cast<uint64_t>(schedule_.setting("clients")) - 1 + below(4));
     if (one_in(40)) set("collects", 1);

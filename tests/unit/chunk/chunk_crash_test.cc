@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "tests/sim/sim_disk.h"
 #include "tests/unit/chunk/chunk_fixture.h"
@@ -21,6 +22,8 @@ class CrashingNode {
         pb::StartChunks start;
         start.set_node_id("node-1");
         start.set_chunk_bytes_max(1 << 20);
+        start.set_volume_bytes(512 * 1024);
+        start.set_vacuum_percent(30);
         kit_->deliver(message_of(start), {pb::ACTOR_BOOTSTRAP});
         while (step_disk()) {
         }
@@ -32,7 +35,9 @@ class CrashingNode {
         disk_.power_off_after(random_.below(60));
         std::map<uint64_t, ChunkKey> open;
         while (!disk_.powered_off() && !kit_->stopped()) {
-            if (random_.below(3) > 0) {
+            if (random_.below(8) == 0 && !stored_.empty()) {
+                remove_one();
+            } else if (random_.below(3) > 0) {
                 const ChunkKey key{1, next_number_++};
                 sent_[key] = sample_bytes(1 + random_.below(random_.below(2) ? 200'000 : 5'000), key.number);
                 const uint64_t id =
@@ -44,6 +49,11 @@ class CrashingNode {
             while (std::optional<Message> answer = kit_->try_take(Body::kChunkPutReply)) {
                 const ChunkKey key = open.at((*answer)->reply_to());
                 if ((*answer)->chunk_put_reply().status().code() == pb::STATUS_OK) stored_.push_back(key);
+            }
+            while (std::optional<Message> answer = kit_->try_take(Body::kStatusReply)) {
+                if ((*answer)->status_reply().status().code() == pb::STATUS_OK) {
+                    removed_.insert(removing_.at((*answer)->reply_to()));
+                }
             }
         }
         disk_.crash();
@@ -61,18 +71,28 @@ class CrashingNode {
             const Message answer = kit_->take_answer(id);
             const pb::StatusCode code = answer->chunk_get_reply().status().code();
             const bool acknowledged = std::ranges::count(stored_, key) > 0;
+            EXPECT_TRUE(code == pb::STATUS_ENOENT || !removed_.contains(key)) << to_string(key) << " came back";
             EXPECT_TRUE(code == pb::STATUS_OK || (code == pb::STATUS_ENOENT && !acknowledged))
                 << "chunk " << to_string(key) << " gives " << code << (acknowledged ? " but was acknowledged" : "");
             EXPECT_TRUE(code != pb::STATUS_OK || answer.payload.to_string() == data) << to_string(key);
         }
         for (const std::string& file : disk_.files()) {
-            EXPECT_TRUE(file.ends_with(".chunk") || file == "chunks/probe") << file;
+            EXPECT_TRUE(file.ends_with(".volume") || file.ends_with(".index") || file == "chunks/probe") << file;
         }
     }
 
     size_t stored() const { return stored_.size(); }
 
  private:
+    void remove_one() {
+        const size_t chosen = random_.below(stored_.size());
+        const ChunkKey key = stored_[chosen];
+        stored_.erase(stored_.begin() + static_cast<ptrdiff_t>(chosen));
+        pb::ChunkDelete request;
+        *request.add_ids() = id_of(key);
+        removing_[kit_->request(message_of(request), {pb::ACTOR_REPAIRER})] = key;
+    }
+
     // Any of the requests that wait, as a pool of workers would.
     bool step_disk() {
         if (kit_->stopped()) return false;
@@ -97,12 +117,14 @@ class CrashingNode {
     std::vector<Message> waiting_;
     std::map<ChunkKey, std::string> sent_;
     std::vector<ChunkKey> stored_;
+    std::map<uint64_t, ChunkKey> removing_;
+    std::set<ChunkKey> removed_;
     uint64_t next_number_ = 1;
 };
 
 TEST(ChunkCrash, whatever_was_acknowledged_survives_power_cuts_whole) {
     size_t stored = 0;
-    for (uint64_t seed = 1; seed <= 25; seed++) {
+    for (uint64_t seed = 1; seed <= 40; seed++) {
         SCOPED_TRACE(str_cat("seed ", seed));
         CrashingNode node(seed);
         for (int life = 0; life < 3; life++) {

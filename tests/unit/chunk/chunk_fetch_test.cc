@@ -46,9 +46,9 @@ class ChunkFetchTest : public ChunkServiceTest {
         return bytes;
     }
 
-    void damage_blocks(const std::string& data, const std::set<uint64_t>& blocks) {
+    void damage_blocks(const std::set<uint64_t>& blocks) {
         for (const uint64_t block : blocks) {
-            disk.flip_bit(chunk_path(kKey), head_bytes(data.size()) + block * kChunkBlockBytes + 5);
+            disk.flip_bit(record_of(kKey).file, record_of(kKey).data() + block * kChunkBlockBytes + 5);
         }
         EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
     }
@@ -74,7 +74,7 @@ TEST_F(ChunkFetchTest, copies_a_chunk_piece_by_piece_and_stores_it_durably) {
     EXPECT_FALSE(kit->has(Body::kStatusReply));
     run_disk();
     EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
-    EXPECT_TRUE(disk.durable(chunk_path(kKey)));
+    EXPECT_TRUE(disk.durable(record_of(kKey).file));
     EXPECT_EQ(get(kKey, 0, 3'000'000).payload.to_string(), data);
     EXPECT_EQ(list().chunks(0).allocated_at_us(), place_of(kKey).allocated_at_us());
 }
@@ -126,7 +126,7 @@ TEST_F(ChunkFetchTest, odd_answers_are_not_believed) {
 
 TEST_F(ChunkFetchTest, a_damaged_chunk_is_replaced) {
     store(kKey, "good");
-    disk.flip_bit(chunk_path(kKey), chunk_file_bytes(4) - 1);
+    disk.flip_bit(record_of(kKey).file, record_of(kKey).data() + 3);
     EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
     const uint64_t id = fetch(place_of(kKey), repairer_);
     run_disk();
@@ -134,24 +134,24 @@ TEST_F(ChunkFetchTest, a_damaged_chunk_is_replaced) {
     run_disk();
     EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
     EXPECT_EQ(get(kKey, 0, 10).payload.to_string(), "good");
-    EXPECT_FALSE(disk.has(damaged_chunk_path(kKey)));
+    EXPECT_FALSE(list().chunks(0).damaged());
 }
 
 TEST_F(ChunkFetchTest, only_damaged_pieces_come_from_others) {
     const std::string data = sample_bytes(kChunkBytesMax);
     store(kKey, data);
-    damage_blocks(data, {100});
+    damage_blocks({100});
     const uint64_t id = fetch(place_of(kKey), repairer_);
     EXPECT_EQ(serve_around(data, {{"node-2", {}}, {"node-3", {}}}), 1024u * 1024u);
     EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
     EXPECT_EQ(get(kKey, 0, kChunkBytesMax).payload.to_string(), data);
-    EXPECT_FALSE(disk.has(damaged_chunk_path(kKey)));
+    EXPECT_FALSE(list().chunks(0).damaged());
 }
 
 TEST_F(ChunkFetchTest, three_copies_with_different_damaged_blocks_make_a_whole_one) {
     const std::string data = sample_bytes(3'000'000);
     store(kKey, data);
-    damage_blocks(data, {0, 17, 45});
+    damage_blocks({0, 17, 45});
     const uint64_t id = fetch(place_of(kKey), repairer_);
     serve_around(data, {{"node-2", {1, 18, 44}}, {"node-3", {2, 19, 43}}});
     EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
@@ -161,12 +161,12 @@ TEST_F(ChunkFetchTest, three_copies_with_different_damaged_blocks_make_a_whole_o
 TEST_F(ChunkFetchTest, a_block_that_is_damaged_everywhere_is_not_made_up) {
     const std::string data = sample_bytes(300'000);
     store(kKey, data);
-    damage_blocks(data, {2});
+    damage_blocks({2});
     const uint64_t id = fetch(place_of(kKey), repairer_);
     serve_around(data, {{"node-2", {2}}, {"node-3", {2}}});
     EXPECT_EQ(status_answer(id).code(), pb::STATUS_UNAVAILABLE);
     EXPECT_EQ(get(kKey, 0, 10).payload.to_string(), data.substr(0, 10));
-    EXPECT_TRUE(disk.has(damaged_chunk_path(kKey)));
+    EXPECT_TRUE(list().chunks(0).damaged());
 }
 
 TEST_F(ChunkFetchTest, pieces_of_other_bytes_are_not_put_together) {
@@ -186,14 +186,13 @@ TEST_F(ChunkFetchTest, what_was_set_aside_and_is_intact_comes_back) {
     store(kKey, data);
     disk.fail_next({.operation = pb::DiskOperation::kRead, .error = EIO, .times = 2});
     EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
-    ASSERT_TRUE(disk.has(damaged_chunk_path(kKey)));
     start();
+    ASSERT_TRUE(list().chunks(0).damaged());
     const uint64_t id = fetch(place_of(kKey), repairer_);
     run_disk();
     EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
     EXPECT_EQ(get(kKey, 0, kChunkBytesMax).payload.to_string(), data);
-    EXPECT_TRUE(disk.durable(chunk_path(kKey)));
-    EXPECT_FALSE(disk.has(damaged_chunk_path(kKey)));
+    EXPECT_FALSE(list().chunks(0).damaged());
     EXPECT_FALSE(list().chunks(0).damaged());
     kit->expect_nothing();
 }

@@ -9,6 +9,7 @@
 
 #include "actors/chunk/chunk_file.h"
 #include "actors/chunk/chunk_service.h"
+#include "actors/chunk/volume_format.h"
 #include "runtime/message_of.h"
 #include "runtime/text.h"
 #include "tests/kit/step_kit.h"
@@ -44,6 +45,15 @@ inline pb::ChunkPut put_of(ChunkKey key, const std::string& data, bool forward =
 
 class ChunkServiceTest : public testing::Test {
  protected:
+    // Where a chunk's record is on the disk: the newest one, when there are several.
+    struct Record {
+        std::string file;
+        size_t offset = 0;
+        size_t head_bytes = 0;
+        size_t bytes = 0;
+        size_t data() const { return offset + head_bytes; }
+    };
+    static constexpr uint64_t kVolumeBytes = 1024 * 1024;
     static constexpr uint64_t kChunkBytesMax = 8 * 1024 * 1024;
     static constexpr ChunkKey kKey{2, 31};
     const Address client_{"~1", pb::ACTOR_CLIENT};
@@ -51,14 +61,51 @@ class ChunkServiceTest : public testing::Test {
 
     void SetUp() override { start(); }
 
-    // A new process on the same disk.
+    // A new process on the same disk; the one before was killed.
     void boot() {
         kit = std::make_unique<StepKit>(std::make_unique<ChunkService>(), LocalAddress{pb::ACTOR_CHUNKS, 0});
         pb::StartChunks start;
         start.set_node_id("node-1");
         start.set_chunk_bytes_max(kChunkBytesMax);
         start.set_stats_interval_ms(5000);
+        start.set_volume_bytes(kVolumeBytes);
+        start.set_vacuum_percent(vacuum_percent);
         kit->deliver(message_of(start), {pb::ACTOR_BOOTSTRAP});
+    }
+
+    // The process ends as it should.
+    void stop() {
+        const uint64_t id = kit->request(message_of(pb::Drain()), {pb::ACTOR_BOOTSTRAP});
+        run_disk();
+        EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
+    }
+
+    Record record_of(ChunkKey key) {
+        Record found;
+        for (uint32_t number = 1; number < 100; number++) {
+            const std::string file = volume_file(number);
+            if (!disk.has(file)) continue;
+            const std::string_view bytes = disk.bytes_of(file);
+            const DecodedVolumeHeader volume = decode_volume_header(bytes, number);
+            for (size_t at = kVolumeHeaderBytes; at < bytes.size(); at += kRecordAlignment) {
+                const auto header = decode_record_header(bytes.substr(at), volume.header.salt, at);
+                if (!header || header->key != key) continue;
+                found = {file, at, record_head_bytes(header->length), record_bytes(header->length)};
+            }
+        }
+        EXPECT_NE(found.bytes, 0u) << "no record of chunk " << to_string(key);
+        return found;
+    }
+
+    // A chunk as it was stored before there were volumes.
+    void put_old_file(ChunkKey key, const std::string& data, bool set_aside = false) {
+        ChunkHead head;
+        head.key = key;
+        head.length = data.size();
+        head.allocated_at_us = place_of(key).allocated_at_us();
+        head.replicas = {"node-1", "node-2", "node-3"};
+        head.block_crc32c = block_checksums(Payload(data));
+        disk.put_file(set_aside ? damaged_chunk_path(key) : chunk_path(key), encode_head(head) + data);
     }
 
     void start() {
@@ -124,6 +171,7 @@ class ChunkServiceTest : public testing::Test {
         return reply;
     }
 
+    uint32_t vacuum_percent = 0;
     MemoryDisk disk;
     std::unique_ptr<StepKit> kit;
 };

@@ -11,18 +11,22 @@ using Body = pb::Envelope;
 class ChunkGetTest : public ChunkServiceTest {
  protected:
     const std::string data_ = sample_bytes(200'000);
-    const std::string path_ = chunk_path(kKey);
+    Record record_;
 
     void SetUp() override {
         ChunkServiceTest::SetUp();
         store(kKey, data_);
+        record_ = record_of(kKey);
     }
+
+    void flip(size_t offset_in_record, int bit = 0) {
+        disk.flip_bit(record_.file, record_.offset + offset_in_record, bit);
+    }
+    void flip_data(size_t offset) { disk.flip_bit(record_.file, record_.data() + offset); }
 
     void expect_damage_noticed(const std::string& what) {
         EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED) << what;
         EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED) << what;
-        EXPECT_FALSE(disk.has(path_)) << what;
-        EXPECT_TRUE(disk.has(damaged_chunk_path(kKey))) << what;
         const pb::ChunkListReply listed = list();
         ASSERT_EQ(listed.chunks_size(), 1);
         EXPECT_TRUE(listed.chunks(0).damaged()) << what;
@@ -72,7 +76,7 @@ TEST_F(ChunkGetTest, first_read_after_a_restart_also_reads_the_head_in_the_same_
     start();
     disk.bytes_read = disk.requests = 0;
     EXPECT_EQ(get(kKey, 65'536, 10).payload.to_string(), data_.substr(65'536, 10));
-    EXPECT_EQ(disk.bytes_read, head_bytes(200'000) + kChunkBlockBytes);
+    EXPECT_EQ(disk.bytes_read, record_head_bytes(200'000) + kChunkBlockBytes);
     EXPECT_EQ(disk.requests, 1u);
     disk.bytes_read = 0;
     EXPECT_EQ(get(kKey, 131'072, 10).payload.to_string(), data_.substr(131'072, 10));
@@ -95,7 +99,7 @@ TEST_F(ChunkGetTest, a_chunk_on_its_way_to_the_disk_is_not_here_yet) {
 }
 
 TEST_F(ChunkGetTest, a_flipped_bit_in_any_block_is_noticed_by_those_who_read_it) {
-    disk.flip_bit(path_, head_bytes(200'000) + 65'536 + 77, 3);
+    flip_data(65'536 + 77);
     EXPECT_EQ(get(kKey, 0, 65'536)->chunk_get_reply().status().code(), pb::STATUS_OK);
     const Message answer = get(kKey, 131'071, 1);
     EXPECT_EQ(answer->chunk_get_reply().status().code(), pb::STATUS_CORRUPTED);
@@ -105,32 +109,31 @@ TEST_F(ChunkGetTest, a_flipped_bit_in_any_block_is_noticed_by_those_who_read_it)
 }
 
 TEST_F(ChunkGetTest, a_flipped_bit_in_any_region_is_noticed) {
-    const size_t size = chunk_file_bytes(200'000);
-    const size_t table = kChunkHeaderBytes;
-    const size_t data = head_bytes(200'000);
-    for (const size_t at : {size_t{0}, size_t{9}, size_t{20}, size_t{33}, size_t{60}, size_t{505}, size_t{511}, table,
-                            table + 15, data - 1, data, data + 65'535, data + 65'536, size - 1}) {
-        kit->drop_effects();
-        disk.put_file(path_, disk.bytes_of(path_));
-        const std::string good = disk.bytes_of(path_);
-        disk.flip_bit(path_, at);
+    stop();
+    const size_t table = kChunkRecordHeaderBytes;
+    const size_t data = record_head_bytes(200'000);
+    const std::string good = disk.bytes_of(record_.file);
+    const std::string index = disk.bytes_of(volume_index_file(1));
+    for (const size_t at :
+         {size_t{0}, size_t{5}, size_t{9}, size_t{13}, size_t{20}, size_t{25}, size_t{33}, size_t{44}, size_t{50},
+          size_t{55}, table, table + 15, data - 1, data, data + 65'535, data + 65'536, data + 199'999}) {
+        disk.put_file(record_.file, good);
+        disk.put_file(volume_index_file(1), index);
+        flip(at);
         start();
         expect_damage_noticed(str_cat("offset ", at));
-        disk.remove_file(damaged_chunk_path(kKey));
-        disk.put_file(path_, good);
     }
 }
 
-TEST_F(ChunkGetTest, a_file_that_lost_its_end_is_damaged) {
-    disk.truncate(path_, chunk_file_bytes(200'000) - 1);
+TEST_F(ChunkGetTest, a_volume_that_lost_its_end_is_damaged_and_not_written_to) {
+    stop();
+    disk.truncate(record_.file, record_.offset + record_.bytes - 8);
+    start();
     EXPECT_EQ(get(kKey, 0, 10)->chunk_get_reply().status().code(), pb::STATUS_OK);
-    expect_damage_noticed("while running");
-    disk.remove_file(damaged_chunk_path(kKey));
-    start();
+    expect_damage_noticed("found when it is read");
     store(kKey, data_);
-    disk.truncate(path_, 100);
-    start();
-    expect_damage_noticed("found at start");
+    EXPECT_NE(record_of(kKey).file, record_.file);
+    EXPECT_EQ(get(kKey, 0, 300'000).payload.to_string(), data_);
 }
 
 TEST_F(ChunkGetTest, a_sector_that_cannot_be_read_twice_is_damage) {
@@ -141,7 +144,7 @@ TEST_F(ChunkGetTest, a_sector_that_cannot_be_read_twice_is_damage) {
 TEST_F(ChunkGetTest, a_sector_that_can_be_read_at_the_second_try_is_none) {
     disk.fail_next({pb::DiskOperation::kRead, EIO});
     EXPECT_EQ(get(kKey, 0, 300'000).payload.to_string(), data_);
-    EXPECT_TRUE(disk.has(path_));
+    EXPECT_FALSE(list().chunks(0).damaged());
 }
 
 TEST_F(ChunkGetTest, running_out_of_something_fails_one_request_and_condemns_nothing) {
@@ -155,7 +158,7 @@ TEST_F(ChunkGetTest, running_out_of_something_fails_one_request_and_condemns_not
 }
 
 TEST_F(ChunkGetTest, the_intact_blocks_of_a_damaged_chunk_are_served_on) {
-    disk.flip_bit(path_, head_bytes(200'000) + 65'536 + 77);
+    flip_data(65'536 + 77);
     EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
     for (int run = 0; run < 2; run++) {
         EXPECT_EQ(get(kKey, 0, 65'536).payload.to_string(), data_.substr(0, 65'536));
@@ -165,35 +168,42 @@ TEST_F(ChunkGetTest, the_intact_blocks_of_a_damaged_chunk_are_served_on) {
     }
 }
 
-TEST_F(ChunkGetTest, a_file_that_vanished_is_missed) {
-    disk.remove_file(path_);
+TEST_F(ChunkGetTest, a_volume_that_vanished_is_missed_with_all_that_was_in_it) {
+    store({5, 5}, "x");
+    disk.remove_file(record_.file);
     EXPECT_EQ(get_code(kKey), pb::STATUS_ENOENT);
     EXPECT_TRUE(kit->logged("gone"));
     EXPECT_EQ(list().chunks_size(), 0);
     store(kKey, data_);
     EXPECT_EQ(get_code(kKey), pb::STATUS_OK);
+    disk.cut_power(MemoryDisk::Unsynced::kLost);
+    start();
+    EXPECT_EQ(get_code(kKey), pb::STATUS_OK);
 }
 
 TEST_F(ChunkGetTest, a_damaged_chunk_is_still_refused_after_a_restart_and_healed_by_a_put) {
-    disk.flip_bit(path_, 700);
+    flip_data(700);
     EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
     start();
+    EXPECT_TRUE(list().chunks(0).damaged());
     expect_damage_noticed("after the restart");
     store(kKey, data_);
-    EXPECT_FALSE(disk.has(damaged_chunk_path(kKey)));
     EXPECT_EQ(get(kKey, 0, 300'000).payload.to_string(), data_);
+    EXPECT_FALSE(list().chunks(0).damaged());
+    start();
     EXPECT_FALSE(list().chunks(0).damaged());
 }
 
-TEST_F(ChunkGetTest, a_put_over_a_file_with_a_broken_head_replaces_it) {
-    disk.flip_bit(path_, kChunkHeaderBytes + 1);  // The table: a start does not read it.
+TEST_F(ChunkGetTest, a_put_over_a_record_with_a_broken_head_replaces_it) {
+    stop();
+    flip(kChunkRecordHeaderBytes + 1);  // The table: a start does not read it.
     start();
     store(kKey, data_);
     EXPECT_EQ(get(kKey, 0, 300'000).payload.to_string(), data_);
 }
 
 TEST_F(ChunkGetTest, a_late_bad_read_does_not_condemn_the_good_copy_that_came_since) {
-    disk.flip_bit(path_, head_bytes(200'000) + 5);
+    flip_data(5);
     pb::ChunkGet request;
     *request.mutable_id() = id_of(kKey);
     request.set_length(10);
@@ -204,22 +214,25 @@ TEST_F(ChunkGetTest, a_late_bad_read_does_not_condemn_the_good_copy_that_came_si
     EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
     store(kKey, data_);
     kit->answer(slow_read, message_of(bad_reply, bad));
-    EXPECT_EQ(kit->take_answer(slow)->chunk_get_reply().status().code(), pb::STATUS_CORRUPTED);
-    EXPECT_EQ(get_code(kKey), pb::STATUS_OK);
+    run_disk();
+    EXPECT_EQ(kit->take_answer(slow).payload.to_string(), data_.substr(0, 10)) << "it is read where it is now";
+    EXPECT_FALSE(list().chunks(0).damaged());
 }
 
-TEST_F(ChunkGetTest, while_it_is_set_aside_nothing_is_stored_under_the_id) {
-    disk.flip_bit(path_, head_bytes(200'000) + 5);
+TEST_F(ChunkGetTest, what_is_deleted_while_it_is_read_is_not_there) {
     pb::ChunkGet request;
     *request.mutable_id() = id_of(kKey);
     request.set_length(10);
-    kit->request(message_of(request), client_);
-    ASSERT_TRUE(run_disk_once());
-    ASSERT_TRUE(kit->has(Body::kDiskRequest));  // The rename.
-    const uint64_t put = send_put(put_of(kKey, data_), data_, client_);
-    EXPECT_EQ(put_answer(put).status().code(), pb::STATUS_EBUSY);
+    const uint64_t id = kit->request(message_of(request), client_);
+    const Message slow_read = kit->take(Body::kDiskRequest);
+    pb::ChunkDelete remove;
+    *remove.add_ids() = id_of(kKey);
+    kit->request(message_of(remove), repairer_);
     run_disk();
-    store(kKey, data_);
+    EXPECT_GT(disk.punched_bytes, 190'000u);
+    answer_disk(slow_read);
+    EXPECT_EQ(kit->take_answer(id)->chunk_get_reply().status().code(), pb::STATUS_ENOENT);
+    EXPECT_FALSE(kit->logged("damaged"));
 }
 
 TEST_F(ChunkGetTest, a_silent_disk_does_not_condemn_the_chunk) {

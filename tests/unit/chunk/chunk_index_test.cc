@@ -43,6 +43,7 @@ TEST_F(ChunkIndexTest, a_restart_finds_all_chunks) {
 
 TEST_F(ChunkIndexTest, disk_requests_at_start_are_bounded) {
     for (uint64_t number = 1; number <= 150; number++) store({1, number}, "x");
+    for (uint64_t number = 1; number <= 150; number++) put_old_file({2, number}, "x");
     boot();
     size_t requests = 0;
     while (kit->has(Body::kDiskRequest)) {
@@ -50,12 +51,13 @@ TEST_F(ChunkIndexTest, disk_requests_at_start_are_bounded) {
         run_disk_once();
         requests++;
     }
-    // Listing, the headers of 150 chunks, free space.
-    EXPECT_EQ(requests, kChunkDirectories / ChunkService::kDirectoriesPerList + 3 + 1);
+    // The directories of old files; the volumes, a volume's header and its records; 150 old headers; the free space.
+    EXPECT_EQ(requests, kChunkDirectories / ChunkService::kDirectoriesPerList + 3 + 3 + 1);
+    EXPECT_EQ(list().chunks_size(), 300);
 }
 
 TEST_F(ChunkIndexTest, gets_and_puts_wait_for_the_listing_but_not_for_the_headers) {
-    for (uint64_t number = 1; number <= 150; number++) store({1, number}, "x");
+    for (uint64_t number = 1; number <= 150; number++) put_old_file({1, number}, "x");
     boot();
     pb::ChunkGet get_request;
     *get_request.mutable_id() = id_of({1, 7});
@@ -112,19 +114,22 @@ TEST_F(ChunkIndexTest, a_power_cut_at_any_moment_of_a_put_leaves_all_or_nothing)
             send_put(put_of(kKey, data), data, client_);
             const Message asked = kit->take(Body::kDiskRequest);
             pb::DiskRequest cut = asked->disk_request();
-            if (operations > cut.operations_size()) break;
+            whole = operations == cut.operations_size();
             cut.mutable_operations()->DeleteSubrange(operations, cut.operations_size() - operations);
-            const bool with_write = operations > 1;
+            uint64_t bytes = 0;
+            for (const pb::DiskOperation& operation : cut.operations()) bytes += operation.write().length();
             Payload unused;
-            disk.execute(cut, with_write ? asked.payload : Payload(), &unused);
-            whole = operations == asked->disk_request().operations_size();
+            disk.execute(cut, asked.payload.slice(0, bytes), &unused);
             disk.cut_power(unsynced);
             start();
-            EXPECT_EQ(disk.files_with(".tmp"), 0u) << operations;
-            EXPECT_EQ(get_code(kKey), whole ? pb::STATUS_OK : pb::STATUS_ENOENT) << operations;
-            EXPECT_EQ(list().chunks_size(), whole ? 1 : 0);
+            const bool there = list().chunks_size() == 1;
+            EXPECT_TRUE(there || !whole) << operations;
+            EXPECT_EQ(get_code(kKey), there ? pb::STATUS_OK : pb::STATUS_ENOENT) << operations;
+            EXPECT_TRUE(!there || get(kKey, 0, 200'000).payload.to_string() == data);
+            store({3, 1}, data);
+            start();
+            EXPECT_EQ(get({3, 1}, 0, 200'000).payload.to_string(), data);
         }
-        EXPECT_TRUE(whole);
     }
 }
 
@@ -138,7 +143,7 @@ TEST_F(ChunkIndexTest, foreign_files_are_left_alone) {
 }
 
 TEST_F(ChunkIndexTest, a_damaged_file_beside_its_good_copy_is_removed) {
-    store(kKey, "good");
+    put_old_file(kKey, "good");
     disk.put_file(damaged_chunk_path(kKey), "bad");
     start();
     EXPECT_FALSE(disk.has(damaged_chunk_path(kKey)));
@@ -155,7 +160,7 @@ TEST_F(ChunkIndexTest, directories_that_cannot_be_listed_stop_the_node) {
 }
 
 TEST_F(ChunkIndexTest, an_unreadable_header_condemns_one_chunk_only) {
-    for (uint64_t number = 1; number <= 10; number++) store({1, number}, "x");
+    for (uint64_t number = 1; number <= 10; number++) put_old_file({1, number}, "x");
     disk.fail_next({.operation = pb::DiskOperation::kRead, .error = EIO, .file_part = "/1-4.", .times = 2});
     start();
     const pb::ChunkListReply all = list();
@@ -167,7 +172,8 @@ TEST_F(ChunkIndexTest, an_unreadable_header_condemns_one_chunk_only) {
 }
 
 TEST_F(ChunkIndexTest, a_start_short_of_descriptors_waits_and_condemns_nothing) {
-    for (uint64_t number = 1; number <= 10; number++) store({1, number}, "x");
+    for (uint64_t number = 1; number <= 5; number++) store({1, number}, "x");
+    for (uint64_t number = 6; number <= 10; number++) put_old_file({1, number}, "x");
     for (const auto operation : {pb::DiskOperation::kList, pb::DiskOperation::kRead}) {
         for (const int error : {EMFILE, ENFILE, ENOMEM}) {
             disk.fail_next({.operation = operation, .error = error, .times = 3});
@@ -175,7 +181,7 @@ TEST_F(ChunkIndexTest, a_start_short_of_descriptors_waits_and_condemns_nothing) 
             const uint64_t id = kit->request(message_of(pb::ChunkList()), repairer_);
             for (int tries = 0; tries < 4; tries++) {
                 run_disk();
-                kit->advance(ChunkService::kDiskRetryUs);
+                kit->advance(ChunkDisk::kRetryUs);
             }
             run_disk();
             ASSERT_FALSE(kit->stopped());
@@ -187,7 +193,7 @@ TEST_F(ChunkIndexTest, a_start_short_of_descriptors_waits_and_condemns_nothing) 
 }
 
 TEST_F(ChunkIndexTest, a_header_that_may_not_be_read_is_neither_damage_nor_old) {
-    store(kKey, "x");
+    put_old_file(kKey, "x");
     disk.fail_next({.operation = pb::DiskOperation::kRead, .error = EACCES});
     start();
     const pb::ChunkStatus chunk = list().chunks(0);
@@ -196,7 +202,7 @@ TEST_F(ChunkIndexTest, a_header_that_may_not_be_read_is_neither_damage_nor_old) 
 }
 
 TEST_F(ChunkIndexTest, headers_are_read_again_when_the_disk_was_silent) {
-    store(kKey, "x");
+    put_old_file(kKey, "x");
     boot();
     const uint64_t id = kit->request(message_of(pb::ChunkList()), repairer_);
     bool failed = false;
@@ -211,13 +217,13 @@ TEST_F(ChunkIndexTest, headers_are_read_again_when_the_disk_was_silent) {
     }
     EXPECT_TRUE(failed);
     EXPECT_FALSE(kit->has(Body::kChunkListReply));
-    kit->advance(ChunkService::kDiskRetryUs);
+    kit->advance(ChunkDisk::kRetryUs);
     run_disk();
     EXPECT_EQ(kit->take_answer(id)->chunk_list_reply().chunks_size(), 1);
 }
 
-TEST_F(ChunkIndexTest, a_newer_format_is_refused) {
-    store(kKey, "x");
+TEST_F(ChunkIndexTest, a_newer_format_of_files_is_refused) {
+    put_old_file(kKey, "x");
     std::string bytes = disk.bytes_of(chunk_path(kKey));
     bytes[8] = 2;
     const uint32_t crc = crc32c(std::string_view(bytes).substr(0, 508));
@@ -261,19 +267,27 @@ TEST_F(ChunkIndexTest, deletes_what_it_is_told_to) {
     for (uint64_t number = 1; number <= 5; number++) store({1, number}, "x");
     EXPECT_EQ(remove({{1, 2}, {1, 4}, {9, 9}, {1, 2}}, repairer_).code(), pb::STATUS_OK);
     EXPECT_EQ(list().chunks_size(), 3);
-    EXPECT_EQ(disk.files_with(".chunk"), 3u);
     EXPECT_EQ(get_code({1, 2}), pb::STATUS_ENOENT);
     EXPECT_EQ(remove({{1, 2}}, repairer_).code(), pb::STATUS_OK);
+    disk.cut_power(MemoryDisk::Unsynced::kLost);
+    start();
+    EXPECT_EQ(list().chunks_size(), 3);
 }
 
-TEST_F(ChunkIndexTest, deletes_damaged_files_too) {
+TEST_F(ChunkIndexTest, deletes_damaged_ones_too) {
     store(kKey, "x");
-    disk.flip_bit(chunk_path(kKey), 5);
+    const Record record = record_of(kKey);
+    disk.flip_bit(record.file, record.offset + 50);
     EXPECT_EQ(get_code(kKey), pb::STATUS_OK);  // The head is in memory.
-    disk.flip_bit(chunk_path(kKey), chunk_file_bytes(1) - 1);
+    disk.flip_bit(record.file, record.data());
     EXPECT_EQ(get_code(kKey), pb::STATUS_CORRUPTED);
-    EXPECT_EQ(remove({kKey}, repairer_).code(), pb::STATUS_OK);
-    EXPECT_EQ(disk.files_with(to_string(kKey)), 0u);
+    put_old_file({3, 1}, "x", true);
+    start();
+    EXPECT_EQ(list().chunks_size(), 2);
+    EXPECT_EQ(remove({kKey, {3, 1}}, repairer_).code(), pb::STATUS_OK);
+    EXPECT_FALSE(disk.has(damaged_chunk_path({3, 1})));
+    start();
+    EXPECT_EQ(list().chunks_size(), 0);
 }
 
 TEST_F(ChunkIndexTest, nobody_else_may_delete) {
@@ -285,18 +299,40 @@ TEST_F(ChunkIndexTest, nobody_else_may_delete) {
     EXPECT_EQ(get_code(kKey), pb::STATUS_OK);
 }
 
-TEST_F(ChunkIndexTest, a_chunk_that_cannot_be_deleted_stays_and_the_others_go) {
+TEST_F(ChunkIndexTest, a_deletion_that_cannot_be_written_is_reported_and_written_with_the_next_one) {
     for (uint64_t number = 1; number <= 4; number++) store({1, number}, "x");
-    disk.fail_next({.operation = pb::DiskOperation::kRemove, .error = EIO, .file_part = "/1-2."});
-    const pb::Status status = remove({{1, 1}, {1, 2}, {1, 3}, {1, 4}}, repairer_);
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EIO, .file_part = ".index"});
+    const pb::Status status = remove({{1, 1}, {1, 2}}, repairer_);
     EXPECT_EQ(status.code(), pb::STATUS_EIO);
-    EXPECT_NE(status.message().find("1-2.chunk"), std::string::npos) << status.message();
-    EXPECT_EQ(list().chunks_size(), 1);
-    EXPECT_EQ(get_code({1, 2}), pb::STATUS_OK);
-    EXPECT_EQ(disk.files_with(".chunk"), 1u);
+    EXPECT_NE(status.message().find(".index"), std::string::npos) << status.message();
+    EXPECT_EQ(get_code({1, 2}), pb::STATUS_ENOENT);
+    EXPECT_EQ(remove({{1, 4}}, repairer_).code(), pb::STATUS_OK);
+    disk.cut_power(MemoryDisk::Unsynced::kLost);
+    start();
+    ASSERT_EQ(list().chunks_size(), 1);
+    EXPECT_EQ(list().chunks(0).id().number(), 3u);
 }
 
-TEST_F(ChunkIndexTest, without_an_answer_of_the_disk_nothing_counts_as_deleted) {
+TEST_F(ChunkIndexTest, a_deletion_that_could_not_be_written_is_written_by_itself_when_that_works_again) {
+    for (uint64_t number = 1; number <= 2; number++) store({1, number}, "x");
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = ENOSPC, .file_part = ".index"});
+    EXPECT_EQ(remove({{1, 1}}, repairer_).code(), pb::STATUS_ENOSPC);
+    kit->advance(5'000'000);
+    run_disk();
+    disk.cut_power(MemoryDisk::Unsynced::kLost);
+    start();
+    EXPECT_EQ(list().chunks_size(), 1);
+}
+
+TEST_F(ChunkIndexTest, a_deletion_finds_its_room_made) {
+    for (uint64_t number = 1; number <= 200; number++) store({1, number}, "x");
+    EXPECT_EQ(remove({{1, 1}}, repairer_).code(), pb::STATUS_OK);
+    const size_t size = disk.bytes_of(volume_index_file(1)).size();
+    for (uint64_t number = 2; number <= 50; number++) EXPECT_EQ(remove({{1, number}}, repairer_).code(), pb::STATUS_OK);
+    EXPECT_EQ(disk.bytes_of(volume_index_file(1)).size(), size);
+}
+
+TEST_F(ChunkIndexTest, without_an_answer_of_the_disk_nobody_is_told_that_chunks_are_deleted) {
     for (uint64_t number = 1; number <= 2; number++) store({1, number}, "x");
     kit->drop_effects();
     pb::ChunkDelete request;
@@ -304,6 +340,7 @@ TEST_F(ChunkIndexTest, without_an_answer_of_the_disk_nothing_counts_as_deleted) 
     const uint64_t id = kit->request(message_of(request), repairer_);
     kit->fail(kit->take(Body::kDiskRequest), pb::STATUS_DEADLINE_EXCEEDED, "no answer");
     EXPECT_EQ(status_answer(id).code(), pb::STATUS_UNAVAILABLE);
+    start();
     EXPECT_EQ(list().chunks_size(), 2);
 }
 
@@ -318,13 +355,17 @@ TEST_F(ChunkIndexTest, a_chunk_being_stored_is_not_deleted) {
     EXPECT_EQ(get_code(kKey), pb::STATUS_OK);
 }
 
-TEST_F(ChunkIndexTest, nothing_is_stored_under_an_id_being_deleted) {
+TEST_F(ChunkIndexTest, what_is_stored_while_its_id_is_being_deleted_stays) {
     store(kKey, "x");
     pb::ChunkDelete request;
     *request.add_ids() = id_of(kKey);
     kit->request(message_of(request), repairer_);
     const uint64_t put = send_put(put_of(kKey, "x"), "x", client_);
-    EXPECT_EQ(put_answer(put).status().code(), pb::STATUS_EBUSY);
+    run_disk();
+    EXPECT_EQ(put_answer(put).status().code(), pb::STATUS_OK);
+    disk.cut_power(MemoryDisk::Unsynced::kLost);
+    start();
+    EXPECT_EQ(get_code(kKey), pb::STATUS_OK);
 }
 
 // --- Statistics
@@ -370,7 +411,7 @@ TEST_F(ChunkIndexTest, statistics_are_sent_as_soon_as_the_index_stands_and_go_on
 TEST_F(ChunkIndexTest, damaged_and_deleted_chunks_do_not_count) {
     for (uint64_t number = 1; number <= 3; number++) store({1, number}, "xy");
     remove({{1, 1}}, repairer_);
-    disk.flip_bit(chunk_path({1, 2}), chunk_file_bytes(2) - 1);
+    disk.flip_bit(record_of({1, 2}).file, record_of({1, 2}).data());
     EXPECT_EQ(get_code({1, 2}), pb::STATUS_CORRUPTED);
     run_disk();
     kit->drop_effects();

@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <map>
 
 #include "tests/unit/chunk/chunk_fixture.h"
 
@@ -31,27 +32,35 @@ TEST_F(ChunkPutTest, is_durable_before_it_is_acknowledged) {
     const std::string data = sample_bytes(4096);
     const uint64_t id = send_put(put_of(kKey, data), data, {"node-2", pb::ACTOR_CHUNKS});
     EXPECT_EQ(kit->effects().size(), 1u);
-    EXPECT_FALSE(disk.durable(chunk_path(kKey)));
     ASSERT_TRUE(run_disk_once());
     const pb::ChunkPutReply answer = put_answer(id);
     EXPECT_EQ(answer.status().code(), pb::STATUS_OK);
     ASSERT_EQ(answer.stored_on_size(), 1);
     EXPECT_EQ(answer.stored_on(0), "node-1");
-    EXPECT_TRUE(disk.durable(chunk_path(kKey)));
-    EXPECT_EQ(disk.bytes_of(chunk_path(kKey)).size(), chunk_file_bytes(4096));
+    EXPECT_TRUE(disk.durable(record_of(kKey).file));
+    EXPECT_EQ(record_of(kKey).bytes, record_bytes(4096));
     kit->expect_nothing();
+    disk.cut_power(MemoryDisk::Unsynced::kLost);
+    start();
+    EXPECT_EQ(get(kKey, 0, 5000).payload.to_string(), data);
 }
 
-TEST_F(ChunkPutTest, writes_syncs_and_renames_in_this_order) {
-    const std::string data = sample_bytes(10);
-    send_put(put_of(kKey, data), data, client_);
-    const Message asked = kit->take(Body::kDiskRequest);
-    std::vector<pb::DiskOperation::OperationCase> kinds;
-    for (const auto& operation : asked->disk_request().operations()) kinds.push_back(operation.operation_case());
+TEST_F(ChunkPutTest, writes_and_then_syncs_once_and_the_next_one_finds_its_room_made) {
     using Operation = pb::DiskOperation;
-    EXPECT_EQ(kinds, (std::vector{Operation::kMakeDirectory, Operation::kWrite, Operation::kSync, Operation::kRename}));
-    EXPECT_EQ(asked->disk_request().operations(3).rename().to(), chunk_path(kKey));
-    EXPECT_EQ(asked->disk_request().operations(3).rename().from(), asked->disk_request().operations(1).write().file());
+    const auto kinds = [&](ChunkKey key) {
+        const std::string data = sample_bytes(10);
+        send_put(put_of(key, data), data, client_);
+        const Message asked = kit->take(Body::kDiskRequest);
+        std::vector<Operation::OperationCase> found;
+        for (const auto& operation : asked->disk_request().operations()) found.push_back(operation.operation_case());
+        answer_disk(asked);
+        return found;
+    };
+    EXPECT_EQ(kinds(kKey), (std::vector{Operation::kMakeDirectory, Operation::kZero, Operation::kWrite,
+                                        Operation::kWrite, Operation::kZero, Operation::kSync}));
+    const size_t size = disk.bytes_of(volume_file(1)).size();
+    EXPECT_EQ(kinds({2, 32}), (std::vector{Operation::kWrite, Operation::kSync}));
+    EXPECT_EQ(disk.bytes_of(volume_file(1)).size(), size);
 }
 
 TEST_F(ChunkPutTest, is_forwarded_at_the_same_time_as_it_is_stored) {
@@ -131,7 +140,7 @@ TEST_F(ChunkPutTest, full_disks_everywhere_are_reported_as_such) {
     pb::ChunkPutReply full;
     full.mutable_status()->set_code(pb::STATUS_ENOSPC);
     kit->answer(from_peer_2, message_of(full));
-    disk.fail_next({pb::DiskOperation::kWrite, ENOSPC});
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = ENOSPC, .times = 2});
     run_disk();
     EXPECT_EQ(put_answer(id).status().code(), pb::STATUS_ENOSPC);
 }
@@ -196,7 +205,7 @@ TEST_F(ChunkPutTest, second_put_fails_with_the_first) {
     const std::string data = sample_bytes(100);
     const uint64_t first = send_put(put_of(kKey, data), data, client_);
     const uint64_t second = send_put(put_of(kKey, data), data, client_);
-    disk.fail_next({pb::DiskOperation::kWrite, EIO});
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EIO, .times = 2});
     run_disk();
     EXPECT_EQ(put_answer(first).status().code(), pb::STATUS_EIO);
     EXPECT_EQ(put_answer(second).status().code(), pb::STATUS_EIO);
@@ -266,7 +275,7 @@ TEST_F(ChunkPutTest, bytes_in_flight_are_bounded) {
     }
     EXPECT_EQ(accepted, ChunkService::kPutBytesMax / kChunkBytesMax);
     EXPECT_EQ(put_answer(id).status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
-    EXPECT_EQ(kit->count(Body::kDiskRequest), ChunkService::kWriteRequestsMax);
+    EXPECT_EQ(kit->count(Body::kDiskRequest), VolumeStore::kWritesMax);
     run_disk();
     EXPECT_EQ(kit->count(Body::kChunkPutReply), accepted);
 }
@@ -277,11 +286,12 @@ class ChunkGroupTest : public ChunkServiceTest {
  protected:
     // Fills the disk's slots, then lets `count` small puts pile up behind them.
     void pile_up(uint64_t count) {
-        for (uint64_t number = 1; number <= ChunkService::kWriteRequestsMax + count; number++) {
+        store({9, 9}, "x");  // The room behind it has been made.
+        for (uint64_t number = 1; number <= VolumeStore::kWritesMax + count; number++) {
             const std::string data = sample_bytes(4096, number);
             ids.push_back(send_put(put_of({1, number}, data), data, client_));
         }
-        for (uint32_t i = 0; i < ChunkService::kWriteRequestsMax; i++) first.push_back(kit->take(Body::kDiskRequest));
+        for (uint32_t i = 0; i < VolumeStore::kWritesMax; i++) first.push_back(kit->take(Body::kDiskRequest));
         EXPECT_FALSE(kit->has(Body::kDiskRequest));
         answer_disk(first[0]);
     }
@@ -290,49 +300,47 @@ class ChunkGroupTest : public ChunkServiceTest {
     std::vector<Message> first;
 };
 
-TEST_F(ChunkGroupTest, small_puts_that_wait_share_one_request) {
+TEST_F(ChunkGroupTest, small_puts_that_wait_share_one_write_and_one_sync) {
     pile_up(10);
     const Message group = kit->take(Body::kDiskRequest);
     EXPECT_FALSE(kit->has(Body::kDiskRequest));
-    using Operation = pb::DiskOperation;
-    std::vector<Operation::OperationCase> kinds;
-    for (const auto& operation : group->disk_request().operations()) {
-        if (operation.operation_case() != Operation::kMakeDirectory) kinds.push_back(operation.operation_case());
-    }
-    std::vector<Operation::OperationCase> expected(10, Operation::kWrite);
-    expected.insert(expected.end(), 10, Operation::kSync);
-    expected.insert(expected.end(), 10, Operation::kRename);
-    EXPECT_EQ(kinds, expected);
+    ASSERT_EQ(group->disk_request().operations_size(), 2);
+    EXPECT_EQ(group->disk_request().operations(0).write().length(), 10 * record_bytes(4096));
+    EXPECT_TRUE(group->disk_request().operations(1).has_sync());
     answer_disk(group);
-    for (uint64_t number = 5; number <= 14; number++) {
+    for (uint64_t number = VolumeStore::kWritesMax + 1; number <= VolumeStore::kWritesMax + 10; number++) {
         EXPECT_EQ(code(number), pb::STATUS_OK);
         EXPECT_EQ(get({1, number}, 0, 5000).payload.to_string(), sample_bytes(4096, number));
     }
 }
 
 TEST_F(ChunkGroupTest, a_group_is_bounded) {
-    pile_up(ChunkService::kGroupChunksMax + 5);
+    pile_up(VolumeStore::kGroupBytesMax / 4096);
     const Message group = kit->take(Body::kDiskRequest);
-    size_t writes = 0;
-    for (const auto& operation : group->disk_request().operations()) writes += operation.has_write();
-    EXPECT_EQ(writes, ChunkService::kGroupChunksMax);
+    EXPECT_LE(group.payload.size(), kVolumeHeaderBytes + VolumeStore::kGroupBytesMax);
+    EXPECT_FALSE(kit->has(Body::kDiskRequest));
+    answer_disk(group);
+    EXPECT_TRUE(kit->has(Body::kDiskRequest));
 }
 
-TEST_F(ChunkGroupTest, only_the_guilty_one_of_a_group_fails) {
+TEST_F(ChunkGroupTest, when_a_group_fails_each_is_tried_alone) {
     pile_up(5);
-    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = ENOSPC, .file_part = "/1-7.", .times = 2});
+    // The group fails, and then the first of them.
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = ENOSPC, .times = 2});
     run_disk();
-    for (uint64_t number = 5; number <= 9; number++) {
-        EXPECT_EQ(code(number), number == 7 ? pb::STATUS_ENOSPC : pb::STATUS_OK) << number;
-    }
-    EXPECT_EQ(disk.files_with(".tmp"), 0u);
+    answer_disk(first[1]);
+    std::map<pb::StatusCode, int> codes;
+    for (uint64_t number = 1; number <= VolumeStore::kWritesMax + 5; number++) codes[code(number)]++;
+    EXPECT_EQ(codes[pb::STATUS_ENOSPC], 1);
+    EXPECT_EQ(codes[pb::STATUS_OK], static_cast<int>(VolumeStore::kWritesMax) + 4);
 }
 
-TEST_F(ChunkGroupTest, a_rename_that_fails_spoils_nothing) {
-    pile_up(5);
-    disk.fail_next({.operation = pb::DiskOperation::kRename, .error = EIO, .file_part = "/1-7."});
+TEST_F(ChunkGroupTest, room_that_cannot_be_made_in_advance_is_not_needed) {
+    const std::string data = sample_bytes(10);
+    const uint64_t id = send_put(put_of(kKey, data), data, client_);
+    disk.fail_next({.operation = pb::DiskOperation::kZero, .error = ENOSPC});
     run_disk();
-    for (uint64_t number = 5; number <= 9; number++) EXPECT_EQ(code(number), pb::STATUS_OK) << number;
+    EXPECT_EQ(put_answer(id).status().code(), pb::STATUS_OK);
 }
 
 // --- Errors
@@ -340,10 +348,9 @@ TEST_F(ChunkGroupTest, a_rename_that_fails_spoils_nothing) {
 TEST_F(ChunkPutTest, a_full_disk_is_reported_and_recovered_from) {
     const std::string data = sample_bytes(4096);
     const uint64_t id = send_put(put_of(kKey, data), data, client_);
-    disk.fail_next({pb::DiskOperation::kWrite, ENOSPC});
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = ENOSPC, .times = 2});
     run_disk();
     EXPECT_EQ(put_answer(id).status().code(), pb::STATUS_ENOSPC);
-    EXPECT_EQ(disk.files_with(".tmp"), 0u);
     EXPECT_FALSE(kit->stopped());
     store(kKey, data);
 }
@@ -356,7 +363,7 @@ TEST_F(ChunkPutTest, running_out_of_descriptors_refuses_puts_and_keeps_what_is_s
     const uint64_t again = send_put(put_of(kKey, data), data, client_);
     run_disk();
     EXPECT_EQ(put_answer(again).status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
-    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EMFILE});
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EMFILE, .times = 2});
     const uint64_t other = send_put(put_of({9, 9}, data), data, client_);
     run_disk();
     EXPECT_EQ(put_answer(other).status().code(), pb::STATUS_RESOURCE_EXHAUSTED);
@@ -374,21 +381,9 @@ TEST_F(ChunkPutTest, a_failed_sync_stops_the_node) {
     kit->expect_nothing();  // Nobody is told anything, nothing is tried again.
 }
 
-TEST_F(ChunkPutTest, a_failed_directory_sync_stops_the_node) {
-    const std::string data = sample_bytes(4096);
-    send_put(put_of(kKey, data), data, client_);
-    disk.fail_next({.operation = pb::DiskOperation::kRename, .error = EIO, .sync_failed = true});
-    run_disk();
-    EXPECT_TRUE(kit->stopped());
-    EXPECT_FALSE(kit->has(Body::kChunkPutReply));
-}
-
 TEST_F(ChunkPutTest, a_removed_directory_is_made_again) {
-    store(kKey, sample_bytes(10));
-    ChunkKey neighbour{3, 1};
-    while (chunk_directory_number(neighbour) != chunk_directory_number(kKey)) neighbour.number++;
     const std::string data = sample_bytes(10, 2);
-    const uint64_t id = send_put(put_of(neighbour, data), data, client_);
+    const uint64_t id = send_put(put_of(kKey, data), data, client_);
     disk.fail_next({pb::DiskOperation::kWrite, ENOENT});
     ASSERT_TRUE(run_disk_once());
     EXPECT_TRUE(kit->effects().front().message->disk_request().operations(0).has_make_directory());
@@ -402,17 +397,20 @@ TEST_F(ChunkPutTest, a_silent_disk_is_unavailable) {
     const Message hung = kit->take(Body::kDiskRequest);
     kit->fail(hung, pb::STATUS_DEADLINE_EXCEEDED, "no answer");
     EXPECT_EQ(put_answer(id).status().code(), pb::STATUS_UNAVAILABLE);
-    // A new try writes to a file of its own: the old request may still be carried out.
+    // A new try writes somewhere else: the old request may still be carried out.
     send_put(put_of(kKey, data), data, client_);
     const Message again = kit->take(Body::kDiskRequest);
-    const auto temporary = [](const Message& asked) {
-        std::string file;
+    const auto record_offset = [](const Message& asked) {
+        uint64_t offset = 0;
         for (const auto& operation : asked->disk_request().operations()) {
-            if (operation.has_write()) file = operation.write().file();
+            if (operation.has_write()) offset = operation.write().offset();
         }
-        return file;
+        return offset;
     };
-    EXPECT_NE(temporary(hung), temporary(again));
+    EXPECT_GT(record_offset(again), record_offset(hung) + record_bytes(data.size())) << "and its room is left alone";
+    answer_disk(again);
+    answer_disk(hung);
+    EXPECT_EQ(get(kKey, 0, 10).payload.to_string(), data);
 }
 
 TEST_F(ChunkPutTest, a_draining_node_finishes_and_takes_no_more) {

@@ -160,7 +160,7 @@ TEST_F(ChunkSpaceTest, where_chunks_are_stored_nothing_else_is_written) {
 }
 
 TEST_F(ChunkSpaceTest, after_a_chunk_that_could_not_be_stored_it_is_found_out_at_once) {
-    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EIO});
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EIO, .times = 2});
     EXPECT_NE(put({1, 1}, 1'000).code(), pb::STATUS_OK);
     disk.fail_next({.operation = pb::DiskOperation::kReplace, .error = EIO});
     kit->drop_effects();

@@ -44,6 +44,10 @@ static std::string file_of(const pb::DiskOperation& operation) {
             return operation.make_directory().directory();
         case Operation::kList:
             return operation.list().directory();
+        case Operation::kPunch:
+            return operation.punch().file();
+        case Operation::kZero:
+            return operation.zero().file();
         default:
             return "";
     }
@@ -52,6 +56,10 @@ static std::string file_of(const pb::DiskOperation& operation) {
 std::optional<int> MemoryDisk::fault_of(const pb::DiskOperation& operation) {
     if (fault_.times == 0 || operation.operation_case() != fault_.operation) return std::nullopt;
     if (file_of(operation).find(fault_.file_part) == std::string::npos) return std::nullopt;
+    if (fault_.skip > 0) {
+        fault_.skip--;
+        return std::nullopt;
+    }
     fault_.times--;
     return fault_.error;
 }
@@ -77,6 +85,7 @@ int MemoryDisk::apply(const pb::DiskOperation& operation, const Payload& payload
             if (found == names_.end()) return ENOENT;
             syncs++;
             found->second->durable = found->second->bytes;
+            durable_names_[file] = found->second;
             return 0;
         case Operation::kRead: {
             if (found == names_.end()) return ENOENT;
@@ -111,12 +120,30 @@ int MemoryDisk::apply(const pb::DiskOperation& operation, const Payload& payload
             return 0;
         case Operation::kList:
             for (const auto& [name, content] : names_) {
-                if (!name.starts_with(file + "/")) continue;
+                if (!name.starts_with(file + "/") || name.find('/', file.size() + 1) != std::string::npos) continue;
                 pb::DiskFile* listed = reply->add_files();
                 listed->set_name(name.substr(file.size() + 1));
                 listed->set_size(content->bytes.size());
             }
             return 0;
+        case Operation::kZero: {
+            auto& content = names_[file];
+            if (!content) content = std::make_shared<Content>();
+            const size_t begin = operation.zero().offset();
+            const size_t length = operation.zero().length();
+            if (content->bytes.size() < begin + length) content->bytes.resize(begin + length);
+            content->bytes.replace(begin, length, length, '\0');
+            return 0;
+        }
+        case Operation::kPunch: {
+            if (found == names_.end()) return ENOENT;
+            std::string& bytes = found->second->bytes;
+            const size_t begin = std::min<size_t>(operation.punch().offset(), bytes.size());
+            const size_t length = std::min<size_t>(operation.punch().length(), bytes.size() - begin);
+            bytes.replace(begin, length, length, '\0');
+            punched_bytes += length;
+            return 0;
+        }
         case Operation::kSpace:
             reply->set_total_bytes(total_bytes);
             reply->set_free_bytes(free_bytes);

@@ -21,6 +21,7 @@ class MemoryDisk {
         std::string file_part = {};  // Of the file's name; empty: any.
         bool sync_failed = false;    // Reported as a failed sync.
         int times = 1;
+        int skip = 0;  // Let so many pass first.
     };
 
     pb::DiskReply execute(const pb::DiskRequest& request, const Payload& payload, Payload* read);
@@ -42,6 +43,7 @@ class MemoryDisk {
 
     uint64_t bytes_read = 0;
     uint64_t reads = 0;
+    uint64_t punched_bytes = 0;
     uint64_t requests = 0;
     uint64_t syncs = 0;  // Sync operations, and one for each Rename.
     uint64_t total_bytes = 1'000'000;

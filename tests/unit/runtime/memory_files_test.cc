@@ -39,7 +39,7 @@ TEST(MemoryFiles, refuse_what_does_not_fit_and_keep_what_was_there) {
     EXPECT_EQ(execute(files, write_of("d/a", 0, 6'000), Payload(std::string(6'000, 'a'))).error(), 0);
     EXPECT_EQ(execute(files, write_of("d/b", 0, 6'000), Payload(std::string(6'000, 'b'))).error(), ENOSPC);
     EXPECT_EQ(execute(files, write_of("d/a", 3'000, 9'000), Payload(std::string(9'000, 'c'))).error(), ENOSPC);
-    EXPECT_EQ(files.used_bytes(), 6'000 + MemoryFiles::kFileOverheadBytes);
+    EXPECT_EQ(files.used_bytes(), 6'000 + MemoryFiles::kFileOverheadBytes + MemoryFiles::kExtentOverheadBytes);
     EXPECT_EQ(execute(files, remove_of("d/a")).error(), 0);
     EXPECT_EQ(files.used_bytes(), 0u);
     EXPECT_EQ(execute(files, write_of("d/b", 0, 6'000), Payload(std::string(6'000, 'b'))).error(), 0);
@@ -71,7 +71,7 @@ pb::DiskRequest random_request(RandomStream& random, std::string* bytes) {
     for (uint64_t count = 1 + random.below(4); count > 0; count--) {
         pb::DiskOperation& operation = *request.add_operations();
         const uint64_t length = random.below(random.below(5) == 0 ? 20'000 : 50);
-        switch (random.below(8)) {
+        switch (random.below(10)) {
             case 0:
             case 1:
                 operation = write_of(name(), random.below(100), length);
@@ -96,6 +96,16 @@ pb::DiskRequest random_request(RandomStream& random, std::string* bytes) {
                 break;
             case 6:
                 operation.mutable_list()->set_directory(str_cat("d", random.below(3)));
+                break;
+            case 8:
+                operation.mutable_zero()->set_file(name());
+                operation.mutable_zero()->set_offset(random.below(60));
+                operation.mutable_zero()->set_length(1 + random.below(200));
+                break;
+            case 7:
+                operation.mutable_punch()->set_file(name());
+                operation.mutable_punch()->set_offset(random.below(60));
+                operation.mutable_punch()->set_length(1 + random.below(200));
                 break;
             default:
                 operation.mutable_create_zeroed()->set_file(name());

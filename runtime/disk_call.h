@@ -22,6 +22,8 @@ struct DiskCall {
     void remove(std::string_view file);
     void make_directory(std::string_view directory);
     void list(std::string_view directory);
+    void zero(std::string_view file, uint64_t offset, uint64_t length);
+    void punch(std::string_view file, uint64_t offset, uint64_t length);
 };
 
 // "No space left on device (errno 28) in the write to log/0000000000000001.seg"

@@ -1,4 +1,4 @@
-#include "actors/log/disk_call.h"
+#include "runtime/disk_call.h"
 
 #include <cerrno>
 #include <system_error>
@@ -57,6 +57,20 @@ void DiskCall::list(std::string_view directory) {
     request.add_operations()->mutable_list()->set_directory(std::string(directory));
 }
 
+void DiskCall::zero(std::string_view file, uint64_t offset, uint64_t length) {
+    auto* operation = request.add_operations()->mutable_zero();
+    operation->set_file(std::string(file));
+    operation->set_offset(offset);
+    operation->set_length(length);
+}
+
+void DiskCall::punch(std::string_view file, uint64_t offset, uint64_t length) {
+    auto* operation = request.add_operations()->mutable_punch();
+    operation->set_file(std::string(file));
+    operation->set_offset(offset);
+    operation->set_length(length);
+}
+
 namespace {
 
 std::string describe_operation(const pb::DiskOperation& operation) {
@@ -79,6 +93,10 @@ std::string describe_operation(const pb::DiskOperation& operation) {
             return str_cat("the creation of the directory ", operation.make_directory().directory());
         case pb::DiskOperation::kList:
             return str_cat("the listing of the directory ", operation.list().directory());
+        case pb::DiskOperation::kZero:
+            return str_cat("the zeros in ", operation.zero().file(), " at offset ", operation.zero().offset());
+        case pb::DiskOperation::kPunch:
+            return str_cat("the hole in ", operation.punch().file(), " at offset ", operation.punch().offset());
         default:
             return "a disk operation";
     }

@@ -1,0 +1,146 @@
+// VolumeStore: what is found at start.
+#include <algorithm>
+#include <utility>
+
+#include "actors/chunk/volume_store.h"
+#include "runtime/text.h"
+
+namespace sandstore {
+
+void VolumeStore::open(const Options& options, Opened opened, OnDamage on_damage, Context& context) {
+    options_ = options;
+    opened_ = std::move(opened);
+    on_damage_ = std::move(on_damage);
+    DiskCall call;
+    call.list(kChunkDirectory);
+    disk_.ask_patiently(
+        std::move(call), "list the volumes", [this](DiskOutcome& outcome, Context& now) { on_listed(outcome, now); },
+        context);
+}
+
+void VolumeStore::on_listed(DiskOutcome& outcome, Context& context) {
+    if (!outcome.ok()) {
+        // Going on would mean to tell others that chunks are missing which may be there.
+        return context.fail_stop(
+            str_cat(outcome.status("list the volumes").message(), ". Check the disk, then start again"));
+    }
+    std::map<uint32_t, VolumeLoader::Files> found;
+    std::set<uint32_t> volumes;
+    for (const pb::DiskFile& file : outcome.reply.files()) {
+        const std::optional<VolumeFileName> name = parse_volume_file_name(file.name());
+        if (!name) continue;
+        VolumeLoader::Files& files = found[name->number];
+        files.number = name->number;
+        (name->is_index ? files.index_bytes : files.volume_bytes) = file.size();
+        if (!name->is_index) volumes.insert(name->number);
+        last_number_ = std::max(last_number_, name->number);
+    }
+    DiskCall clean;  // A volume goes before its index.
+    for (const auto& [number, files] : found) {
+        if (volumes.contains(number)) {
+            to_load_.push_back(files);
+        } else {
+            clean.remove(volume_index_file(number));
+        }
+    }
+    if (clean.request.operations_size() > 0) {
+        disk_.ask(
+            std::move(clean),
+            [](DiskOutcome& done, Context& now) {
+                if (!done.ok()) now.warn(done.status("remove the index of a volume that is gone").message());
+            },
+            context);
+    }
+    load_next(context);
+}
+
+void VolumeStore::load_next(Context& context) {
+    if (to_load_.empty()) return end_open(context);
+    const VolumeLoader::Files files = to_load_.front();
+    to_load_.pop_front();
+    Volume& volume = volumes_[files.number];
+    volume.number = files.number;
+    volume.begun = volume.sealed = true;
+    loader_.load(
+        files,
+        [this, number = files.number](const VolumeIndexEntry& entry, bool scanned) {
+            take_entry(number, entry, scanned);
+        },
+        [this, files](const VolumeLoader::Result& result, Context& now) { on_loaded(files, result, now); }, context);
+}
+
+void VolumeStore::take_entry(uint32_t number, const VolumeIndexEntry& entry, bool scanned) {
+    Volume& volume = volumes_.at(number);
+    if (scanned) volume.pending.push_back(entry);
+    ChunkIndex::Entry stored;
+    stored.key = entry.record.key;
+    stored.allocated_at_us = entry.record.allocated_at_us;
+    stored.length = static_cast<uint32_t>(entry.record.length);
+    stored.volume = number;
+    stored.offset_8 = static_cast<uint32_t>(entry.offset / 8);
+    stored.damaged = entry.kind == VolumeIndexEntry::Kind::kDamaged;
+    const ChunkIndex::Entry* there = index_.find(stored.key);
+    const bool same_place = there != nullptr && there->place() == stored.place();
+    if (entry.kind == VolumeIndexEntry::Kind::kGone) {
+        if (!same_place) return;
+        volume.live--;
+        volume.live_bytes -= record_bytes(there->length);
+        if (record_bytes(there->length) >= kPunchBytes) {
+            volume.large_gone_bytes += pages_of(entry.offset, record_bytes(there->length));
+        }
+        index_.erase(stored.key);
+        return;
+    }
+    if (!same_place) {
+        volume.live++;
+        volume.live_bytes += record_bytes(stored.length);
+        if (there != nullptr) superseded_.push_back(*there);
+    }
+    index_.put(stored);
+}
+
+void VolumeStore::on_loaded(const VolumeLoader::Files& files, const VolumeLoader::Result& result, Context& context) {
+    if (result.unknown_version) {
+        return context.fail_stop(str_cat(volume_file(files.number), ": ", result.problem,
+                                         ". The data directory was written by a newer Sandstore: start that one"));
+    }
+    for (const ChunkIndex::Entry& entry : std::exchange(superseded_, {})) drop_place(entry, context);
+    if (!result.problem.empty()) {
+        // Left where it is; its chunks come from other nodes.
+        context.error("a volume cannot be read", {{"file", volume_file(files.number)}, {"reason", result.problem}});
+        volumes_.erase(files.number);
+        return load_next(context);
+    }
+    Volume& volume = volumes_.at(files.number);
+    volume.salt = result.header.salt;
+    volume.end = result.end;
+    volume.zeroed_to = files.volume_bytes;
+    volume.index_begun = result.index_usable;
+    volume.index_end = result.index_end;
+    if (result.index_usable) volume.covered_to = result.covered_to;
+    if (result.damaged > 0) {
+        context.warn("records of a volume are not whole",
+                     {{"file", volume_file(files.number)}, {"records", result.damaged}});
+    }
+    load_next(context);
+}
+
+// The last one goes on being filled, unless it was made shorter than it has been.
+void VolumeStore::end_open(Context& context) {
+    if (!volumes_.empty()) {
+        Volume& last = volumes_.rbegin()->second;
+        if (last.number == last_number_ && last.end < options_.volume_bytes && last.zeroed_to >= last.end) {
+            last.sealed = false;
+            open_volume_ = last.number;
+        }
+    }
+    std::vector<uint32_t> numbers;
+    for (const auto& [number, volume] : volumes_) numbers.push_back(number);
+    for (const uint32_t number : numbers) drop_when_empty(number, context);
+    open_ = garbage_came_ = true;
+    const Opened opened = std::move(opened_);
+    opened(context);
+    consider_vacuum(context);
+}
+
+}  // namespace sandstore
