@@ -29,7 +29,15 @@ ChunkIndex::Blocks::const_iterator ChunkIndex::block_of(ChunkKey key) const {
     return after == blocks_.begin() ? blocks_.end() : std::prev(after);
 }
 
+// What is handed out next comes behind all others; so do most entries when an index file is read.
+bool ChunkIndex::is_behind_all(ChunkKey key) const {
+    if (blocks_.empty()) return true;
+    const Block& last = blocks_.rbegin()->second;
+    return !last.empty() && last.back().key < key;
+}
+
 const ChunkIndex::Entry* ChunkIndex::find(ChunkKey key) const {
+    if (is_behind_all(key)) return nullptr;
     const auto block = block_of(key);
     if (block == blocks_.end()) return nullptr;
     const auto entry = position_in(block->second, key);
@@ -69,16 +77,18 @@ void ChunkIndex::put(const Entry& entry) {
 
 void ChunkIndex::insert(const Entry& entry) {
     if (blocks_.empty()) blocks_[ChunkKey()];
+    if (is_behind_all(entry.key)) {
+        Block& last = blocks_.rbegin()->second;
+        if (last.size() < kBlockEntries) return last.push_back(entry);
+        blocks_.emplace_hint(blocks_.end(), entry.key, Block{entry});  // The full block stays full.
+        return;
+    }
     auto block = block_of(entry.key);
-    const bool at_the_end =
-        std::next(block) == blocks_.end() && !block->second.empty() && block->second.back().key < entry.key;
     if (block->second.size() >= kBlockEntries) {
-        // Behind all others comes what is handed out next: the full block stays full.
-        const size_t kept = at_the_end ? kBlockEntries : kBlockEntries / 2;
-        const auto split = block->second.begin() + static_cast<ptrdiff_t>(kept);
+        const auto split = block->second.begin() + kBlockEntries / 2;
         Block upper(split, block->second.end());
         block->second.erase(split, block->second.end());
-        const ChunkKey first = at_the_end ? entry.key : upper.front().key;
+        const ChunkKey first = upper.front().key;
         const auto next = blocks_.emplace(first, std::move(upper)).first;
         if (entry.key >= first) block = next;
     }

@@ -53,6 +53,7 @@ class ChunkIndex {
     Blocks::iterator block_of(ChunkKey key);
     Blocks::const_iterator block_of(ChunkKey key) const;
     Entry* find_mutable(ChunkKey key);
+    bool is_behind_all(ChunkKey key) const;
     void insert(const Entry& entry);
     void count(const Entry& entry, int sign);
 

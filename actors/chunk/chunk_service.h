@@ -280,7 +280,7 @@ class ChunkService final : public Actor {
     std::deque<Message> waiting_;
     uint64_t waiting_bytes_ = 0;
     bool headers_read_ = false;
-    ChunkKey header_cursor_;      // All before and at this id are read.
+    std::deque<ChunkKey> headers_to_read_;
     ChunkKey unreadable_header_;  // Could not be read once.
     std::deque<std::pair<pb::ChunkList, ReplyTo>> waiting_lists_;
 

@@ -66,6 +66,7 @@ void ChunkService::note_file(const pb::DiskFile& file) {
     }
     index_.put(entry);
     volumes_.note_own_file(name.key, set_aside);
+    if (!set_aside) headers_to_read_.push_back(name.key);
     if (!set_aside && !length) misshapen_.push_back(name.key);
 }
 
@@ -117,11 +118,12 @@ void ChunkService::read_headers(Context& context) {
     if (headers_read_) return;
     std::vector<ChunkKey> keys;
     DiskCall call;
-    const Entry* entry = index_.first_after(header_cursor_);
-    for (; entry != nullptr && keys.size() < kHeadersPerRequest; entry = index_.first_after(entry->key)) {
-        if (entry->time_known || entry->damaged) continue;
-        call.read(chunk_path(entry->key), 0, kChunkHeaderBytes);
-        keys.push_back(entry->key);
+    for (; !headers_to_read_.empty() && keys.size() < kHeadersPerRequest; headers_to_read_.pop_front()) {
+        const ChunkKey key = headers_to_read_.front();
+        const Entry* entry = index_.find(key);
+        if (entry == nullptr || entry->time_known || entry->damaged) continue;
+        call.read(chunk_path(key), 0, kChunkHeaderBytes);
+        keys.push_back(key);
     }
     if (!keys.empty()) {
         return disk_.ask_patiently(
@@ -142,7 +144,6 @@ void ChunkService::on_headers(const std::vector<ChunkKey>& keys, DiskOutcome& ou
         const uint64_t length = outcome.reply.read_lengths(static_cast<int>(i));
         const Payload bytes = outcome.payload.slice(at, length).flat();
         at += length;
-        header_cursor_ = key;
         const Entry* entry = index_.find(key);
         // Deleted, moved, stored anew or found damaged since the read began.
         if (entry == nullptr || entry->time_known || entry->damaged) continue;
@@ -154,13 +155,14 @@ void ChunkService::on_headers(const std::vector<ChunkKey>& keys, DiskOutcome& ou
             set_damaged(key, decoded.why, context);
         }
     }
+    headers_to_read_.insert(headers_to_read_.begin(), keys.begin() + static_cast<ptrdiff_t>(done), keys.end());
     if (done < keys.size()) return on_header_error(keys[done], outcome, context);
     read_headers(context);
 }
 
 void ChunkService::on_header_error(ChunkKey key, const DiskOutcome& outcome, Context& context) {
     if (!is_unreadable(outcome.error()) || std::exchange(unreadable_header_, key) == key) {
-        header_cursor_ = key;
+        headers_to_read_.pop_front();
         skip_header(key, outcome, context);
     }
     read_headers(context);

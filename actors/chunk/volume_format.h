@@ -71,7 +71,7 @@ DecodedHead decode_record_head(std::string_view bytes, uint32_t salt, uint64_t o
 inline constexpr uint64_t kVolumeIndexHeaderBytes = 64;
 inline constexpr uint64_t kIndexBatchHeaderBytes = 40;
 inline constexpr uint64_t kIndexEntryBytes = 40;
-inline constexpr size_t kIndexBatchEntriesMax = 65536;
+inline constexpr size_t kIndexBatchEntriesMax = 8192;
 inline constexpr uint64_t kIndexBatchBytesMax = kIndexBatchHeaderBytes + kIndexBatchEntriesMax * kIndexEntryBytes;
 
 struct VolumeIndexEntry {

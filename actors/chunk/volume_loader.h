@@ -16,8 +16,8 @@ namespace sandstore {
 
 class VolumeLoader {
  public:
-    static constexpr uint64_t kIndexPieceBytes = 4 * kIndexBatchBytesMax;
-    static constexpr uint64_t kScanPieceBytes = 1 << 20;  // Or as long as the record at hand.
+    static constexpr uint64_t kIndexPieceBytes = 2 * kIndexBatchBytesMax;  // A turn of some milliseconds.
+    static constexpr uint64_t kScanPieceBytes = 1 << 20;                   // Or as long as the record at hand.
 
     struct Files {
         uint32_t number = 0;

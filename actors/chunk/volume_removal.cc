@@ -107,8 +107,9 @@ void VolumeStore::write_index(uint32_t number, bool sync, std::function<void(con
         return;
     }
     const uint64_t covers_to = std::max(volume.covered_to, settled_to(volume));
+    if (done) volume.waiting.push_back(std::move(done));
     if (volume.pending.empty() && covers_to == volume.covered_to) {
-        if (done) done({}, context);
+        for (const auto& one : std::exchange(volume.waiting, {})) one({}, context);
         return;
     }
     const std::string file = volume_index_file(number);
@@ -131,7 +132,6 @@ void VolumeStore::write_index(uint32_t number, bool sync, std::function<void(con
     call.write(file, volume.index_end, Payload(std::move(bytes)));
     if (sync) call.sync(file);
     volume.index_busy = true;
-    if (done) volume.waiting.push_back(std::move(done));
     auto waiting = std::exchange(volume.waiting, {});
     disk_.ask(
         std::move(call),

@@ -256,7 +256,7 @@ void VolumeStore::set_damaged(ChunkKey key, bool damaged, Context& context) {
     index_.set_damaged(key, damaged);
     const ChunkIndex::Entry* entry = index_.find(key);
     if (entry->volume == ChunkIndex::kOwnFile) {
-        own_files_ = own_files_ || !damaged;
+        if (!damaged) own_files_.push_back(key);
         return consider_vacuum(context);
     }
     VolumeIndexEntry now;
@@ -275,7 +275,7 @@ void VolumeStore::set_damaged(ChunkKey key, bool damaged, Context& context) {
 
 void VolumeStore::note_own_file(ChunkKey key, bool set_aside) {
     if (set_aside) set_aside_.insert(key);
-    own_files_ = own_files_ || !set_aside;
+    if (!set_aside) own_files_.push_back(key);
 }
 
 void VolumeStore::forget(ChunkKey key) {

@@ -182,9 +182,9 @@ class VolumeStore {
     uint32_t open_volume_ = 0;      // 0: none.
     uint32_t last_number_ = 0;
     bool can_punch_ = true;
-    bool own_files_ = false;      // There are some to be moved.
-    bool garbage_came_ = false;   // Since a volume to be rewritten was looked for last.
-    std::set<uint32_t> emptied_;  // Volumes that may have no chunks any more.
+    std::vector<ChunkKey> own_files_;  // To be moved.
+    bool garbage_came_ = false;        // Since a volume to be rewritten was looked for last.
+    std::set<uint32_t> emptied_;       // Volumes that may have no chunks any more.
     uint64_t moved_bytes_ = 0;
     std::deque<Put> queue_;
     uint32_t writes_in_flight_ = 0;

@@ -15,8 +15,7 @@ namespace sandstore {
 void VolumeStore::consider_vacuum(Context& context) {
     for (const uint32_t number : std::exchange(emptied_, {})) drop_when_empty(number, context);
     if (vacuum_ || options_.vacuum_percent == 0 || !open_) return;
-    if (own_files_) {
-        own_files_ = false;
+    if (!own_files_.empty()) {
         return begin_vacuum(ChunkIndex::kOwnFile, context);
     }
     if (!std::exchange(garbage_came_, false)) return;
@@ -46,10 +45,10 @@ void VolumeStore::begin_vacuum(uint32_t number, Context& context) {
     vacuum_->volume = number;
     vacuum_->begun_at_us = context.now_us();
     if (number == ChunkIndex::kOwnFile) {
-        for (auto entry = index_.first_after({}); entry != nullptr; entry = index_.first_after(entry->key)) {
-            if (entry->volume == number) vacuum_->left.push_back(*entry);
+        for (const ChunkKey key : std::exchange(own_files_, {})) {
+            const ChunkIndex::Entry* entry = index_.find(key);
+            if (entry != nullptr && entry->volume == number) vacuum_->left.push_back(*entry);
         }
-        std::ranges::reverse(vacuum_->left);
         return vacuum_on(context);
     }
     const Volume& volume = volumes_.at(number);

@@ -130,6 +130,8 @@ Json::Value node_json(const pb::NodeStatus& node) {
     json["last_index"] = number(node.raft().last_index());
     json["chunks"] = number(node.chunks().chunk_count());
     json["chunk_bytes"] = number(node.chunks().chunk_bytes());
+    json["volumes"] = node.chunks().volumes();
+    json["garbage_bytes"] = number(node.chunks().garbage_bytes());
     json["disk_free_bytes"] = number(node.chunks().disk_free_bytes());
     json["version"] = node.version();
     json["commit"] = node.commit();

@@ -618,8 +618,9 @@ function showStores() {
       line.append(make("span", "soft", "down: what it holds is not known"));
       return item;
     }
+    const garbage = node.garbage_bytes > 0 ? `${bytes(node.garbage_bytes)} of deleted ones, ` : "";
     line.append(make("span", "", `${chunkCount(node.chunks)}, ${bytes(node.chunk_bytes)}`),
-      make("span", "soft", `${bytes(node.disk_free_bytes)} free`));
+      make("span", "soft", `${garbage}${bytes(node.disk_free_bytes)} free`));
     if (node.disk_total_bytes > 0) {
       const used = 1 - node.disk_free_bytes / node.disk_total_bytes;
       const bar = make("div", used > 0.9 ? "bar tight" : "bar"), fill = make("i");

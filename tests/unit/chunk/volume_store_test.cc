@@ -94,6 +94,18 @@ TEST_F(VolumeTest, whoever_stops_while_they_are_read_has_written_nothing) {
     expect_chunks(left, 5'000);
 }
 
+TEST_F(VolumeTest, all_who_wait_for_one_index_are_answered) {
+    store_some(1, 3, 1'000);
+    pb::ChunkDelete request;
+    *request.add_ids() = id_of({1, 2});
+    const uint64_t removal = kit->request(message_of(request), repairer_);
+    std::vector<uint64_t> drains;
+    for (int i = 0; i < 3; i++) drains.push_back(kit->request(message_of(pb::Drain()), {pb::ACTOR_BOOTSTRAP}));
+    run_disk();
+    EXPECT_EQ(status_answer(removal).code(), pb::STATUS_OK);
+    for (const uint64_t id : drains) EXPECT_EQ(status_answer(id).code(), pb::STATUS_OK);
+}
+
 TEST_F(VolumeTest, a_damaged_record_costs_only_itself) {
     store_some(1, 9, 5'000);
     for (const size_t at : {size_t{0}, size_t{14}, size_t{60}, size_t{4'000}}) {

@@ -32,6 +32,8 @@ pb::ClusterStatus healthy() {
     node->mutable_chunks()->set_chunk_count(7);
     node->mutable_copies_report()->set_rounds(1);
     node->mutable_chunks()->set_chunk_bytes(uint64_t{1} << 40);
+    node->mutable_chunks()->set_volumes(3);
+    node->mutable_chunks()->set_garbage_bytes(uint64_t{1} << 33);
     return status;
 }
 
@@ -168,6 +170,8 @@ TEST(HttpServer, status_is_the_documented_json) {
     EXPECT_EQ(node["applied_index"].asUInt64(), 4500u);
     EXPECT_EQ(node["last_index"].asUInt64(), 5001u);
     EXPECT_EQ(node["chunk_bytes"].asUInt64(), uint64_t{1} << 40);
+    EXPECT_EQ(node["volumes"].asUInt64(), 3u);
+    EXPECT_EQ(node["garbage_bytes"].asUInt64(), uint64_t{1} << 33);
     EXPECT_EQ(node["uptime_seconds"].asUInt64(), 12u);
     for (const char* name :
          {"address", "http_address", "zone", "term", "chunks", "disk_free_bytes", "version", "detail"}) {
