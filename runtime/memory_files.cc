@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint64_t kReadBytesMax = uint64_t{64} << 20;  // Of one Read, as with real files.
 constexpr uint64_t kFileBytesMax = uint64_t{1} << 40;
+constexpr uint64_t kSmallRestBytes = 16 * 1024;
 
 }  // namespace
 
@@ -118,8 +119,13 @@ void MemoryFiles::cut(File* file, uint64_t begin, uint64_t end) {
         file->cost -= kExtentOverheadBytes + bytes.size();
         used_bytes_ -= kExtentOverheadBytes + bytes.size();
         const uint64_t until = at + bytes.size();
-        if (at < begin) add_extent(file, at, bytes.slice(0, begin - at));
-        if (until > end) add_extent(file, end, bytes.slice(end - at, until - end));
+        // A small rest does not hold the whole of it in memory.
+        const auto rest = [&](uint64_t from, uint64_t length) {
+            const Payload slice = bytes.slice(from, length);
+            return length <= kSmallRestBytes ? Payload::copy_of(slice.to_string()) : slice;
+        };
+        if (at < begin) add_extent(file, at, rest(0, begin - at));
+        if (until > end) add_extent(file, end, rest(end - at, until - end));
     }
 }
 

@@ -12,8 +12,7 @@ namespace sandstore {
 pb::Status DiskOutcome::status(std::string_view doing) const {
     if (ok()) return {};
     if (answered) return status_of_disk_error(reply.error(), doing);
-    const bool refused = failure.code() == pb::STATUS_RESOURCE_EXHAUSTED;  // By the port, before any effect.
-    return status_of(refused ? failure.code() : pb::STATUS_UNAVAILABLE,
+    return status_of(refused() ? failure.code() : pb::STATUS_UNAVAILABLE,
                      str_cat("cannot ", doing, ": ", failure.message()));
 }
 

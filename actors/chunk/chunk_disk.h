@@ -21,6 +21,8 @@ struct DiskOutcome {
     pb::Status failure;  // Without.
 
     bool ok() const { return answered && reply.error() == 0; }
+    // By the port, before any effect.
+    bool refused() const { return !answered && failure.code() == pb::STATUS_RESOURCE_EXHAUSTED; }
     int error() const { return answered ? reply.error() : 0; }
     pb::Status status(std::string_view doing) const;  // `doing` completes "Cannot ...".
 };

@@ -85,7 +85,11 @@ void ChunkService::on_opened(Context& context) {
                                   {"bytes", index_.intact_bytes()},
                                   {"volumes", volumes_.volumes()},
                                   {"leftovers", leftovers_.size()}});
-    for (const ChunkKey key : misshapen_) set_damaged(key, "no chunk file has this size", context);
+    for (const ChunkKey key : misshapen_) {
+        const Entry* entry = index_.find(key);
+        const bool still_there = entry != nullptr && entry->volume == ChunkIndex::kOwnFile && entry->length == 0;
+        if (still_there) set_damaged(key, "no chunk file has this size", context);
+    }
     misshapen_.clear();
     remove_leftovers(context);
     read_headers(context);

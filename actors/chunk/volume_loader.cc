@@ -8,33 +8,58 @@
 
 namespace sandstore {
 
+namespace {
+
+// Of a volume whose first group did not become durable: one chunk, or a group of small ones, and the room behind it.
+constexpr uint64_t kNeverBegunBytesMax = kChunkBytesLimit + (16 << 20);
+
+constexpr uint64_t round_to_records(uint64_t bytes) {
+    return (bytes + kRecordAlignment - 1) / kRecordAlignment * kRecordAlignment;
+}
+
+}  // namespace
+
 void VolumeLoader::load(const Files& files, Sink sink, Done done, Context& context) {
     files_ = files;
     sink_ = std::move(sink);
     done_ = std::move(done);
     result_ = {};
     index_rest_.clear();
-    index_at_ = rest_at_ = kVolumeIndexHeaderBytes;
+    index_at_ = rest_at_ = last_batch_end_ = kVolumeIndexHeaderBytes;
     gone_.clear();
     gaps_.clear();
-    DiskCall call;
-    call.read(volume_file(files_.number), 0, kVolumeIndexHeaderBytes);
-    if (files_.index_bytes > 0) call.read(volume_index_file(files_.number), 0, kVolumeIndexHeaderBytes);
-    disk_.ask_patiently(
-        std::move(call), str_cat("read the header of ", volume_file(files_.number)),
-        [this](DiskOutcome& outcome, Context& now) { on_headers(outcome, now); }, context);
+    volume_header_.clear();
+    index_header_.clear();
+    headers_read_ = true;
+    read_failed_ = false;
+    careful_to_ = unreadable_record_ = 0;
+    unreadable_sectors_ = 0;
+    read_header(false, false, context);
 }
 
-// Either header has all that is needed, so that one of them may be damaged.
-void VolumeLoader::on_headers(DiskOutcome& outcome, Context& context) {
-    if (!outcome.ok()) {
-        result_.problem = outcome.status(str_cat("read ", volume_file(files_.number))).message();
-        return end_load(context);
-    }
-    const std::string bytes = outcome.payload.to_string();
-    const uint64_t first = std::min<uint64_t>(outcome.reply.read_lengths(0), bytes.size());
-    const DecodedVolumeHeader volume = decode_volume_header(bytes.substr(0, first), files_.number);
-    const DecodedVolumeHeader index = decode_volume_index_header(bytes.substr(first), files_.number);
+// Either header has all that is needed, so that one of them may be damaged, or impossible to read.
+void VolumeLoader::read_header(bool of_index, bool again, Context& context) {
+    if (of_index && files_.index_bytes == 0) return judge_headers(context);
+    const std::string file = of_index ? volume_index_file(files_.number) : volume_file(files_.number);
+    DiskCall call;
+    call.read(file, 0, kVolumeIndexHeaderBytes);
+    disk_.ask_patiently(
+        std::move(call), str_cat("read the header of ", file),
+        [this, of_index, again](DiskOutcome& outcome, Context& now) { on_header(of_index, again, outcome, now); },
+        context);
+}
+
+void VolumeLoader::on_header(bool of_index, bool again, DiskOutcome& outcome, Context& context) {
+    if (is_unreadable(outcome.error()) && !again) return read_header(of_index, true, context);
+    headers_read_ = headers_read_ && outcome.ok();
+    if (outcome.ok()) (of_index ? index_header_ : volume_header_) = outcome.payload.to_string();
+    if (!of_index) return read_header(true, false, context);
+    judge_headers(context);
+}
+
+void VolumeLoader::judge_headers(Context& context) {
+    const DecodedVolumeHeader volume = decode_volume_header(volume_header_, files_.number);
+    const DecodedVolumeHeader index = decode_volume_index_header(index_header_, files_.number);
     for (const DecodedVolumeHeader* header : {&volume, &index}) {
         if (header->problem != HeadProblem::kUnknownVersion) continue;
         result_.unknown_version = true;
@@ -48,9 +73,16 @@ void VolumeLoader::on_headers(DiskOutcome& outcome, Context& context) {
     } else if (result_.index_usable) {
         result_.header = index.header;
     } else {
-        result_.problem = volume.why;
+        const auto is_empty = [](const std::string& bytes) {
+            return bytes.find_first_not_of('\0') == std::string::npos;
+        };
+        result_.problem = headers_read_ ? volume.why : "its header cannot be read";
+        result_.never_begun = headers_read_ && is_empty(volume_header_) && is_empty(index_header_) &&
+                              files_.volume_bytes <= kNeverBegunBytesMax;
         return end_load(context);
     }
+    // What stands in it may be of use to nobody; nothing is written in front of it.
+    result_.index_end = std::max(kVolumeIndexHeaderBytes, round_to_records(files_.index_bytes));
     if (!result_.index_usable) return begin_scan(context);
     read_index(context);
 }
@@ -65,11 +97,13 @@ void VolumeLoader::read_index(Context& context) {
 }
 
 void VolumeLoader::on_index_piece(DiskOutcome& outcome, Context& context) {
-    if (!outcome.ok()) {  // The volume itself says what the index does not.
+    if (!outcome.ok()) {
+        if (is_unreadable(outcome.error()) && !std::exchange(read_failed_, true)) return read_index(context);
+        // The volume itself says what the index does not.
         context.warn(outcome.status(str_cat("read ", volume_index_file(files_.number))).message());
-        index_at_ = files_.index_bytes;
         return begin_scan(context);
     }
+    read_failed_ = false;
     index_rest_.append(outcome.payload.to_string());
     index_at_ += std::max<uint64_t>(outcome.payload.size(), 1);
     const bool more = !outcome.payload.empty() && index_at_ < files_.index_bytes;
@@ -77,10 +111,11 @@ void VolumeLoader::on_index_piece(DiskOutcome& outcome, Context& context) {
     size_t at = 0;
     while (const std::optional<IndexBatch> batch = next_index_batch(index_rest_, more, result_.header.salt, &at)) {
         take_batch(*batch);
-        result_.index_end = rest_at_ + at;
+        last_batch_end_ = rest_at_ + at;
     }
     index_rest_.erase(0, at);
     rest_at_ += at;
+    if (!more) result_.index_end = last_batch_end_;  // Behind it is room that was made, and nothing else.
     read_index(context);
 }
 
@@ -124,12 +159,16 @@ void VolumeLoader::scan_on(Context& context) {
                 at_ = files_.volume_bytes;
                 continue;
             }
-            return read_for_scan(kScanPieceBytes, context);
+            return read_for_scan(
+                at_ < careful_to_ ? kSectorBytes - at_ % kSectorBytes + kChunkRecordHeaderBytes : kScanPieceBytes,
+                false, context);
         }
         const std::optional<ChunkRecordHeader> header = decode_record_header(bytes, result_.header.salt, at_);
         const uint64_t needed = header ? record_bytes(header->length) : 0;
-        if (header && at_ + needed <= files_.volume_bytes) {
-            if (bytes.size() < needed) return read_for_scan(std::max(needed, kScanPieceBytes), context);
+        if (header && at_ + needed <= files_.volume_bytes && at_ != unreadable_record_) {
+            if (bytes.size() < needed) {
+                return read_for_scan(at_ < careful_to_ ? needed : std::max(needed, kScanPieceBytes), true, context);
+            }
             if (is_whole(*header, bytes.substr(0, record_head_bytes(header->length) + header->length))) {
                 VolumeIndexEntry entry{VolumeIndexEntry::Kind::kStored, at_, *header};
                 result_.records++;
@@ -144,16 +183,17 @@ void VolumeLoader::scan_on(Context& context) {
     }
 }
 
-void VolumeLoader::read_for_scan(uint64_t bytes, Context& context) {
+void VolumeLoader::read_for_scan(uint64_t bytes, bool record, Context& context) {
     bytes = std::min(bytes, files_.volume_bytes - std::min(files_.volume_bytes, at_));
     DiskCall call;
     call.read(volume_file(files_.number), at_, bytes);
     disk_.ask_patiently(
         std::move(call), str_cat("read ", volume_file(files_.number)),
-        [this, bytes](DiskOutcome& outcome, Context& now) { on_scanned(bytes, outcome, now); }, context);
+        [this, bytes, record](DiskOutcome& outcome, Context& now) { on_scanned(bytes, record, outcome, now); },
+        context);
 }
 
-void VolumeLoader::on_scanned(uint64_t bytes, DiskOutcome& outcome, Context& context) {
+void VolumeLoader::on_scanned(uint64_t bytes, bool record, DiskOutcome& outcome, Context& context) {
     buffer_at_ = at_;
     if (outcome.ok()) {
         read_failed_ = false;
@@ -164,13 +204,21 @@ void VolumeLoader::on_scanned(uint64_t bytes, DiskOutcome& outcome, Context& con
         return scan_on(context);
     }
     buffer_.clear();
-    if (is_unreadable(outcome.error()) && !std::exchange(read_failed_, true)) return read_for_scan(bytes, context);
-    context.error("part of a volume cannot be read", {{"file", volume_file(files_.number)},
-                                                      {"offset", at_},
-                                                      {"bytes", bytes},
-                                                      {"reason", outcome.status("read it").message()}});
-    at_ += std::max(bytes, kRecordAlignment) / kRecordAlignment * kRecordAlignment;
+    if (is_unreadable(outcome.error()) && !std::exchange(read_failed_, true)) {
+        return read_for_scan(bytes, record, context);
+    }
     read_failed_ = false;
+    if (record || at_ >= careful_to_) {  // Some of it may be readable.
+        if (record) unreadable_record_ = at_;
+        careful_to_ = std::max(careful_to_, at_ + bytes);
+        return scan_on(context);
+    }
+    context.error(
+        "part of a volume cannot be read",
+        {{"file", volume_file(files_.number)}, {"offset", at_}, {"reason", outcome.status("read it").message()}});
+    result_.unreadable = true;
+    at_ = (at_ / kSectorBytes + 1) * kSectorBytes;
+    if (++unreadable_sectors_ == kUnreadableSectorsMax) at_ = files_.volume_bytes;  // It is not worth the time.
     scan_on(context);
 }
 

@@ -33,7 +33,7 @@ void VolumeStore::on_listed(DiskOutcome& outcome, Context& context) {
         files.number = name->number;
         (name->is_index ? files.index_bytes : files.volume_bytes) = file.size();
         if (!name->is_index) volumes.insert(name->number);
-        last_number_ = std::max(last_number_, name->number);
+        taken_.insert(name->number);
     }
     DiskCall clean;  // A volume goes before its index.
     for (const auto& [number, files] : found) {
@@ -82,15 +82,16 @@ void VolumeStore::take_entry(uint32_t number, const VolumeIndexEntry& entry, boo
     const ChunkIndex::Entry* there = index_.find(stored.key);
     const bool same_place = there != nullptr && there->place() == stored.place();
     if (entry.kind == VolumeIndexEntry::Kind::kGone) {
-        if (!same_place) return;
+        if (!same_place || there->length != stored.length) return;
         volume.live--;
         volume.live_bytes -= record_bytes(there->length);
         if (record_bytes(there->length) >= kPunchBytes) {
-            volume.large_gone_bytes += pages_of(entry.offset, record_bytes(there->length));
+            volume.holes.emplace_back(entry.offset, entry.offset + record_bytes(there->length));
         }
         index_.erase(stored.key);
         return;
     }
+    if (same_place && there->length != stored.length) return;  // Nobody writes that.
     if (!same_place) {
         volume.live++;
         volume.live_bytes += record_bytes(stored.length);
@@ -104,19 +105,53 @@ void VolumeStore::on_loaded(const VolumeLoader::Files& files, const VolumeLoader
         return context.fail_stop(str_cat(volume_file(files.number), ": ", result.problem,
                                          ". The data directory was written by a newer Sandstore: start that one"));
     }
-    for (const ChunkIndex::Entry& entry : std::exchange(superseded_, {})) drop_place(entry, context);
-    if (!result.problem.empty()) {
-        // Left where it is; its chunks come from other nodes.
-        context.error("a volume cannot be read", {{"file", volume_file(files.number)}, {"reason", result.problem}});
-        volumes_.erase(files.number);
+    if (!result.problem.empty()) return on_unreadable(files.number, result, context);
+    // What was found may be in the memory of the system alone, and others are to be dropped for it.
+    DiskCall call;
+    if (result.records > 0) call.sync(volume_file(files.number));
+    if (files.index_bytes > 0) call.sync(volume_index_file(files.number));
+    if (call.request.operations_size() == 0) return settle_loaded(files, result, context);
+    disk_.ask_patiently(
+        std::move(call), str_cat("sync ", volume_file(files.number)),
+        [this, files, result](DiskOutcome& outcome, Context& now) {
+            VolumeLoader::Result synced = result;
+            synced.unreadable = synced.unreadable || !outcome.ok();
+            settle_loaded(files, synced, now);
+        },
+        context);
+}
+
+// Left where it is; its chunks come from other nodes.
+void VolumeStore::on_unreadable(uint32_t number, const VolumeLoader::Result& result, Context& context) {
+    volumes_.erase(number);
+    if (!result.never_begun) {
+        context.error("a volume cannot be read", {{"file", volume_file(number)}, {"reason", result.problem}});
         return load_next(context);
     }
+    DiskCall call;
+    call.remove(volume_file(number));
+    call.remove(volume_index_file(number));
+    disk_.ask(
+        std::move(call),
+        [number](DiskOutcome& outcome, Context& now) {
+            if (!outcome.ok()) now.warn(outcome.status(str_cat("remove ", volume_file(number))).message());
+        },
+        context);
+    load_next(context);
+}
+
+void VolumeStore::settle_loaded(const VolumeLoader::Files& files, const VolumeLoader::Result& result,
+                                Context& context) {
+    for (const ChunkIndex::Entry& entry : std::exchange(superseded_, {})) drop_place(entry, context);
+    last_number_ = std::max(last_number_, files.number);
     Volume& volume = volumes_.at(files.number);
     volume.salt = result.header.salt;
     volume.end = result.end;
     volume.zeroed_to = files.volume_bytes;
     volume.index_begun = result.index_usable;
     volume.index_end = result.index_end;
+    volume.index_room_to = files.index_bytes;
+    volume.kept = volume.unreadable = result.unreadable;
     if (result.index_usable) volume.covered_to = result.covered_to;
     if (result.damaged > 0) {
         context.warn("records of a volume are not whole",
@@ -129,15 +164,20 @@ void VolumeStore::on_loaded(const VolumeLoader::Files& files, const VolumeLoader
 void VolumeStore::end_open(Context& context) {
     if (!volumes_.empty()) {
         Volume& last = volumes_.rbegin()->second;
-        if (last.number == last_number_ && last.end < options_.volume_bytes && last.zeroed_to >= last.end) {
+        if (!last.unreadable && last.end < options_.volume_bytes && last.zeroed_to >= last.end) {
             last.sealed = false;
             open_volume_ = last.number;
         }
     }
     std::vector<uint32_t> numbers;
     for (const auto& [number, volume] : volumes_) numbers.push_back(number);
-    for (const uint32_t number : numbers) drop_when_empty(number, context);
     open_ = garbage_came_ = true;
+    for (const uint32_t number : numbers) {
+        Volume& volume = volumes_.at(number);
+        punch(number, std::exchange(volume.holes, {}), context);
+        if (volume.live == 0) emptied_.insert(number);
+        if (!volume.pending.empty()) write_index(number, false, {}, context);
+    }
     const Opened opened = std::move(opened_);
     opened(context);
     consider_vacuum(context);

@@ -6,20 +6,14 @@
 
 #include "actors/chunk/chunk_checks.h"
 #include "runtime/check.h"
+#include "runtime/metrics.h"
 #include "runtime/planted.h"
 #include "runtime/text.h"
 
 namespace sandstore {
 
 uint64_t VolumeStore::garbage_of(const Volume& volume) const {
-    const uint64_t returned = can_punch_ ? volume.large_gone_bytes : 0;
-    return volume.end - std::min(volume.end, kVolumeHeaderBytes + volume.live_bytes + returned);
-}
-
-uint64_t VolumeStore::pages_of(uint64_t offset, uint64_t bytes) {
-    const uint64_t begin = (offset + kPageBytes - 1) / kPageBytes * kPageBytes;
-    const uint64_t end = (offset + bytes) / kPageBytes * kPageBytes;
-    return end - std::min(end, begin);
+    return volume.end - std::min(volume.end, kVolumeHeaderBytes + volume.live_bytes + volume.returned_bytes);
 }
 
 uint64_t VolumeStore::garbage_bytes() const {
@@ -63,7 +57,8 @@ void VolumeStore::put(ChunkHead head, Payload data, Stored stored, Context& cont
 }
 
 void VolumeStore::start_writes(Context& context) {
-    while (!queue_.empty() && writes_in_flight_ < kWritesMax && !zeroing_) write_group(next_group(context), context);
+    while (!queue_.empty() && writes_in_flight_ < kWritesMax && !writing_apart_)
+        write_group(next_group(context), context);
 }
 
 // Of the same volume, one behind the other.
@@ -100,8 +95,10 @@ VolumeStore::Volume& VolumeStore::volume_for(uint64_t bytes, Context& context) {
         if (end == kVolumeHeaderBytes || end + bytes <= options_.volume_bytes) return open->second;
         seal(open->second, context);
     }
-    SANDSTORE_CHECK(last_number_ < kVolumeNumberMax, "number=", last_number_);
-    open_volume_ = ++last_number_;
+    do {
+        last_number_ = last_number_ % kVolumeNumberMax + 1;
+    } while (taken_.contains(last_number_) || volumes_.contains(last_number_));
+    open_volume_ = last_number_;
     Volume& volume = volumes_[open_volume_];
     volume.number = open_volume_;
     volume.salt = static_cast<uint32_t>(context.random());
@@ -126,6 +123,7 @@ void VolumeStore::write_group(Group group, Context& context) {
     const std::string file = volume_file(group.volume);
     DiskCall call;
     if (!volume.begun) {
+        group.apart = true;
         call.make_directory(kChunkDirectory);
         // That chunks are gone can be written when the disk is full.
         if (!group.puts.front().alone) call.zero(volume_index_file(group.volume), 0, kIndexRoomBytes);
@@ -140,11 +138,16 @@ void VolumeStore::write_group(Group group, Context& context) {
         }
     }
     SANDSTORE_CHECK(bytes.size() == group.end - group.begin, "bytes=", bytes.size(), " begin=", group.begin);
+    group.write_at = static_cast<uint32_t>(call.request.operations_size());
     call.write(file, group.begin, std::move(bytes));
-    zeroing_ = group.zeroed_to > group.end && !planted("room-made-over-others");
+    group.apart = (group.apart || group.zeroed_to > group.end) && !planted("room-made-over-others");
+    writing_apart_ = writing_apart_ || group.apart;
     if (group.zeroed_to > group.end) call.zero(file, group.end, group.zeroed_to - group.end);
     if (!planted("chunk-group-not-synced")) call.sync(file);
     writes_in_flight_++;
+    context.metrics()
+        .counter("sandstore_chunk_write_requests_total", "Disk requests that stored one or several chunks.")
+        .add();
     disk_.ask(
         std::move(call),
         [this, group = std::move(group)](DiskOutcome& outcome, Context& now) mutable {
@@ -155,13 +158,13 @@ void VolumeStore::write_group(Group group, Context& context) {
 
 void VolumeStore::end_group(Group& group, DiskOutcome& outcome, Context& context) {
     writes_in_flight_--;
-    if (group.zeroed_to > group.end) zeroing_ = false;
+    if (group.apart) writing_apart_ = false;
     const auto found = volumes_.find(group.volume);
     SANDSTORE_CHECK(found != volumes_.end(), "volume=", group.volume);
     Volume& volume = found->second;
     volume.in_flight.erase(group.begin);
     if (outcome.ok()) {
-        volume.begun = true;
+        if (!std::exchange(volume.begun, true)) volume.index_room_to = kIndexRoomBytes;
         uint64_t offset = group.begin;
         for (Put& put : group.puts) {
             take_stored(volume, offset, put, context);
@@ -185,8 +188,18 @@ void VolumeStore::end_group(Group& group, DiskOutcome& outcome, Context& context
 // While it is not, it may still make its room, too.
 void VolumeStore::fail_group(Group& group, DiskOutcome& outcome, Context& context) {
     Volume& volume = volumes_.at(group.volume);
-    if (outcome.answered && volume.end == group.end && !volume.sealed) volume.end = group.begin;
-    if (!outcome.answered) volume.end = std::max(volume.end, group.zeroed_to);
+    const bool refused = outcome.refused();
+    const bool nothing_whole =
+        refused || (outcome.answered && group.puts.size() == 1 && outcome.reply.failed_operation() <= group.write_at);
+    if (nothing_whole && volume.end == group.end && !volume.sealed) volume.end = group.begin;
+    if (!outcome.answered && !refused) {
+        volume.end = std::max(volume.end, group.zeroed_to);
+        volume.kept = true;
+        if (!volume.begun) {  // Nor is anything else written there, or to its index.
+            volume.sealed = volume.lost = true;
+            if (open_volume_ == volume.number) open_volume_ = 0;
+        }
+    }
     const pb::Status status = outcome.status(str_cat("store chunk ", to_string(group.puts.front().head.key)));
     const bool was_alone = group.puts.size() == 1 && group.puts.front().alone;
     if (outcome.answered && !was_alone) {
@@ -208,7 +221,6 @@ void VolumeStore::take_stored(Volume& volume, uint64_t offset, Put& put, Context
     written.record.key = put.head.key;
     written.record.length = put.head.length;
     written.record.allocated_at_us = put.head.allocated_at_us;
-    volume.pending.push_back(written);
     const ChunkIndex::Entry* there = index_.find(put.head.key);
     if (put.moved_from && (there == nullptr || there->place() != *put.moved_from)) {
         // Deleted, or stored anew, while it was being moved.
@@ -217,6 +229,7 @@ void VolumeStore::take_stored(Volume& volume, uint64_t offset, Put& put, Context
         volume.gone_pending = true;
         return;
     }
+    volume.pending.push_back(written);
     volume.live++;
     volume.live_bytes += record_bytes(put.head.length);
     if (there != nullptr) drop_place(*there, context);
@@ -231,7 +244,7 @@ void VolumeStore::take_stored(Volume& volume, uint64_t offset, Put& put, Context
 
 // What the index has had there is garbage now.
 void VolumeStore::drop_place(const ChunkIndex::Entry& entry, Context& context) {
-    if (entry.volume == ChunkIndex::kOwnFile) return remove_own_files({entry}, {}, context);
+    if (entry.volume == ChunkIndex::kOwnFile) return remove_own_file(entry.key, context);
     const auto found = volumes_.find(entry.volume);
     if (found == volumes_.end()) return;
     Volume& volume = found->second;
@@ -293,8 +306,7 @@ void VolumeStore::forget(ChunkKey key) {
     const auto volume = volumes_.find(number);
     if (volume == volumes_.end()) return;
     volume->second.live = volume->second.live_bytes = 0;
-    volume->second.sealed = true;
-    emptied_.insert(number);
+    volume->second.sealed = volume->second.kept = volume->second.lost = true;
     if (open_volume_ == number) open_volume_ = 0;
 }
 

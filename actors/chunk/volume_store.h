@@ -37,7 +37,10 @@ class VolumeStore {
     static constexpr uint64_t kZeroedAheadBytes = 4 << 20;
     static constexpr uint64_t kIndexEveryBytes = 32 << 20;  // Of a volume, at most, are not covered by its index.
     static constexpr size_t kIndexEveryEntries = 4096;
-    static constexpr uint64_t kIndexRoomBytes = 16 * 1024;
+    static constexpr uint64_t kIndexRoomBytes = 16 * 1024;      // At first, and as much as what may go needs,
+    static constexpr uint64_t kIndexRoomBytesMax = 256 * 1024;  // but no more than this.
+    static constexpr size_t kOwnFilesPerVacuum = 1024;
+    static constexpr size_t kOwnRemovalsPerRequest = 64;
     static constexpr uint64_t kPunchBytes = 64 * 1024;  // A longer record's room is given back at once.
     static constexpr uint64_t kPageBytes = 4096;
     static constexpr uint64_t kVacuumPieceBytes = 1 << 20;  // Read at once; or one record.
@@ -96,25 +99,32 @@ class VolumeStore {
         bool sealed = false;                // Nothing is appended any more.
         uint64_t end = kVolumeHeaderBytes;  // The next record goes here.
         uint64_t zeroed_to = 0;
-        uint64_t live_bytes = 0;        // Of records that the index has,
-        uint64_t live = 0;              // and their number.
-        uint64_t large_gone_bytes = 0;  // Of garbage: whole pages of records so long that their room is given back.
-        std::set<uint64_t> in_flight;   // Where groups begin that are being written.
-        bool vacuum_in_vain = false;    // What is left cannot be moved; until something of it goes.
-        bool dropping = false;          // Its files are being removed.
+        uint64_t live_bytes = 0;       // Of records that the index has,
+        uint64_t live = 0;             // and their number.
+        uint64_t returned_bytes = 0;   // Of garbage: where there are holes now.
+        std::set<uint64_t> in_flight;  // Where groups begin that are being written.
+        bool vacuum_in_vain = false;   // What is left cannot be moved; until something of it goes.
+        bool vacuum_later = false;     // Something was short: tried again after a while.
+        bool dropping = false;         // Its files are being removed.
+        // Its files stay until the next start: not all that is in them is known, or the disk may still write to them.
+        bool kept = false;
+        bool unreadable = false;  // And its index must not say that it knows more of it.
+        bool lost = false;        // Its file is gone: nothing is written any more.
 
         bool index_begun = false;
         bool index_busy = false;
         uint64_t index_end = 0;
+        uint64_t index_room_to = 0;  // Up to here the file has room on the disk.
         uint64_t covered_to = kVolumeHeaderBytes;
-        std::vector<VolumeIndexEntry> pending;  // For the index file,
-        bool gone_pending = false;              // and some of them say that a record is gone.
+        std::vector<VolumeIndexEntry> pending;             // For the index file,
+        bool gone_pending = false;                         // and some of them say that a record is gone;
+        bool gone_in_flight = false;                       // or some of those that are just being written.
+        std::vector<std::pair<uint64_t, uint64_t>> holes;  // Found at start: to be made once more.
         std::vector<std::function<void(const pb::Status&, Context&)>> waiting;  // For a flush after the one under way.
     };
 
     uint64_t garbage_of(const Volume& volume) const;
     static uint64_t settled_to(const Volume& volume);
-    static uint64_t pages_of(uint64_t offset, uint64_t bytes);  // Whole ones, in bytes.
 
     struct Put {
         ChunkHead head;
@@ -128,6 +138,8 @@ class VolumeStore {
         uint64_t begin = 0;
         uint64_t end = 0;
         uint64_t zeroed_to = 0;
+        bool apart = false;     // No other one is written beside it.
+        uint32_t write_at = 0;  // Which operation of its request writes the records.
         std::vector<Put> puts;
     };
 
@@ -135,6 +147,8 @@ class VolumeStore {
     void on_listed(DiskOutcome& outcome, Context& context);
     void load_next(Context& context);
     void on_loaded(const VolumeLoader::Files& files, const VolumeLoader::Result& result, Context& context);
+    void settle_loaded(const VolumeLoader::Files& files, const VolumeLoader::Result& result, Context& context);
+    void on_unreadable(uint32_t number, const VolumeLoader::Result& result, Context& context);
     void take_entry(uint32_t number, const VolumeIndexEntry& entry, bool scanned);
     void end_open(Context& context);
 
@@ -150,11 +164,13 @@ class VolumeStore {
     void seal(Volume& volume, Context& context);
 
     // --- volume_removal.cc
-    void remove_own_files(const std::vector<ChunkIndex::Entry>& entries, Removed removed, Context& context);
+    void remove_own_file(ChunkKey key, Context& context);
+    void remove_own_files_on(Context& context);
+    void end_own_removal(const std::vector<std::pair<ChunkKey, size_t>>& keys, DiskOutcome& outcome, Context& context);
     void write_index(uint32_t number, bool sync, std::function<void(const pb::Status&, Context&)> done,
                      Context& context);
     void end_index_write(uint32_t number, uint64_t covers_to, uint64_t length, std::vector<VolumeIndexEntry> entries,
-                         DiskOutcome& outcome, Context& context);
+                         bool written, DiskOutcome& outcome, Context& context);
     void end_waiting(uint32_t number, Context& context);
     void punch(uint32_t number, const std::vector<std::pair<uint64_t, uint64_t>>& ranges, Context& context);
     void drop_when_empty(uint32_t number, Context& context);
@@ -167,6 +183,7 @@ class VolumeStore {
     void on_vacuum_stored(Context& context);
     void end_vacuum_piece(const pb::Status& status, Context& context);
     void end_vacuum(Context& context);
+    void put_off_vacuum(Context& context);  // Something is short, or silent.
 
     ChunkDisk& disk_;
     ChunkIndex& index_;
@@ -181,14 +198,22 @@ class VolumeStore {
     std::set<ChunkKey> set_aside_;  // Chunks with a file of their own that has the name of a damaged one.
     uint32_t open_volume_ = 0;      // 0: none.
     uint32_t last_number_ = 0;
+    std::set<uint32_t> taken_;  // Numbers of files that were found, whatever is in them.
     bool can_punch_ = true;
-    std::vector<ChunkKey> own_files_;  // To be moved.
-    bool garbage_came_ = false;        // Since a volume to be rewritten was looked for last.
-    std::set<uint32_t> emptied_;       // Volumes that may have no chunks any more.
+    std::deque<ChunkKey> own_files_;     // To be moved,
+    bool own_files_later_ = false;       // but not now.
+    bool own_files_turn_ = true;         // Volumes have theirs in between.
+    std::deque<ChunkKey> own_removals_;  // Files to be removed,
+    std::vector<ChunkKey> own_stuck_;    // and those that could not be.
+    bool removing_own_ = false;
+    std::vector<Removed> own_waiting_;
+    pb::Status own_failure_;
+    bool garbage_came_ = false;   // Since a volume to be rewritten was looked for last.
+    std::set<uint32_t> emptied_;  // Volumes that may have no chunks any more.
     uint64_t moved_bytes_ = 0;
     std::deque<Put> queue_;
     uint32_t writes_in_flight_ = 0;
-    bool zeroing_ = false;  // A group in flight makes room behind itself: nobody may write there meanwhile.
+    bool writing_apart_ = false;  // A group in flight makes room, where nobody may write meanwhile.
 
     std::deque<VolumeLoader::Files> to_load_;
     std::vector<ChunkIndex::Entry> superseded_;  // By what was found in the volume at hand.
@@ -202,9 +227,11 @@ class VolumeStore {
         uint64_t emptied_to = kVolumeHeaderBytes;  // All before it has been moved, or is garbage.
         uint64_t piece_end = 0;
         size_t storing = 0;
-        std::set<ChunkKey> moving;               // Of the piece at hand,
+        std::vector<ChunkIndex::Entry> failed;   // Of the piece at hand.
+        std::set<ChunkKey> moving;               // Likewise,
         std::vector<Removed> removed_meanwhile;  // and who waits for those of them that are to go.
         bool in_vain = false;
+        bool all_known = true;  // Of what is left in the volume: holes may be made.
     };
     std::optional<Vacuum> vacuum_;
 };

@@ -15,10 +15,14 @@ namespace sandstore {
 void VolumeStore::consider_vacuum(Context& context) {
     for (const uint32_t number : std::exchange(emptied_, {})) drop_when_empty(number, context);
     if (vacuum_ || options_.vacuum_percent == 0 || !open_) return;
-    if (!own_files_.empty()) {
+    if (!own_files_.empty() && !own_files_later_ && std::exchange(own_files_turn_, false)) {
         return begin_vacuum(ChunkIndex::kOwnFile, context);
     }
-    if (!std::exchange(garbage_came_, false)) return;
+    own_files_turn_ = true;
+    if (!std::exchange(garbage_came_, false)) {
+        if (!own_files_.empty() && !own_files_later_) begin_vacuum(ChunkIndex::kOwnFile, context);
+        return;
+    }
     const auto too_much = [this](const Volume& volume) {
         return garbage_of(volume) * 100 > (volume.end - kVolumeHeaderBytes) * options_.vacuum_percent;
     };
@@ -30,14 +34,16 @@ void VolumeStore::consider_vacuum(Context& context) {
     uint32_t chosen = 0;
     double most = 0;
     for (const auto& [number, volume] : volumes_) {
-        if (!volume.sealed || volume.dropping || volume.vacuum_in_vain || volume.live == 0) continue;
+        if (!volume.sealed || volume.dropping || volume.kept || volume.live == 0) continue;
+        if (volume.vacuum_in_vain || volume.vacuum_later) continue;
         if (!volume.in_flight.empty() || !too_much(volume)) continue;
         const double share = static_cast<double>(garbage_of(volume)) / static_cast<double>(volume.end);
         if (share <= most) continue;
         most = share;
         chosen = number;
     }
-    if (chosen != 0) begin_vacuum(chosen, context);
+    if (chosen != 0) return begin_vacuum(chosen, context);
+    if (!own_files_.empty() && !own_files_later_) begin_vacuum(ChunkIndex::kOwnFile, context);
 }
 
 void VolumeStore::begin_vacuum(uint32_t number, Context& context) {
@@ -45,8 +51,8 @@ void VolumeStore::begin_vacuum(uint32_t number, Context& context) {
     vacuum_->volume = number;
     vacuum_->begun_at_us = context.now_us();
     if (number == ChunkIndex::kOwnFile) {
-        for (const ChunkKey key : std::exchange(own_files_, {})) {
-            const ChunkIndex::Entry* entry = index_.find(key);
+        for (; !own_files_.empty() && vacuum_->left.size() < kOwnFilesPerVacuum; own_files_.pop_front()) {
+            const ChunkIndex::Entry* entry = index_.find(own_files_.front());
             if (entry != nullptr && entry->volume == number) vacuum_->left.push_back(*entry);
         }
         return vacuum_on(context);
@@ -70,6 +76,8 @@ void VolumeStore::begin_vacuum(uint32_t number, Context& context) {
             };
             const auto [first, last] = std::ranges::unique(vacuum_->left, same);
             vacuum_->left.erase(first, last);
+            const auto volume = volumes_.find(vacuum_->volume);
+            vacuum_->all_known = volume != volumes_.end() && vacuum_->left.size() == volume->second.live;
             vacuum_on(now);
         },
         context);
@@ -113,13 +121,18 @@ void VolumeStore::on_vacuum_read(const std::vector<ChunkIndex::Entry>& entries, 
     if (!outcome.ok()) {
         const pb::Status status = outcome.status("read what is to be moved");
         context.warn(status.message());
-        // Whoever reads the chunk at which it failed finds out more; the others are tried again some time.
-        vacuum.in_vain = true;
-        if (outcome.answered && is_unreadable(outcome.error())) {
-            on_damage_(entries.at(std::min<size_t>(outcome.reply.failed_operation(), entries.size() - 1)).key,
-                       status.message(), context);
+        const bool passing = !outcome.answered || is_passing_disk_error(outcome.error());
+        const size_t guilty = outcome.answered ? outcome.reply.failed_operation() : entries.size();
+        // Whoever reads the chunk at which it failed finds out more; the others go on.
+        for (size_t i = entries.size(); i-- > 0;) {
+            if (passing || i != guilty) vacuum.left.push_back(entries[i]);
         }
-        return end_vacuum(context);
+        if (passing) return put_off_vacuum(context);
+        vacuum.in_vain = true;
+        if (is_unreadable(outcome.error()) && guilty < entries.size()) {
+            on_damage_(entries[guilty].key, status.message(), context);
+        }
+        return vacuum_on(context);
     }
     vacuum.storing = 1;
     uint64_t at = 0;
@@ -135,6 +148,10 @@ void VolumeStore::on_vacuum_read(const std::vector<ChunkIndex::Entry>& entries, 
         Payload data = record.slice(head, length - std::min(length, head));
         const bool whole = decoded.problem == HeadProblem::kNone && data.size() == entry.length &&
                            block_checksums(data) == decoded.head.block_crc32c;
+        if (decoded.problem == HeadProblem::kUnknownVersion) {
+            return context.fail_stop(str_cat(place_of(entry).file, ": ", decoded.why,
+                                             ". The data directory was written by a newer Sandstore: start that one"));
+        }
         if (!whole) {
             vacuum.in_vain = true;
             if (decoded.why.empty()) decoded.why = "its bytes do not match their checksums";
@@ -145,8 +162,8 @@ void VolumeStore::on_vacuum_read(const std::vector<ChunkIndex::Entry>& entries, 
         put.head = std::move(decoded.head);
         put.data = std::move(data);
         put.moved_from = entry.place();
-        put.stored = [this](const pb::Status& status, int, Context& now) {
-            vacuum_->in_vain = vacuum_->in_vain || !is_ok(status);
+        put.stored = [this, entry](const pb::Status& status, int, Context& now) {
+            if (!is_ok(status)) vacuum_->failed.push_back(entry);
             on_vacuum_stored(now);
         };
         vacuum.storing++;
@@ -177,8 +194,9 @@ void VolumeStore::on_vacuum_stored(Context& context) {
 void VolumeStore::end_vacuum_piece(const pb::Status& status, Context& context) {
     Vacuum& vacuum = *vacuum_;
     moved_bytes_ += vacuum.piece_bytes;
-    if (!is_ok(status) || vacuum.in_vain) return end_vacuum(context);
-    if (vacuum.volume != ChunkIndex::kOwnFile) {
+    vacuum.left.insert(vacuum.left.end(), vacuum.failed.begin(), vacuum.failed.end());
+    if (!is_ok(status) || !std::exchange(vacuum.failed, {}).empty()) return put_off_vacuum(context);
+    if (vacuum.volume != ChunkIndex::kOwnFile && vacuum.all_known && !vacuum.in_vain) {
         punch(vacuum.volume, {{vacuum.emptied_to, vacuum.piece_end}}, context);
         vacuum.emptied_to = vacuum.piece_end;
     }
@@ -192,6 +210,16 @@ void VolumeStore::on_vacuum_timer(Context& context) {
     if (vacuum_) vacuum_on(context);
 }
 
+void VolumeStore::put_off_vacuum(Context& context) {
+    if (vacuum_->volume == ChunkIndex::kOwnFile) {
+        for (const ChunkIndex::Entry& entry : vacuum_->left) own_files_.push_back(entry.key);
+        own_files_later_ = true;
+    } else if (const auto volume = volumes_.find(vacuum_->volume); volume != volumes_.end()) {
+        volume->second.vacuum_later = true;
+    }
+    end_vacuum(context);
+}
+
 void VolumeStore::end_vacuum(Context& context) {
     const uint32_t number = vacuum_->volume;
     const bool in_vain = vacuum_->in_vain;
@@ -199,7 +227,7 @@ void VolumeStore::end_vacuum(Context& context) {
     garbage_came_ = true;
     const auto volume = volumes_.find(number);
     if (volume != volumes_.end()) {
-        volume->second.vacuum_in_vain = in_vain || volume->second.live > 0;
+        volume->second.vacuum_in_vain = !volume->second.vacuum_later && (in_vain || volume->second.live > 0);
         drop_when_empty(number, context);
     }
     consider_vacuum(context);

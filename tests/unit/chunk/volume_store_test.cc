@@ -108,17 +108,86 @@ TEST_F(VolumeTest, all_who_wait_for_one_index_are_answered) {
 
 TEST_F(VolumeTest, a_damaged_record_costs_only_itself) {
     store_some(1, 9, 5'000);
+    const Record record = record_of({1, 5});
+    const std::string volume = disk.bytes_of(volume_file(1));
+    const std::string index = disk.bytes_of(volume_index_file(1));
+    std::set<uint64_t> rest = numbers(1, 9);
+    rest.erase(5);
     for (const size_t at : {size_t{0}, size_t{14}, size_t{60}, size_t{4'000}}) {
-        const Record record = record_of({1, 5});
+        disk.put_file(volume_file(1), volume);
+        disk.put_file(volume_index_file(1), index);
         disk.flip_bit(record.file, record.offset + at);
         start();  // The index knows nothing yet: the records themselves are read.
-        std::set<uint64_t> rest = numbers(1, 9);
-        rest.erase(5);
         expect_chunks(rest, 5'000);
-        disk.flip_bit(record.file, record.offset + at);
     }
+    disk.put_file(volume_file(1), volume);
+    disk.put_file(volume_index_file(1), index);
     start();
     expect_chunks(numbers(1, 9), 5'000);
+}
+
+TEST_F(VolumeTest, what_a_killed_node_left_in_the_systems_memory_is_made_durable_before_it_counts) {
+    store_some(1, 1, 5'000);
+    const std::string data = sample_bytes(5'000, 2);
+    send_put(put_of({1, 2}, data), data, client_);
+    const Message asked = kit->take(Body::kDiskRequest);
+    pb::DiskRequest without_sync = asked->disk_request();
+    ASSERT_TRUE(without_sync.operations(without_sync.operations_size() - 1).has_sync());
+    without_sync.mutable_operations()->RemoveLast();
+    Payload unused;
+    disk.execute(without_sync, asked.payload, &unused);
+    start();  // A kill, no power cut.
+    expect_chunks(numbers(1, 2), 5'000);
+    store_some(2, 2, 5'000);  // As a client repeats it: "it is there already".
+    disk.cut_power(MemoryDisk::Unsynced::kLost);
+    start();
+    expect_chunks(numbers(1, 2), 5'000);
+}
+
+TEST_F(VolumeTest, what_cannot_be_read_at_start_is_neither_written_over_nor_forgotten) {
+    store_some(1, 9, 5'000);
+    disk.fail_next(
+        {.operation = pb::DiskOperation::kRead, .error = EIO, .file_part = ".volume", .times = 10'000, .skip = 1});
+    start();
+    EXPECT_EQ(list().chunks_size(), 0);
+    store_some(10, 10, 5'000);
+    EXPECT_EQ(record_of({1, 10}).file, volume_file(2));
+    stop();
+    disk.fail_next({});
+    start();
+    expect_chunks(numbers(1, 10), 5'000);
+}
+
+TEST_F(VolumeTest, what_is_deleted_after_an_index_was_damaged_stays_deleted) {
+    store_some(1, 9, 5'000);
+    EXPECT_EQ(remove({{1, 9}}).code(), pb::STATUS_OK);
+    stop();
+    disk.flip_bit(volume_index_file(1), 17);
+    start();
+    EXPECT_EQ(remove({{1, 5}}).code(), pb::STATUS_OK);
+    disk.cut_power(MemoryDisk::Unsynced::kLost);
+    start();
+    const pb::ChunkListReply listed = list();
+    for (const pb::ChunkStatus& chunk : listed.chunks()) EXPECT_NE(chunk.id().number(), 5u);
+}
+
+TEST_F(VolumeTest, a_volume_in_which_nothing_became_durable_is_no_alarm) {
+    disk.put_file(volume_file(1), std::string(70'000, '\0'));
+    disk.put_file(volume_index_file(1), std::string(100, '\0'));
+    start();
+    EXPECT_FALSE(kit->logged("cannot be read"));
+    EXPECT_FALSE(disk.has(volume_file(1)));
+}
+
+TEST_F(VolumeTest, old_files_that_cannot_be_removed_are_later) {
+    for (uint64_t number = 1; number <= 3; number++) put_old_file({1, number}, sample_bytes(100, number));
+    start();
+    disk.fail_next({.operation = pb::DiskOperation::kRemove, .error = EIO, .file_part = "/1-2."});
+    EXPECT_EQ(remove({{1, 1}, {1, 2}, {1, 3}}).code(), pb::STATUS_EIO);
+    EXPECT_EQ(disk.files_with(".chunk"), 1u) << "one that cannot be deleted does not stop the others";
+    kit->advance(5'000'000);
+    run_disk();
+    EXPECT_EQ(disk.files_with(".chunk"), 0u);
 }
 
 TEST_F(VolumeTest, a_volume_that_was_stored_as_a_chunk_is_not_taken_for_one) {
