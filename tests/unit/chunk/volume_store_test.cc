@@ -355,6 +355,42 @@ TEST_F(VacuumTest, what_is_read_meanwhile_is_read_where_it_is_then) {
     EXPECT_EQ(kit->take_answer(id).payload.to_string(), sample_bytes(8'000, 60));
 }
 
+TEST_F(VacuumTest, a_copy_that_comes_too_late_does_not_take_the_one_that_was_stored_since_with_it) {
+    store_some(1, 105, 8'000);
+    // Carries requests out up to one that does this; that one is held.
+    const auto run_up_to = [&](auto does_it) {
+        while (std::optional<Message> asked = kit->try_take(Body::kDiskRequest)) {
+            const auto& operations = asked->envelope().disk_request().operations();
+            if (std::ranges::any_of(operations, does_it)) return std::move(*asked);
+            answer_disk(*asked);
+        }
+        ADD_FAILURE() << "nothing does it";
+        return Message();
+    };
+    pb::ChunkDelete most;
+    for (uint64_t number = 1; number <= 100; number++) {
+        if (number != 60) *most.add_ids() = id_of({1, number});
+    }
+    kit->request(message_of(most), repairer_);
+    const Message reading =
+        run_up_to([](const pb::DiskOperation& operation) { return operation.read().length() > 8'000; });
+    store({1, 121}, "x");  // Begins the next volume.
+    answer_disk(reading);
+    const Message moving =
+        run_up_to([](const pb::DiskOperation& operation) { return operation.write().file().ends_with(".volume"); });
+    pb::ChunkDelete one;
+    *one.add_ids() = id_of({1, 60});
+    kit->request(message_of(one), repairer_);
+    store({1, 60}, sample_bytes(8'000, 60));
+    answer_disk(moving);
+    run_disk();
+    for (int restarts = 0; restarts < 3; restarts++) {
+        EXPECT_EQ(get({1, 60}, 0, 8'000).payload.to_string(), sample_bytes(8'000, 60));
+        stop();
+        start();
+    }
+}
+
 // --- Files of single chunks
 
 TEST_F(VacuumTest, old_files_are_served_and_moved_into_volumes) {
