@@ -93,9 +93,11 @@ void VolumeStore::take_entry(uint32_t number, const VolumeIndexEntry& entry, boo
     }
     if (same_place && there->length != stored.length) return;  // Nobody writes that.
     if (!same_place) {
-        volume.live++;
-        volume.live_bytes += record_bytes(stored.length);
-        if (there != nullptr) superseded_.push_back(*there);
+        if (superseded_.erase({stored.key, stored.place()}) == 0) {
+            volume.live++;
+            volume.live_bytes += record_bytes(stored.length);
+        }
+        if (there != nullptr) superseded_[{there->key, there->place()}] = *there;
     }
     index_.put(stored);
 }
@@ -142,7 +144,7 @@ void VolumeStore::on_unreadable(uint32_t number, const VolumeLoader::Result& res
 
 void VolumeStore::settle_loaded(const VolumeLoader::Files& files, const VolumeLoader::Result& result,
                                 Context& context) {
-    for (const ChunkIndex::Entry& entry : std::exchange(superseded_, {})) drop_place(entry, context);
+    for (const auto& [where, entry] : std::exchange(superseded_, {})) drop_place(entry, context);
     last_number_ = std::max(last_number_, files.number);
     Volume& volume = volumes_.at(files.number);
     volume.salt = result.header.salt;

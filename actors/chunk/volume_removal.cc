@@ -6,6 +6,7 @@
 #include "actors/chunk/chunk_checks.h"
 #include "actors/chunk/volume_store.h"
 #include "runtime/check.h"
+#include "runtime/disk_error.h"
 #include "runtime/planted.h"
 #include "runtime/text.h"
 
@@ -202,6 +203,7 @@ void VolumeStore::end_index_write(uint32_t number, uint64_t covers_to, uint64_t 
         context.warn(outcome.status(str_cat("write ", volume_index_file(number))).message());
         // Without an answer the disk may still write there, and make its room.
         if (!outcome.answered && !outcome.refused()) volume.index_end += length + kIndexRoomBytesMax + kIndexRoomBytes;
+        if (is_unreadable(outcome.error())) volume.index_end += length;  // Nor does it help to try there again.
         volume.gone_pending = volume.gone_pending || any_gone;
         volume.pending.insert(volume.pending.begin(), entries.begin(), entries.end());
         return end_waiting(number, context);
@@ -259,7 +261,7 @@ void VolumeStore::drop_when_empty(uint32_t number, Context& context) {
     if (found == volumes_.end()) return;
     Volume& volume = found->second;
     const bool in_use = volume.index_busy || !volume.in_flight.empty() || (vacuum_ && vacuum_->volume == number);
-    if (!volume.sealed || volume.live > 0 || in_use || volume.dropping || volume.kept) return;
+    if (!volume.sealed || volume.live > 0 || in_use || volume.dropping || volume.kept || volume.vacuum_later) return;
     volume.dropping = true;
     DiskCall call;
     call.remove(volume_file(number));
@@ -275,7 +277,7 @@ void VolumeStore::drop_when_empty(uint32_t number, Context& context) {
             } else {
                 now.warn(status.message());
                 dropped.dropping = false;
-                emptied_.insert(number);
+                dropped.vacuum_later = true;
             }
             for (const auto& one : waiting) one(status, now);
         },
@@ -293,7 +295,9 @@ void VolumeStore::try_again(Context& context) {
     own_stuck_.clear();
     remove_own_files_on(context);
     for (auto& [number, volume] : volumes_) {
-        if (std::exchange(volume.vacuum_later, false)) garbage_came_ = true;
+        if (!std::exchange(volume.vacuum_later, false)) continue;
+        garbage_came_ = true;
+        if (volume.live == 0) emptied_.insert(number);
     }
     own_files_later_ = false;
     consider_vacuum(context);

@@ -6,6 +6,7 @@
 
 #include "actors/chunk/chunk_checks.h"
 #include "runtime/check.h"
+#include "runtime/disk_error.h"
 #include "runtime/metrics.h"
 #include "runtime/planted.h"
 #include "runtime/text.h"
@@ -191,7 +192,8 @@ void VolumeStore::fail_group(Group& group, DiskOutcome& outcome, Context& contex
     const bool refused = outcome.refused();
     const bool nothing_whole =
         refused || (outcome.answered && group.puts.size() == 1 && outcome.reply.failed_operation() <= group.write_at);
-    if (nothing_whole && volume.end == group.end && !volume.sealed) volume.end = group.begin;
+    const bool bad_place = is_unreadable(outcome.error());  // The next one is written elsewhere.
+    if (nothing_whole && !bad_place && volume.end == group.end && !volume.sealed) volume.end = group.begin;
     if (!outcome.answered && !refused) {
         volume.end = std::max(volume.end, group.zeroed_to);
         volume.kept = true;

@@ -216,7 +216,8 @@ class VolumeStore {
     bool writing_apart_ = false;  // A group in flight makes room, where nobody may write meanwhile.
 
     std::deque<VolumeLoader::Files> to_load_;
-    std::vector<ChunkIndex::Entry> superseded_;  // By what was found in the volume at hand.
+    // By what was found in the volume at hand; by chunk and place, since one record may be told of twice.
+    std::map<std::pair<ChunkKey, uint64_t>, ChunkIndex::Entry> superseded_;
     bool open_ = false;
 
     struct Vacuum {

@@ -158,6 +158,59 @@ TEST_F(VolumeTest, what_cannot_be_read_at_start_is_neither_written_over_nor_forg
     expect_chunks(numbers(1, 10), 5'000);
 }
 
+TEST_F(VolumeTest, a_chunk_that_is_found_twice_and_told_of_thrice_stays) {
+    store_some(1, 1, 5'000);
+    // A second record of it behind the first, as a copy by vacuum and a repeated put leave it when the node is killed,
+    // and an index that knows the second one only.
+    std::string volume = disk.bytes_of(volume_file(1));
+    const Record record = record_of({1, 1});
+    const uint32_t salt = decode_volume_header(volume, 1).header.salt;
+    ChunkHead head;
+    head.key = {1, 1};
+    const std::string data = sample_bytes(5'000, 1);
+    head.length = data.size();
+    head.allocated_at_us = place_of(head.key).allocated_at_us();
+    head.block_crc32c = block_checksums(Payload(data));
+    const size_t second = record.offset + record.bytes;
+    volume.replace(second, record.bytes,
+                   encode_record_head(head, salt, second) + data + std::string(record_padding(data.size()), '\0'));
+    disk.put_file(volume_file(1), volume);
+    VolumeIndexEntry entry;
+    entry.offset = second;
+    entry.record = {head.key, head.length, head.allocated_at_us, 0};
+    disk.put_file(volume_index_file(1),
+                  encode_volume_index_header({1, salt}) +
+                      encode_index_batch({kVolumeHeaderBytes, kVolumeHeaderBytes, {entry}}, salt));
+    for (int restarts = 0; restarts < 3; restarts++) {
+        start();
+        expect_chunks({1}, 5'000);
+        stop();
+    }
+    EXPECT_EQ(remove({{1, 1}}).code(), pb::STATUS_OK);
+    start();
+    expect_chunks({}, 5'000);
+}
+
+TEST_F(VolumeTest, a_place_that_cannot_be_written_is_left_behind) {
+    const std::string data = sample_bytes(100);
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EIO, .file_part = ".volume", .times = 2});
+    const uint64_t put = send_put(put_of({5, 1}, data), data, client_);
+    run_disk();
+    EXPECT_EQ(put_answer(put).status().code(), pb::STATUS_EIO);
+    store({5, 2}, data);
+    EXPECT_GE(record_of({5, 2}).offset, kVolumeHeaderBytes + record_bytes(data.size()));
+    store({5, 3}, data);
+    disk.fail_next({.operation = pb::DiskOperation::kWrite, .error = EIO, .file_part = ".index"});
+    EXPECT_EQ(remove({{5, 3}}).code(), pb::STATUS_EIO);
+    kit->advance(5'000'000);
+    run_disk();
+    disk.cut_power(MemoryDisk::Unsynced::kLost);
+    start();
+    const pb::ChunkListReply listed = list();
+    ASSERT_EQ(listed.chunks_size(), 1);
+    EXPECT_EQ(listed.chunks(0).id().number(), 2u);
+}
+
 TEST_F(VolumeTest, what_is_deleted_after_an_index_was_damaged_stays_deleted) {
     store_some(1, 9, 5'000);
     EXPECT_EQ(remove({{1, 9}}).code(), pb::STATUS_OK);
